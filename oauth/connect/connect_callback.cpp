@@ -1,0 +1,384 @@
+#include "oauth/connect/connect_callback.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "core/log.h"
+#include "oauth/connect/app_store.h"
+#include "oauth/connect/connect_world.h"
+#include "oauth/connect/connection_store.h"
+#include "oauth/connect/credential_store.h"
+#include "oauth/connect/platform_facts.h"
+#include "oauth/connect/provider_client.h"
+#include "oauth/connect/return_url.h"
+#include "oauth/connect/revocation_queue.h"
+
+namespace assistiv::oauth {
+
+namespace {
+
+constexpr std::size_t kCodeMax = 4096;
+constexpr std::chrono::minutes kConfirmationLife{10};
+
+std::size_t count_param(const core::FormFields& query, std::string_view name) {
+  return static_cast<std::size_t>(
+      std::count_if(query.begin(), query.end(), [&](const auto& field) { return field.first == name; }));
+}
+
+// RFC 9207: who the answer says it is from must be whom we asked. Without a declared issuer the origin must
+// do.
+bool issuer_matches(const ConnectorSpec& spec, const Values& vars, const core::FormFields& query) {
+  if (count_param(query, "iss") == 0) return true;
+  const auto issuer = single_param(query, "iss");
+  if (!issuer) return false;
+  if (!spec.oauth.issuer.empty()) return *issuer == spec.oauth.issuer;
+  const auto url = spec.oauth.authorize_url.expand(spec.with_fallbacks(vars));
+  const auto origin = url.substr(0, url.find('/', url.find("://") + 3));
+  return *issuer == origin || issuer->starts_with(origin + "/");
+}
+
+// What the callback itself tells of the connection; empty when it tells nonsense.
+std::optional<Values> callback_vars(const ConnectorSpec& spec, const core::FormFields& query) {
+  Values out;
+  for (const auto& var : spec.vars) {
+    if (var.source != SpecVar::Source::Callback) continue;
+    if (count_param(query, var.from) == 0 && var.fallback) continue;
+    const auto value = single_param(query, var.from);
+    const auto accepted = value ? var.accept(*value) : std::nullopt;
+    if (!accepted) return {};
+    out.insert(accepted->begin(), accepted->end());
+  }
+  return out;
+}
+
+bool knows_all(const ConnectorSpec& spec, const Values& values) {
+  return std::all_of(spec.vars.begin(), spec.vars.end(),
+                     [&](const SpecVar& var) { return var.fallback || values.contains(var.name); });
+}
+
+std::vector<std::string> granted_scopes(const ConnectorSpec& spec, const FlowRow& flow,
+                                        const TokenReply& reply) {
+  // RFC 6749 section 5.1: no scope in the answer means all that was asked for.
+  std::vector<std::string> out;
+  bool said = false;
+  for (const auto& [slot, tokens] : reply.slots) {
+    if (!tokens.scopes) continue;
+    said = true;
+    for (const auto& scope : *tokens.scopes) {
+      if (std::find(out.begin(), out.end(), scope) == out.end()) out.push_back(scope);
+    }
+  }
+  if (!said && !spec.oauth.scope.param.empty()) return flow.scopes;
+  return out;
+}
+
+// The tokens of the connection before it was repaired. A rotating refresh token is left alone: presenting an
+// old one may end the new grant too.
+GrantRecord replaced_tokens(const ConnectorSpec& spec, const CredentialStore& credentials,
+                            const Connection& connection, const std::string& client_id, core::Time now,
+                            const std::vector<CredentialState>& states, const GrantRecord& fresh) {
+  GrantRecord old;
+  old.app = connection.app;
+  old.client_id = client_id;
+  old.account_id = connection.account_id;
+  old.vars = connection.vars;
+  for (const auto& state : states) {
+    const auto next = fresh.slots.find(state.slot);
+    LiveToken token;
+    token.access = credentials.open_access(state);
+    token.expires_at = state.expires_at;
+    if (spec.oauth.refresh.mode == RefreshMode::Static) token.refresh = credentials.open_refresh(state);
+    const bool same_access =
+        next != fresh.slots.end() && next->second.access.reveal() == token.access.reveal();
+    const bool same_refresh = next != fresh.slots.end() && token.refresh && next->second.refresh &&
+                              token.refresh->reveal() == next->second.refresh->reveal();
+    const bool dead = token.expires_at && *token.expires_at <= now && !token.refresh;
+    if (!same_access && !same_refresh && !dead && state.client_id == client_id) old.slots[state.slot] = token;
+  }
+  return old;
+}
+
+}  // namespace
+
+std::optional<std::string> single_param(const core::FormFields& query, std::string_view name) {
+  if (count_param(query, name) != 1) return {};
+  return std::find_if(query.begin(), query.end(), [&](const auto& field) { return field.first == name; })
+      ->second;
+}
+
+ClaimedFlow judge_callback(const CallbackRequest& request, const std::optional<FlowRow>& flow,
+                           const ConnectorSpec* spec, const std::string& public_url, core::Time now) {
+  ClaimedFlow out;
+  out.fault = FlowReason::InvalidState;
+  if (!flow) return out;
+  out.flow = *flow;
+  // The platform was told how this flow ended when it ended: a second, contrary word would be wrong.
+  if (flow->status != FlowStatus::Started) {
+    out.fault = FlowReason::AlreadyUsed;
+    return out;
+  }
+  if (!core::constant_time_equal(core::sha256_hex(request.cookie), flow->cookie_hash)) {
+    out.fault = FlowReason::WrongBrowser;
+    return out;
+  }
+  const auto path = public_url + "/oauth/callback" + (request.app ? "/" + *request.app : "");
+  if (spec == nullptr || path != flow->redirect_uri || !issuer_matches(*spec, flow->vars, request.query))
+    return out;
+  out.trusted = true;
+  out.fault.reset();
+  if (flow->expires_at <= now) {
+    out.fault = FlowReason::Expired;
+  } else if (count_param(request.query, "error") > 0) {
+    const bool denied = single_param(request.query, "error") == "access_denied";
+    out.fault = denied ? FlowReason::AccessDenied : FlowReason::ProviderError;
+  } else {
+    const auto code = single_param(request.query, "code");
+    if (!code || code->empty() || code->size() > kCodeMax) out.fault = FlowReason::ProviderError;
+  }
+  return out;
+}
+
+struct ConnectFlow::Obtained {
+  std::optional<FlowReason> fault;
+  GrantRecord grant;
+};
+
+namespace {
+
+CallbackOutcome outcome_of(const ConnectWorld& world, const ClaimedFlow& claimed,
+                           std::optional<FlowReason> fault) {
+  CallbackOutcome out;
+  out.fault = fault;
+  out.app = claimed.flow.app;
+  const ConnectorSpec* spec = world.registry.find(out.app);
+  if (spec != nullptr) out.app_title = spec->title;
+  if (fault && claimed.trusted && claimed.flow.return_url) {
+    out.redirect_to =
+        with_query(*claimed.flow.return_url,
+                   {{"status", "error"}, {"app", out.app}, {"reason", std::string(flow_reason(*fault))}});
+  }
+  return out;
+}
+
+std::string connected_url(const std::string& return_url, const std::string& app, core::ConnectionId id) {
+  return with_query(return_url, {{"status", "connected"}, {"app", app}, {"connection_id", id.str()}});
+}
+
+}  // namespace
+
+core::Task<ConnectFlow::Obtained> ConnectFlow::obtain(FlowRow flow, CallbackRequest request,
+                                                      ClientCredentials client) {
+  const ConnectorSpec* spec = world_.registry.find(flow.app);
+  auto vars = flow.vars;
+  auto from_callback = callback_vars(*spec, request.query);
+  if (!from_callback) co_return Obtained{FlowReason::ProviderError, {}};
+  vars.merge(*from_callback);
+  const auto known = spec->with_fallbacks(vars);
+  const core::Secret code(single_param(request.query, "code").value_or(""));
+  const auto reply =
+      co_await provider_.exchange(spec, known, client, code, flow.redirect_uri, flow.code_verifier);
+  if (reply.kind != TokenReplyKind::Ok) {
+    core::log::warn("connect.exchange_failed", {{"app", flow.app}, {"error", reply.code}});
+    co_return Obtained{FlowReason::ExchangeFailed, {}};
+  }
+  Obtained out;
+  auto& grant = out.grant;
+  grant.app = flow.app;
+  grant.client_id = flow.client_id;
+  grant.scopes = granted_scopes(*spec, flow, reply);
+  for (const auto& [slot, tokens] : reply.slots) grant.slots[slot] = live_token(tokens, world_.clock.now());
+  vars.insert(reply.vars.begin(), reply.vars.end());
+  const auto probe = grant.slots.find(spec->oauth.identity.slot);
+  Identity identity;
+  if (probe != grant.slots.end()) {
+    // Once more: a hiccup here would throw a good authorization away.
+    for (int i = 0; i < 2 && !identity.ok; ++i) {
+      identity = co_await provider_.identify(spec, spec->with_fallbacks(vars), probe->second.access);
+    }
+  }
+  vars.insert(identity.vars.begin(), identity.vars.end());
+  grant.vars = spec->with_fallbacks(vars);
+  grant.account_id = identity.id;
+  grant.account_label = identity.label;
+  if (!identity.ok || !knows_all(*spec, vars)) out.fault = FlowReason::IdentityFailed;
+  co_return out;
+}
+
+core::ConnectionId ConnectFlow::save(storage::Transaction& tx, const FlowRow& flow, const GrantRecord& grant,
+                                     const std::string& request_id) const {
+  const ConnectionStore connections(world_.clock, world_.random);
+  const CredentialStore credentials(world_.vault, world_.clock, world_.random);
+  const auto saved = connections.save(tx, flow.platform_id, flow.end_user_id, grant);
+  if (!saved.created) {
+    const auto connection = connections.get(tx, flow.platform_id, saved.id);
+    const auto states = credentials.lock_all(tx, flow.platform_id, saved.id);
+    const auto old = replaced_tokens(*world_.registry.find(flow.app), credentials, *connection,
+                                     grant.client_id, world_.clock.now(), states, grant);
+    // Only where one token can be revoked alone: the whole grant is in use again.
+    if (world_.registry.find(flow.app)->oauth.revoke.token) revocations_.put_grant(tx, flow.platform_id, old);
+  }
+  credentials.replace(tx, flow.platform_id, saved.id, grant.slots);
+  world_.audit.append(
+      tx, flow.platform_id,
+      browser_event(saved.created ? "connection.created" : "connection.reconnected", flow.end_user_id,
+                    saved.id.str(), request_id,
+                    {{"app", flow.app}, {"account", grant.account_label}, {"scopes", grant.scopes}}));
+  tx.notify("connection", flow.platform_id.str() + "/" + flow.end_user_id.str());
+  return saved.id;
+}
+
+namespace {
+
+// Whether the flow may still become a connection, with the app's row held so that nobody deactivates it
+// meanwhile.
+std::optional<FlowReason> settle_fault(const ConnectWorld& world, storage::Transaction& tx,
+                                       const FlowRow& flow, const GrantRecord& grant) {
+  const auto app = AppStore(world.vault).lock(tx, flow.platform_id, flow.app);
+  const bool alive = app && app->app.is_active && app->app.client_id == flow.client_id &&
+                     platform_facts(tx, flow.platform_id, flow.end_user_id);
+  if (!alive) return FlowReason::Expired;
+  if (!flow.connection_id) return {};
+  const auto wanted =
+      ConnectionStore(world.clock, world.random).get(tx, flow.platform_id, *flow.connection_id);
+  const bool same =
+      wanted && wanted->account_id == grant.account_id && wanted->end_user_id == flow.end_user_id;
+  return same ? std::nullopt : std::optional(FlowReason::AccountMismatch);
+}
+
+}  // namespace
+
+core::Task<CallbackOutcome> ConnectFlow::settle(ClaimedFlow claimed, GrantRecord grant,
+                                                std::optional<std::string> verifier_url,
+                                                std::string request_id) {
+  struct Settled {
+    std::optional<FlowReason> fault;
+    std::optional<core::ConnectionId> id;
+  };
+  const auto& flow = claimed.flow;
+  const auto settled = co_await world_.database.run(
+      storage::Scope::tenant(flow.platform_id),
+      [this, flow, grant, verify = verifier_url.has_value(),
+       request_id](storage::Transaction& tx) -> Settled {
+        const FlowStore flows(world_.vault, world_.clock);
+        const auto fault = settle_fault(world_, tx, flow, grant);
+        if (fault) {
+          revocations_.put_grant(tx, flow.platform_id, grant);
+          flows.finish(tx, flow.platform_id, flow.id);
+          return {fault, {}};
+        }
+        if (verify) {
+          flows.await_confirmation(tx, flow, grant, world_.clock.now() + kConfirmationLife);
+          return {};
+        }
+        flows.finish(tx, flow.platform_id, flow.id);
+        return {{}, save(tx, flow, grant, request_id)};
+      });
+  auto out = outcome_of(world_, claimed, settled.fault);
+  if (settled.fault) co_return out;
+  out.connection_id = settled.id;
+  if (settled.id) {
+    announce_connection(world_, flow.platform_id, flow.end_user_id);
+    if (flow.return_url) out.redirect_to = connected_url(*flow.return_url, flow.app, *settled.id);
+  } else {
+    out.awaiting_confirmation = true;
+    out.flow_id = flow.id;
+    out.redirect_to = with_query(*verifier_url, {{"flow_id", flow.id.str()}, {"app", flow.app}});
+  }
+  co_return out;
+}
+
+core::Task<> ConnectFlow::discard(FlowRow flow, GrantRecord grant) {
+  co_await world_.database.run(storage::Scope::tenant(flow.platform_id),
+                               [this, flow, grant](storage::Transaction& tx) {
+                                 revocations_.put_grant(tx, flow.platform_id, grant);
+                                 FlowStore(world_.vault, world_.clock).finish(tx, flow.platform_id, flow.id);
+                               });
+}
+
+core::Task<CallbackOutcome> ConnectFlow::finish(CallbackRequest request) {
+  const auto state = single_param(request.query, "state");
+  if (!state) co_return outcome_of(world_, {}, FlowReason::InvalidState);
+  struct Claim {
+    ClaimedFlow claimed;
+    std::optional<PlatformFacts> facts;
+    std::optional<AppRow> app;
+  };
+  // The state is all that the browser brings: the row it names says which tenant this is. It is consumed
+  // here, before anything is asked of the provider.
+  const auto claim = co_await world_.database.run(
+      storage::Scope::system(), [this, request, state](storage::Transaction& tx) {
+        Claim out;
+        const auto flow = FlowStore(world_.vault, world_.clock).consume_flow(tx, *state);
+        const ConnectorSpec* spec = flow ? world_.registry.find(flow->app) : nullptr;
+        out.claimed = judge_callback(request, flow, spec, world_.public_url, world_.clock.now());
+        if (out.claimed.fault) return out;
+        out.facts = platform_facts(tx, flow->platform_id, flow->end_user_id);
+        out.app = AppStore(world_.vault).get(tx, flow->platform_id, flow->app);
+        return out;
+      });
+  const auto& claimed = claim.claimed;
+  if (claimed.fault) co_return outcome_of(world_, claimed, claimed.fault);
+  const bool alive = claim.facts && claim.app && claim.app->app.is_active &&
+                     claim.app->app.client_id == claimed.flow.client_id;
+  if (!alive) co_return outcome_of(world_, claimed, FlowReason::Expired);
+  const auto verifier_url = claim.facts->verifier_url;
+  if (verifier_url && !return_url_fault(*verifier_url).empty()) {
+    // Fail closed: without the verifier the platform's rule would be skipped.
+    core::log::error("connect.verifier_url_invalid", {{"platform_id", claimed.flow.platform_id.str()}});
+    co_return outcome_of(world_, claimed, FlowReason::ProviderError);
+  }
+  const auto client = AppStore(world_.vault).open(claimed.flow.platform_id, *claim.app);
+  const auto obtained = co_await obtain(claimed.flow, request, client);
+  if (obtained.fault) {
+    co_await discard(claimed.flow, obtained.grant);
+    co_return outcome_of(world_, claimed, obtained.fault);
+  }
+  co_return co_await settle(claimed, obtained.grant, verifier_url, request.request_id);
+}
+
+core::Task<ConfirmedFlow> ConnectFlow::confirm(core::PlatformId platform, core::FlowId flow_id,
+                                               core::EndUserId end_user, AuditContext context) {
+  struct Decision {
+    std::optional<FlowReason> fault;
+    bool foreign = false;
+    ConfirmedFlow confirmed;
+  };
+  const auto decision = co_await world_.database.run(
+      storage::Scope::tenant(platform),
+      [this, platform, flow_id, end_user, context](storage::Transaction& tx) -> Decision {
+        const FlowStore flows(world_.vault, world_.clock);
+        const auto flow = flows.lock_waiting(tx, platform, flow_id);
+        if (!flow || flow->expires_at <= world_.clock.now()) {
+          throw core::not_found("There is no such flow that waits for confirmation.");
+        }
+        const auto grant = flows.open_outcome(*flow);
+        flows.finish(tx, platform, flow_id);
+        Decision out;
+        out.foreign = flow->end_user_id != end_user;
+        out.fault = settle_fault(world_, tx, *flow, grant);
+        if (out.foreign || out.fault) {
+          revocations_.put_grant(tx, platform, grant);
+          return out;
+        }
+        out.confirmed.app = flow->app;
+        out.confirmed.connection_id = save(tx, *flow, grant, context.request_id);
+        if (flow->return_url) {
+          out.confirmed.return_url = connected_url(*flow->return_url, flow->app, out.confirmed.connection_id);
+        }
+        return out;
+      });
+  if (decision.foreign) {
+    throw core::forbidden("This flow was started for another end user. It is discarded; start again.")
+        .with_code("end_user_mismatch");
+  }
+  if (decision.fault) {
+    throw core::conflict("This flow cannot become a connection (" +
+                         std::string(flow_reason(*decision.fault)) + "). It is discarded; start again.")
+        .with_code(std::string(flow_reason(*decision.fault)));
+  }
+  announce_connection(world_, platform, end_user);
+  co_return decision.confirmed;
+}
+
+}  // namespace assistiv::oauth

@@ -1,0 +1,213 @@
+#include "oauth/connect/connect_flow.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "core/log.h"
+#include "oauth/connect/app_store.h"
+#include "oauth/connect/connect_world.h"
+#include "oauth/connect/flow_store.h"
+#include "oauth/connect/platform_facts.h"
+#include "oauth/connect/provider_client.h"
+#include "oauth/connect/return_url.h"
+#include "oauth/crypto/pkce.h"
+
+namespace assistiv::oauth {
+
+namespace {
+
+constexpr std::chrono::minutes kLinkLife{10};
+constexpr std::chrono::minutes kFlowLife{10};
+constexpr std::size_t kSecretBytes = 32;
+constexpr std::size_t kSecretLength = 43;  // of 32 bytes in base64url
+
+bool is_browser_secret(std::string_view text) {
+  return text.size() == kSecretLength && is_code_verifier(text);
+}
+
+// Ties a form to the browser and the link: another site can neither read the cookie nor make this value.
+std::string csrf_of(std::string_view cookie, std::string_view token) {
+  return core::base64url_encode(core::hmac_sha256(cookie, "connect " + std::string(token)));
+}
+
+std::optional<std::string> checked_return_url(const App& app, const std::optional<std::string>& wanted) {
+  if (!wanted) return app.return_urls.empty() ? std::nullopt : std::optional(app.return_urls.front());
+  const auto& urls = app.return_urls;
+  if (std::find(urls.begin(), urls.end(), *wanted) == urls.end()) {
+    throw core::bad_request("This is not one of the app's return_urls.", "/return_url");
+  }
+  return wanted;
+}
+
+std::vector<ScopeLine> scope_lines(const ConnectorSpec& spec, const App& app) {
+  std::vector<ScopeLine> out;
+  for (const auto& line : spec.oauth.scope.consent) out.push_back({"", line});
+  for (const auto& scope : spec.scopes_to_request(app.scopes)) {
+    const auto title = spec.oauth.scope.titles.find(scope);
+    out.push_back({scope, title != spec.oauth.scope.titles.end() ? title->second : scope});
+  }
+  return out;
+}
+
+// What a link leads to, as far as it (still) leads anywhere.
+struct Destination {
+  std::optional<FlowReason> fault;
+  LinkRow link;
+  AppRow app;
+  PlatformFacts facts;
+};
+
+std::optional<FlowReason> link_fault(const std::optional<LinkRow>& link, core::Time now) {
+  if (!link) return FlowReason::InvalidState;
+  if (link->consumed) return FlowReason::AlreadyUsed;
+  return link->expires_at <= now ? std::optional(FlowReason::Expired) : std::nullopt;
+}
+
+Destination find_destination(const ConnectWorld& world, storage::Transaction& tx,
+                             std::optional<LinkRow> link) {
+  Destination out;
+  out.fault = link_fault(link, world.clock.now());
+  if (link) out.link = *link;
+  if (out.fault) return out;
+  const auto app = AppStore(world.vault).get(tx, link->platform_id, link->app);
+  const auto facts = platform_facts(tx, link->platform_id, link->end_user_id);
+  if (!app || !app->app.is_active || !facts || world.registry.find(link->app) == nullptr) {
+    out.fault = FlowReason::Expired;
+    return out;
+  }
+  out.app = *app;
+  out.facts = *facts;
+  return out;
+}
+
+}  // namespace
+
+std::string_view flow_reason(FlowReason reason) {
+  switch (reason) {
+    case FlowReason::AccessDenied:
+      return "access_denied";
+    case FlowReason::Expired:
+      return "expired";
+    case FlowReason::InvalidState:
+      return "invalid_state";
+    case FlowReason::WrongBrowser:
+      return "wrong_browser";
+    case FlowReason::AlreadyUsed:
+      return "already_used";
+    case FlowReason::ProviderError:
+      return "provider_error";
+    case FlowReason::ExchangeFailed:
+      return "exchange_failed";
+    case FlowReason::IdentityFailed:
+      return "identity_failed";
+    case FlowReason::AccountMismatch:
+      return "account_mismatch";
+  }
+  return "provider_error";
+}
+
+ConnectFlow::ConnectFlow(ConnectWorld& world, ProviderClient& provider, RevocationQueue& revocations)
+    : world_(world), provider_(provider), revocations_(revocations) {}
+
+std::string ConnectFlow::cookie_name() const {
+  return world_.public_url.starts_with("https://") ? "__Host-assistiv_connect" : "assistiv_connect";
+}
+
+std::string ConnectFlow::set_cookie(std::string_view value) const {
+  const bool secure = world_.public_url.starts_with("https://");
+  return cookie_name() + "=" + std::string(value) + "; Path=/; Max-Age=900; HttpOnly; SameSite=Lax" +
+         (secure ? "; Secure" : "");
+}
+
+core::Task<ConnectLink> ConnectFlow::create_link(core::PlatformId platform, core::EndUserId end_user,
+                                                 NewLink input, AuditContext context) {
+  const ConnectorSpec* spec = world_.registry.find(input.app);
+  const auto token = core::random_token(world_.random, kSecretBytes);
+  const core::Time expires_at = world_.clock.now() + kLinkLife;
+  co_await world_.database.run(storage::Scope::tenant(platform), [this, platform, end_user, input, spec,
+                                                                  token,
+                                                                  expires_at](storage::Transaction& tx) {
+    const auto app = AppStore(world_.vault).get(tx, platform, input.app);
+    if (spec == nullptr || !app || !app->app.is_active) {
+      throw core::not_found("The app \"" + input.app + "\" is not active on this platform.");
+    }
+    if (!platform_facts(tx, platform, end_user)) throw core::not_found("There is no such active end user.");
+    LinkRow link;
+    link.platform_id = platform;
+    link.end_user_id = end_user;
+    link.app = input.app;
+    link.return_url = checked_return_url(app->app, input.return_url);
+    link.vars = spec->given_vars(app->app.vars, SpecVar::Source::App);
+    link.vars.merge(spec->given_vars(input.vars, SpecVar::Source::Link));
+    link.connection_id = input.connection_id;
+    if (input.connection_id && !owns_connection(tx, platform, end_user, input.app, *input.connection_id)) {
+      throw core::not_found("There is no such connection of this end user and app.");
+    }
+    link.expires_at = expires_at;
+    FlowStore(world_.vault, world_.clock).insert_link(tx, link, token);
+  });
+  co_return ConnectLink{world_.public_url + "/connect/" + token, input.app, expires_at};
+}
+
+core::Task<ConnectPage> ConnectFlow::page(std::string token, std::string cookie) {
+  // The token is all that the browser brings: the row it names says which tenant this is.
+  const auto found =
+      co_await world_.database.run(storage::Scope::system(), [this, token](storage::Transaction& tx) {
+        return find_destination(world_, tx, FlowStore(world_.vault, world_.clock).find_link(tx, token));
+      });
+  ConnectPage page;
+  page.fault = found.fault;
+  page.app = found.link.app;
+  const ConnectorSpec* spec = world_.registry.find(found.link.app);
+  if (spec != nullptr) page.app_title = spec->title;
+  if (found.fault) co_return page;
+  page.platform_name = found.facts.platform_name;
+  page.end_user_label = found.facts.end_user_label;
+  page.scopes = scope_lines(*spec, found.app.app);
+  page.cookie = is_browser_secret(cookie) ? cookie : core::random_token(world_.random, kSecretBytes);
+  page.csrf = csrf_of(page.cookie, token);
+  co_return page;
+}
+
+core::Task<StartedFlow> ConnectFlow::start(std::string token, std::string cookie, std::string csrf,
+                                           std::string request_id) {
+  if (!is_browser_secret(cookie) || !core::constant_time_equal(csrf, csrf_of(cookie, token))) {
+    co_return StartedFlow{FlowReason::WrongBrowser, {}, {}};
+  }
+  const core::Secret state(core::random_token(world_.random, kSecretBytes));
+  const core::Secret verifier = make_code_verifier(world_.random);
+  // As page(): the token says which tenant this is.
+  co_return co_await world_.database.run(
+      storage::Scope::system(), [this, token, cookie, state, verifier, request_id](storage::Transaction& tx) {
+        const FlowStore store(world_.vault, world_.clock);
+        const auto found = find_destination(world_, tx, store.consume_link(tx, token));
+        if (found.fault) return StartedFlow{found.fault, {}, {}};
+        const ConnectorSpec& spec = *world_.registry.find(found.link.app);
+        FlowRow flow;
+        flow.platform_id = found.link.platform_id;
+        flow.id = core::FlowId::make(world_.clock, world_.random);
+        flow.cookie_hash = core::sha256_hex(cookie);
+        flow.end_user_id = found.link.end_user_id;
+        flow.app = found.link.app;
+        flow.client_id = found.app.app.client_id;
+        if (spec.oauth.pkce == Pkce::S256) flow.code_verifier = verifier;
+        flow.redirect_uri = callback_url(world_, spec);
+        flow.return_url = found.link.return_url;
+        flow.vars = found.link.vars;
+        flow.scopes = spec.scopes_to_request(found.app.app.scopes);
+        flow.connection_id = found.link.connection_id;
+        flow.expires_at = world_.clock.now() + kFlowLife;
+        store.insert_flow(tx, flow, state.reveal());
+        world_.audit.append(tx, flow.platform_id,
+                            browser_event("connect.started", flow.end_user_id, flow.id.str(), request_id,
+                                          {{"app", flow.app}, {"scopes", flow.scopes}}));
+        return StartedFlow{
+            {},
+            ProviderClient::authorize_url(spec, spec.with_fallbacks(flow.vars), flow.client_id,
+                                          flow.redirect_uri, flow.scopes, state, flow.code_verifier),
+            cookie};
+      });
+}
+
+}  // namespace assistiv::oauth

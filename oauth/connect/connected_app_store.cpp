@@ -1,0 +1,33 @@
+#include "oauth/connect/connected_app_store.h"
+
+#include "oauth/connect/connection_store.h"
+#include "oauth/connect/row_json.h"
+
+namespace assistiv::oauth {
+
+std::vector<ConnectedApp> connected_apps(storage::Transaction& tx, core::PlatformId platform,
+                                         core::EndUserId end_user) {
+  const auto rows = tx.exec(
+      "select a.app, a.is_active, c.connection_id, c.status, c.scopes::text as scopes from mcp_app a"
+      " left join lateral (select connection_id, status, scopes from connection"
+      "  where platform_id = a.platform_id and end_user_id = $2::uuid and app = a.app and status <> 'revoked'"
+      "  order by status = 'active' desc, updated_at desc limit 1) c on true"
+      " where a.platform_id = $1::uuid order by a.app",
+      {platform.str(), end_user.str()});
+  std::vector<ConnectedApp> out;
+  for (const auto& row : rows) {
+    ConnectedApp app{row.text("app"), row.boolean("is_active"), {}};
+    if (const auto id = row.optional_id<core::ConnectionId>("connection_id")) {
+      app.link = {*id, connection_status_of(row.text("status")), strings_of_json(row.text("scopes"))};
+    }
+    out.push_back(std::move(app));
+  }
+  return out;
+}
+
+bool app_activated(storage::Transaction& tx, core::PlatformId platform, const std::string& app) {
+  return !tx.exec("select 1 from mcp_app where platform_id = $1::uuid and app = $2", {platform.str(), app})
+              .empty();
+}
+
+}  // namespace assistiv::oauth

@@ -1,0 +1,32 @@
+#pragma once
+// What the tools of an end user depend on, in one statement: the platform's activated apps and, for each, the
+// end user's usable connection (as ConnectionStore::usable picks it).
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/ids.h"
+#include "oauth/connect/connection_service.h"
+#include "storage/database.h"
+
+namespace assistiv::oauth {
+
+struct ConnectedApp {
+  struct Link {
+    core::ConnectionId id;
+    ConnectionStatus status = ConnectionStatus::Active;  // never Revoked
+    std::vector<std::string> scopes;                     // granted
+  };
+  std::string app;
+  bool is_active = true;     // the activation's switch
+  std::optional<Link> link;  // none: not connected
+};
+
+// By name.
+std::vector<ConnectedApp> connected_apps(storage::Transaction& tx, core::PlatformId platform,
+                                         core::EndUserId end_user);
+
+// Whether the platform activated the app (switched on or not).
+bool app_activated(storage::Transaction& tx, core::PlatformId platform, const std::string& app);
+
+}  // namespace assistiv::oauth

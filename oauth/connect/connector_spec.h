@@ -1,0 +1,200 @@
+#pragma once
+// What the OAuth engine knows of an app: the typed form of the members `id, title, version, vars, hosts,
+// oauth` and `api{base, auth_header, headers}` of a connector manifest. The shape is described, member by
+// member and with the two GitHub manifests as examples, in oauth/connect/README.md. The engine knows no app
+// by name.
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/json.h"
+#include "oauth/connect/text_template.h"
+
+namespace assistiv::oauth {
+
+// A value that a connection has and a URL or header needs, from a source that is checked by pattern or table.
+struct SpecVar {
+  enum class Source {
+    App,       // the platform gives it when it activates the app
+    Link,      // given with the connect link
+    Callback,  // a query parameter of the callback
+    Token,     // a JSON pointer into the token response
+    Identity,  // a JSON pointer into the identity response
+  };
+  std::string name, title;
+  Source source = Source::App;
+  std::string from;     // the parameter's name or the pointer; unused for App and Link
+  std::string pattern;  // an anchored ECMAScript expression; empty when `values` is the check
+  // The allowed values; each may have members, readable as {name.member}.
+  std::map<std::string, Values> values;
+  std::optional<std::string> fallback;  // stands in until the source has spoken; without one it is required
+
+  // The value as it goes into Values (with its members), or empty when the check refuses it.
+  std::optional<Values> accept(std::string_view value) const;
+};
+
+enum class BodyEncoding { None, Form, Json };
+
+// A fixed request member. Numbers and booleans of the manifest stay what they are in JSON bodies.
+struct SpecParam {
+  enum class Kind { Text, Literal };
+  std::string name;
+  TextTemplate value;
+  Kind kind = Kind::Text;
+};
+
+enum class ClientAuth { Body, Basic };
+enum class Pkce { Off, S256 };
+enum class RefreshMode { None, Static, Rotating };
+
+struct ScopeRules {
+  std::string param;  // of the authorize request; empty: the app has no scopes of its own to ask for
+  std::string separator = " ", response_separator = " ";
+  std::vector<std::string> always;                          // asked for whatever the platform chose
+  std::vector<std::string> defaults;                        // asked for when the platform chose nothing
+  std::map<std::string, std::string> titles;                // the known scopes, in words for the consent page
+  std::map<std::string, std::vector<std::string>> implies;  // a wide scope and the narrow ones it contains
+  std::vector<std::string> consent;  // lines for the consent page that depend on no scope
+};
+
+struct TokenEndpoint {
+  UrlTemplate url;
+  BodyEncoding encoding = BodyEncoding::Form;
+  std::vector<SpecParam> params, headers;
+};
+
+// Where a number of seconds is in a response, and what holds when it is missing.
+struct Lifetime {
+  std::string path;
+  std::optional<std::int64_t> fallback_s;  // used only when a refresh token came along
+};
+
+// One credential of a connection. Paths are JSON pointers into the response.
+struct SlotSpec {
+  std::string access, refresh, scope;
+  Lifetime expires_in, refresh_expires_in;
+  bool required = true;
+};
+
+struct RefreshRules {
+  RefreshMode mode = RefreshMode::None;
+  TokenEndpoint endpoint;          // the token endpoint's, with params of its own
+  std::chrono::seconds skew{300};  // refreshed this long before expiry, at most 20% of the token's life
+  std::chrono::seconds min_interval{60};  // between two refreshes because of a 401
+  std::map<std::string, SlotSpec> slots;  // where a refresh reply differs from the exchange's
+};
+
+// When a response is a success, whatever its HTTP status.
+struct OkRule {
+  std::vector<int> statuses;                                // empty: any 2xx
+  std::vector<std::string> absent;                          // pointers
+  std::vector<std::pair<std::string, std::string>> equals;  // pointer, JSON text
+};
+
+// What a failed token response means. Codes that are in no list are transient: only a listed code ends a
+// grant.
+struct ErrorRules {
+  std::string code = "/error";
+  std::vector<std::string> permanent, config, throttled;
+  std::vector<std::pair<std::string, std::string>> throttled_equals;  // pointer, JSON text
+};
+
+enum class RequestAuth { None, ClientBasic, Access };
+
+// May use {client_id}, {client_secret}, {access_token}, {refresh_token} besides the variables.
+struct RevokeRequest {
+  std::string method;
+  UrlTemplate url;
+  RequestAuth auth = RequestAuth::None;
+  BodyEncoding encoding = BodyEncoding::None;
+  std::vector<SpecParam> query, body, headers;
+  std::vector<int> ok_statuses;    // also what says that the token was dead already
+  std::vector<std::string> slots;  // which credentials; empty: all
+  bool needs_access() const;       // it carries the access token, so that one must be alive
+};
+
+struct RevokeRules {
+  std::optional<RevokeRequest> token;  // this credential only
+  // The account's whole authorization of this client: every token of it, in other tenants too.
+  std::optional<RevokeRequest> grant;
+};
+
+// Who the fresh tokens belong to.
+struct IdentityRules {
+  std::string method = "GET";
+  UrlTemplate url;
+  std::string slot;
+  std::vector<std::string> id;  // pointers, joined with "/": all must be there and not null
+  std::string label;            // pointer; falls back to the id
+  OkRule ok;
+};
+
+struct OauthSpec {
+  ClientAuth client_auth = ClientAuth::Body;
+  Pkce pkce = Pkce::S256;
+  bool shared_callback = false;  // redirect_uri is /oauth/callback without the app's id
+  std::string issuer;            // what `iss` of the callback must be (RFC 9207); empty: the authorize origin
+  ScopeRules scope;
+  UrlTemplate authorize_url;
+  std::vector<SpecParam> authorize_params;
+  TokenEndpoint token;
+  RefreshRules refresh;
+  std::map<std::string, SlotSpec> slots;
+  OkRule ok;
+  ErrorRules errors;
+  RevokeRules revoke;
+  IdentityRules identity;
+};
+
+struct ApiSpec {
+  UrlTemplate base;
+  TextTemplate auth_header;  // "Bearer {token}"
+  std::vector<SpecParam> headers;
+};
+
+struct ConnectorSpec {
+  std::string id, title, version;
+  std::vector<SpecVar> vars;
+  std::vector<TextTemplate> hosts;
+  OauthSpec oauth;
+  ApiSpec api;
+
+  // Reads and lints: every placeholder declared, every URL's host in `hosts`, pointers and patterns
+  // well-formed. Throws Error{InvalidArgument} with the JSON pointer into the manifest as field.
+  static ConnectorSpec parse(const core::Json& manifest);
+
+  const SpecVar* var(std::string_view name) const;
+  // The outbound allow-list for these values, as core::OutboundRequest wants it.
+  std::vector<std::string> allowed_hosts(const Values& values) const;
+  // Values of the variables that the platform or the link gives. Throws Error{InvalidArgument} with the field
+  // "/vars/<name>" for one that is unknown, refused, or missing.
+  Values given_vars(const Values& given, SpecVar::Source source) const;
+  // Every variable that has not spoken yet gets its fallback.
+  Values with_fallbacks(Values values) const;
+
+  // True when `granted` contains `wanted` or a scope that implies it.
+  bool covers(const std::vector<std::string>& granted, std::string_view wanted) const;
+  // What to ask for: the platform's choice or the defaults, and what is always asked for.
+  std::vector<std::string> scopes_to_request(const std::optional<std::vector<std::string>>& chosen) const;
+};
+
+// Points a connector at other hosts: GitHub Enterprise, a stand-in, a test. `authorize`, `token` and
+// `refresh` move to `web`; every other URL moves to `api` when its origin is that of `api.base`, else to
+// `web`. `hosts` becomes the two. Both are absolute http or https URLs without query; throws
+// Error{InvalidArgument} otherwise.
+void apply_override(ConnectorSpec& spec, const std::string& web, const std::string& api);
+
+// The connectors that this server offers. Implemented in mcp/connectors; entries live as long as the
+// registry.
+class ConnectorRegistry {
+ public:
+  virtual ~ConnectorRegistry() = default;
+  virtual const ConnectorSpec* find(std::string_view app) const = 0;
+  virtual std::vector<const ConnectorSpec*> all() const = 0;
+};
+
+}  // namespace assistiv::oauth

@@ -1,0 +1,245 @@
+#include "oauth/connect/provider_client.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/encoding.h"
+#include "core/json_read.h"
+#include "core/log.h"
+#include "oauth/connect/json_pointer.h"
+#include "oauth/connect/return_url.h"
+#include "oauth/crypto/pkce.h"
+
+namespace assistiv::oauth {
+
+namespace {
+
+using core::Json;
+
+constexpr std::size_t kResponseMax = 256 * 1024;
+constexpr std::chrono::milliseconds kExchangeTimeout{10000};
+
+// Members of a request body, in order; literals stay numbers and booleans in JSON.
+struct BodyMember {
+  std::string name, value;
+  SpecParam::Kind kind = SpecParam::Kind::Text;
+};
+
+std::vector<BodyMember> expand_params(const std::vector<SpecParam>& params, const Values& values) {
+  std::vector<BodyMember> out;
+  for (const auto& param : params)
+    out.push_back({param.name, param.value.expand(values, Escape::None), param.kind});
+  return out;
+}
+
+void set_body(core::OutboundRequest& request, BodyEncoding encoding, const std::vector<BodyMember>& members) {
+  if (encoding == BodyEncoding::None) return;
+  if (encoding == BodyEncoding::Json) {
+    Json body = Json::object();
+    for (const auto& member : members) {
+      body[member.name] =
+          member.kind == SpecParam::Kind::Literal ? Json::parse(member.value) : Json(member.value);
+    }
+    request.headers.set("Content-Type", "application/json");
+    request.body = core::dump_json(body);
+    return;
+  }
+  core::FormFields fields;
+  for (const auto& member : members) fields.emplace_back(member.name, member.value);
+  request.headers.set("Content-Type", "application/x-www-form-urlencoded");
+  request.body = core::form_encode(fields);
+}
+
+bool is_known(const TextTemplate& text, const Values& values) {
+  const auto names = text.names();
+  return std::all_of(names.begin(), names.end(), [&](const auto& name) { return values.contains(name); });
+}
+
+// Headers whose variables have not spoken yet (an organization that only the identity tells) are left out.
+void set_headers(core::OutboundRequest& request, const std::vector<SpecParam>& headers,
+                 const Values& values) {
+  for (const auto& header : headers) {
+    if (is_known(header.value, values)) {
+      request.headers.set(header.name, header.value.expand(values, Escape::None));
+    }
+  }
+}
+
+core::OutboundRequest new_request(const ConnectorSpec& spec, std::string method, const UrlTemplate& url,
+                                  const Values& values) {
+  core::OutboundRequest request;
+  request.method = std::move(method);
+  request.url = url.expand(values);
+  request.allowed_hosts = spec.allowed_hosts(values);
+  request.timeout = kExchangeTimeout;
+  request.response_bytes_max = kResponseMax;
+  request.headers.set("Accept", "application/json");
+  request.headers.set("User-Agent", "assistiv");
+  return request;
+}
+
+// RFC 6749 section 2.3.1: both parts form-encoded before base64.
+std::string basic_credentials(const ClientCredentials& client) {
+  return "Basic " + core::base64_encode(core::percent_encode(client.client_id) + ":" +
+                                        core::percent_encode(client.client_secret.reveal()));
+}
+
+core::OutboundRequest token_request(const ConnectorSpec& spec, const TokenEndpoint& endpoint,
+                                    const Values& values, const ClientCredentials& client,
+                                    std::vector<BodyMember> members) {
+  auto request = new_request(spec, "POST", endpoint.url, values);
+  if (spec.oauth.client_auth == ClientAuth::Basic) {
+    request.headers.set("Authorization", basic_credentials(client));
+  } else {
+    members.push_back({"client_id", client.client_id});
+    members.push_back({"client_secret", client.client_secret.reveal()});
+  }
+  for (auto& member : expand_params(endpoint.params, values)) members.push_back(std::move(member));
+  set_body(request, endpoint.encoding, members);
+  set_headers(request, endpoint.headers, values);
+  return request;
+}
+
+TokenReply no_reply(const core::OutboundError& error) {
+  TokenReply reply;
+  reply.kind = error.maybe_executed() ? TokenReplyKind::Unknown : TokenReplyKind::Transient;
+  reply.code = error.failure() == core::OutboundFailure::Timeout ? "timeout" : "no_response";
+  return reply;
+}
+
+core::Task<TokenReply> ask_for_tokens(core::HttpClient* http, const ConnectorSpec* spec,
+                                      std::map<std::string, SlotSpec> slots, core::OutboundRequest request) {
+  try {
+    const auto response = co_await http->send(std::move(request));
+    co_return read_token_reply(*spec, slots, response);
+  } catch (const core::OutboundError& error) {
+    core::log::warn("connect.provider_failed", {{"app", spec->id}, {"error", error.what()}});
+    co_return no_reply(error);
+  }
+}
+
+Identity read_identity_reply(const ConnectorSpec& spec, const core::OutboundResponse& response) {
+  Identity identity;
+  const auto body = core::try_parse_json(response.body, 32);
+  const auto& rules = spec.oauth.identity;
+  if (!body || !matches(rules.ok, response.status, *body)) return identity;
+  for (const auto& pointer : rules.id) {
+    const auto part = text_at(*body, pointer);
+    if (!part || part->size() > 200) return identity;
+    identity.id += (identity.id.empty() ? "" : "/") + *part;
+  }
+  identity.label = text_at(*body, rules.label).value_or(identity.id).substr(0, 200);
+  if (!core::is_valid_utf8(identity.id) || identity.id.find('\0') != std::string::npos) return identity;
+  if (!core::is_valid_utf8(identity.label) || identity.label.find('\0') != std::string::npos) {
+    identity.label = identity.id;
+  }
+  identity.ok = true;
+  for (const auto& var : spec.vars) {
+    if (var.source != SpecVar::Source::Identity) continue;
+    const auto text = text_at(*body, var.from);
+    const auto accepted = text ? var.accept(*text) : std::nullopt;
+    if (accepted) identity.vars.insert(accepted->begin(), accepted->end());
+    identity.ok = identity.ok && (accepted || var.fallback);
+  }
+  return identity;
+}
+
+std::string join_scopes(const std::vector<std::string>& scopes, const std::string& separator) {
+  std::string out;
+  for (const auto& scope : scopes) out += (out.empty() ? "" : separator) + scope;
+  return out;
+}
+
+}  // namespace
+
+std::string ProviderClient::authorize_url(const ConnectorSpec& spec, const Values& vars,
+                                          const std::string& client_id, const std::string& redirect_uri,
+                                          const std::vector<std::string>& scopes, const core::Secret& state,
+                                          const core::Secret& verifier) {
+  const auto& oauth = spec.oauth;
+  std::vector<std::pair<std::string, std::string>> query{
+      {"response_type", "code"}, {"client_id", client_id}, {"redirect_uri", redirect_uri}};
+  if (!oauth.scope.param.empty() && !scopes.empty()) {
+    query.emplace_back(oauth.scope.param, join_scopes(scopes, oauth.scope.separator));
+  }
+  query.emplace_back("state", state.reveal());
+  if (!verifier.empty()) {
+    query.emplace_back("code_challenge", code_challenge_s256(verifier.reveal()));
+    query.emplace_back("code_challenge_method", "S256");
+  }
+  for (const auto& param : oauth.authorize_params) {
+    query.emplace_back(param.name, param.value.expand(vars, Escape::None));
+  }
+  return with_query(oauth.authorize_url.expand(vars), query);
+}
+
+core::Task<TokenReply> ProviderClient::exchange(const ConnectorSpec* spec, Values vars,
+                                                ClientCredentials client, core::Secret code,
+                                                std::string redirect_uri, core::Secret verifier) {
+  std::vector<BodyMember> members{
+      {"grant_type", "authorization_code"}, {"code", code.reveal()}, {"redirect_uri", redirect_uri}};
+  if (!verifier.empty()) members.push_back({"code_verifier", verifier.reveal()});
+  auto request = token_request(*spec, spec->oauth.token, vars, client, std::move(members));
+  co_return co_await ask_for_tokens(&http_, spec, spec->oauth.slots, std::move(request));
+}
+
+core::Task<TokenReply> ProviderClient::refresh(const ConnectorSpec* spec, Values vars,
+                                               ClientCredentials client, std::string slot,
+                                               core::Secret refresh_token,
+                                               std::chrono::milliseconds timeout) {
+  const auto& rules = spec->oauth.refresh;
+  std::vector<BodyMember> members{{"grant_type", "refresh_token"}, {"refresh_token", refresh_token.reveal()}};
+  auto request = token_request(*spec, rules.endpoint, vars, client, std::move(members));
+  request.timeout = timeout;
+  const auto other = rules.slots.find(slot);
+  SlotSpec mapping = other != rules.slots.end() ? other->second : spec->oauth.slots.at(slot);
+  mapping.required = true;
+  co_return co_await ask_for_tokens(&http_, spec, {{slot, mapping}}, std::move(request));
+}
+
+core::Task<Identity> ProviderClient::identify(const ConnectorSpec* spec, Values vars, core::Secret access) {
+  auto request = new_request(*spec, spec->oauth.identity.method, spec->oauth.identity.url, vars);
+  set_headers(request, spec->api.headers, vars);
+  Values with_token = vars;
+  with_token["token"] = access.reveal();
+  request.headers.set("Authorization", spec->api.auth_header.expand(with_token, Escape::None));
+  try {
+    const auto response = co_await http_.send(std::move(request));
+    co_return read_identity_reply(*spec, response);
+  } catch (const core::OutboundError& error) {
+    core::log::warn("connect.identity_failed", {{"app", spec->id}, {"error", error.what()}});
+    co_return Identity{};
+  }
+}
+
+core::Task<RevokeOutcome> ProviderClient::revoke(const ConnectorSpec* spec, const RevokeRequest* rule,
+                                                 Values vars, ClientCredentials client, core::Secret access,
+                                                 core::Secret refresh) {
+  Values values = vars;
+  values["client_id"] = client.client_id;
+  values["client_secret"] = client.client_secret.reveal();
+  values["access_token"] = access.reveal();
+  values["refresh_token"] = refresh.reveal();
+  auto request = new_request(*spec, rule->method, rule->url, values);
+  std::vector<std::pair<std::string, std::string>> query;
+  for (const auto& member : expand_params(rule->query, values)) query.emplace_back(member.name, member.value);
+  if (!query.empty()) request.url = with_query(request.url, query);
+  set_body(request, rule->encoding, expand_params(rule->body, values));
+  if (rule->auth == RequestAuth::ClientBasic) request.headers.set("Authorization", basic_credentials(client));
+  if (rule->auth == RequestAuth::Access) {
+    values["token"] = access.reveal();
+    request.headers.set("Authorization", spec->api.auth_header.expand(values, Escape::None));
+  }
+  set_headers(request, rule->headers, values);
+  try {
+    const auto response = co_await http_.send(std::move(request));
+    const auto& ok = rule->ok_statuses;
+    if (std::find(ok.begin(), ok.end(), response.status) != ok.end()) co_return RevokeOutcome::Done;
+    co_return response.status == 429 || response.status >= 500 ? RevokeOutcome::Away : RevokeOutcome::Refused;
+  } catch (const core::OutboundError& error) {
+    core::log::warn("connect.revoke_failed", {{"app", spec->id}, {"error", error.what()}});
+    co_return RevokeOutcome::Away;
+  }
+}
+
+}  // namespace assistiv::oauth

@@ -1,0 +1,56 @@
+#pragma once
+// From a bearer key to a Principal. Answers are cached in memory for a minute and dropped at once when a
+// notice says that the key, its end user or its platform changed; expiry is checked on every use.
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "core/clock.h"
+#include "core/task.h"
+#include "oauth/identity/key_store.h"
+#include "oauth/principal.h"
+#include "storage/database.h"
+
+namespace assistiv::oauth {
+
+struct AuthenticatorOptions {
+  std::size_t max_entries = 65536;       // keys in memory; past it the least recently used of a sample goes
+  std::chrono::milliseconds ttl{60000};  // how long a good key is trusted without a look-up
+  std::chrono::milliseconds deny_ttl{5000};  // how long an unknown key is refused without a look-up
+  std::size_t max_denied = 16384;
+  std::chrono::milliseconds use_write_interval{60000};  // how often last_used_at goes to the database
+};
+
+// Thread-safe.
+class Authenticator {
+ public:
+  Authenticator(storage::Database& database, const KeyStore& keys, const core::Clock& clock,
+                AuthenticatorOptions options = {});
+  ~Authenticator();  // calls stop()
+  Authenticator(const Authenticator&) = delete;
+  Authenticator& operator=(const Authenticator&) = delete;
+
+  // `bearer` is what follows "Bearer " in the Authorization header, or "" when there is none. Throws
+  // Error{Unauthenticated} with a message for the caller; malformed keys cost no look-up, and concurrent
+  // calls with one unknown key share one.
+  core::Task<PrincipalPtr> authenticate(std::string bearer);
+  // The hot path: the cached answer, or null when only authenticate() can tell. No I/O, one short lock.
+  PrincipalPtr cached(std::string_view bearer);
+
+  // For storage::Notifier::subscribe and IdentityHooks::changed. Topics: key, platform, end_user, resync.
+  void on_notify(std::string_view topic, std::string_view payload);
+
+  // Starts the writer of last_used_at on `executor`; stop() writes what is left and joins.
+  void start(core::AnyExecutor executor);
+  void stop();
+  // Writes the uses since the last write now.
+  core::Task<> write_uses();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace assistiv::oauth
