@@ -1,0 +1,118 @@
+#pragma once
+// The apps that this server knows and their tools, made from the manifests (docs/connectors.md) at start.
+// Immutable.
+#include <map>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/json.h"
+#include "mcp/schema/json_schema.h"
+#include "mcp/tools/risk.h"
+
+namespace assistiv::mcp {
+
+struct ToolPlan;  // how to call the upstream: mcp/connectors/plan.h
+struct ApiPlan;
+
+// The four hints of an MCP tool, always explicit.
+struct Hints {
+  bool read_only = false;
+  bool destructive = true;
+  bool idempotent = false;
+  bool open_world = true;
+};
+
+struct Tool {
+  std::string app;
+  std::string name;  // unique over all apps, at most 48 characters
+  std::string title;
+  std::string description;
+  std::string group;
+  Risk risk = Risk::Destructive;
+  Hints hints;
+  // Any one of these sets of scopes is enough; empty when the tool needs none. For an app whose tokens carry
+  // no scopes (App::token_scopes is false) these are permissions of the app's registration.
+  std::vector<std::vector<std::string>> scopes_any;
+  // What tools/list shows, finished: name, title, description, inputSchema, outputSchema, annotations.
+  std::string definition_json;
+  std::shared_ptr<const JsonSchema> input;   // checks the arguments
+  std::shared_ptr<const JsonSchema> output;  // what structuredContent conforms to
+  std::shared_ptr<const ToolPlan> plan;
+
+  bool token_scopes = true;  // as App::token_scopes
+
+  // True when a connection with these scopes can run the tool (or when it cannot be known).
+  bool allowed_by(const std::vector<std::string>& granted_scopes) const;
+};
+
+struct AppScope {
+  std::string name;
+  std::string description;  // for people: what it lets the server do
+};
+
+struct App {
+  std::string id;
+  std::string title;
+  std::string version;
+  std::string description;
+  std::string manifest_file;
+  std::vector<AppScope> scopes;
+  bool token_scopes =
+      true;  // false: access tokens carry no scopes, the app's registration decides (GitHub Apps)
+  std::vector<Tool> tools;  // in the manifest's order
+  std::shared_ptr<const ApiPlan> api;
+  // The whole manifest after "extends": oauth/connect reads "vars", "hosts" and "oauth" from it.
+  std::shared_ptr<const core::Json> document;
+
+  const Tool* find_tool(std::string_view name) const;
+};
+
+struct ManifestFile {
+  std::string name;  // "github.json"
+  std::string text;
+};
+
+struct ManifestFault {
+  std::string file;
+  std::string pointer;  // JSON pointer into the manifest after "extends"
+  std::string message;
+};
+
+// Every fault of every manifest; what() lists them one per line as file#pointer: message.
+class ManifestError : public std::runtime_error {
+ public:
+  explicit ManifestError(std::vector<ManifestFault> faults);
+  const std::vector<ManifestFault>& faults() const { return faults_; }
+
+ private:
+  std::vector<ManifestFault> faults_;
+};
+
+// Replaces the origin ("http://127.0.0.1:4901", a path is a prefix) of an app's API calls; by app id.
+using ApiOverrides = std::map<std::string, std::string, std::less<>>;
+
+class Catalog {
+ public:
+  // Throws ManifestError. `overrides` of unknown apps are ignored.
+  static Catalog load(const std::vector<ManifestFile>& files, const ApiOverrides& overrides = {});
+
+  const std::vector<App>& apps() const { return apps_; }  // by id
+  const App* find_app(std::string_view id) const;
+  const Tool* find_tool(std::string_view name) const;
+
+ private:
+  explicit Catalog(std::vector<App> apps);
+  std::vector<App> apps_;
+  std::map<std::string, std::pair<std::size_t, std::size_t>, std::less<>> tools_;
+};
+
+// The manifests compiled into the binary, and those (*.json) of `directory` (ASSISTIV_MANIFESTS_DIR) when it
+// is not empty; a file there replaces an embedded one of the same name. Throws core::Error when the directory
+// is not readable.
+std::vector<ManifestFile> manifest_files(const std::string& directory);
+
+}  // namespace assistiv::mcp

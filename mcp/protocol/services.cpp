@@ -1,0 +1,44 @@
+#include "mcp/protocol/services.h"
+
+#include <utility>
+
+#include "mcp/protocol/client_meta.h"
+#include "mcp/protocol/jsonrpc.h"
+
+namespace assistiv::mcp {
+
+namespace {
+
+std::string write_server_info(const EndpointOptions& options) {
+  std::string out = R"({"name":)" + json_string(options.server_name);
+  if (!options.server_title.empty()) out += R"(,"title":)" + json_string(options.server_title);
+  return out + R"(,"version":)" + json_string(options.server_version) + "}";
+}
+
+std::string write_capabilities(const Doors& doors) {
+  std::string out = R"({"tools":{"listChanged":true})";
+  if (doors.resources != nullptr) {
+    out += R"(,"resources":{"listChanged":true)";
+    out += doors.resources->subscribable() ? R"(,"subscribe":true})" : "}";
+  }
+  if (doors.prompts != nullptr) out += R"(,"prompts":{"listChanged":true})";
+  if (doors.completions != nullptr) out += R"(,"completions":{})";
+  if (doors.logging == LogSupport::Yes) out += R"(,"logging":{})";
+  return out + "}";
+}
+
+}  // namespace
+
+EndpointServices::EndpointServices(EndpointOptions endpoint_options, Doors endpoint_doors,
+                                   EndpointWorld endpoint_world)
+    : options(std::move(endpoint_options)),
+      doors(endpoint_doors),
+      world(endpoint_world),
+      guard(options.allowed_hosts, options.allowed_origins),
+      server_info(write_server_info(options)),
+      server_meta("\"_meta\":{\"" + std::string(kMetaServerInfo) + "\":" + server_info + "}"),
+      cache_hints("\"ttlMs\":" + std::to_string(options.list_ttl.count()) + ",\"cacheScope\":\"private\","),
+      capabilities(write_capabilities(doors)),
+      hub(options.streams_max, options.streams_per_user_max) {}
+
+}  // namespace assistiv::mcp

@@ -1,0 +1,118 @@
+#include "mcp/tools/access_snapshot.h"
+
+#include <algorithm>
+
+#include "core/encoding.h"
+#include "mcp/connectors/catalog.h"
+#include "mcp/grants/grant_store.h"
+#include "mcp/tools/connect_tool.h"
+#include "oauth/connect/connected_app_store.h"
+
+namespace assistiv::mcp {
+
+namespace {
+
+ConnectionState state_of(const oauth::ConnectedApp& app) {
+  if (!app.link) return ConnectionState::None;
+  return app.link->status == oauth::ConnectionStatus::Active ? ConnectionState::Active
+                                                             : ConnectionState::NeedsReauth;
+}
+
+std::vector<const Tool*> not_denied(const AppAccess& access) {
+  std::vector<const Tool*> out;
+  for (std::size_t i = 0; i < access.decisions.size(); ++i) {
+    if (access.decisions[i].verdict != Verdict::Deny) out.push_back(&access.app->tools[i]);
+  }
+  return out;
+}
+
+AppAccess app_access(const App& app, const oauth::ConnectedApp& connected, const BindingRules& rules,
+                     ToolLists& lists) {
+  AppAccess out;
+  out.app = &app;
+  out.state = state_of(connected);
+  if (connected.link) {
+    out.connection_id = connected.link->id;
+    out.granted_scopes = connected.link->scopes;
+  }
+  for (const auto& tool : app.tools) {
+    out.decisions.push_back(evaluate(rules, {tool.name, tool.risk, tool.hints.read_only}));
+  }
+  out.tools = lists.list(not_denied(out), false);
+  return out;
+}
+
+std::shared_ptr<const ToolList> build_list(const std::vector<const Tool*>& tools, bool with_connect_tool,
+                                           std::string etag) {
+  auto list = std::make_shared<ToolList>();
+  list->etag = std::move(etag);
+  for (const Tool* tool : tools) list->tools.push_back({tool->name, tool->definition_json});
+  if (with_connect_tool) list->tools.push_back({kConnectTool, std::string(connect_tool_definition())});
+  for (const auto& tool : list->tools) {
+    if (!list->joined_json.empty()) list->joined_json += ",";
+    list->joined_json += tool.definition_json;
+  }
+  return list;
+}
+
+}  // namespace
+
+bool AppAccess::usable() const {
+  return std::any_of(decisions.begin(), decisions.end(),
+                     [](const Decision& decision) { return decision.verdict != Verdict::Deny; });
+}
+
+const AppAccess* AccessSnapshot::find(std::string_view app) const {
+  for (const auto& access : apps) {
+    if (access.app->id == app) return &access;
+  }
+  return nullptr;
+}
+
+ToolLists::ToolLists(const Catalog& catalog) {
+  for (const auto& app : catalog.apps()) {
+    for (const auto& tool : app.tools) digests_[&tool] = core::sha256(tool.definition_json);
+  }
+}
+
+std::shared_ptr<const ToolList> ToolLists::list(const std::vector<const Tool*>& tools,
+                                                bool with_connect_tool) {
+  std::string content;
+  for (const Tool* tool : tools) content += digests_.at(tool);
+  if (with_connect_tool) content += core::sha256(connect_tool_definition());
+  std::string etag = core::sha256_hex(content).substr(0, 32);
+  std::lock_guard lock(mutex_);
+  auto& slot = shared_[etag];
+  if (auto list = slot.lock()) return list;
+  auto list = build_list(tools, with_connect_tool, std::move(etag));
+  slot = list;
+  if (shared_.size() >= prune_at_) {
+    std::erase_if(shared_, [](const auto& entry) { return entry.second.expired(); });
+    prune_at_ = 2 * shared_.size() + 64;
+  }
+  return list;
+}
+
+std::shared_ptr<const AccessSnapshot> make_snapshot(const Catalog& catalog, ToolLists& lists,
+                                                    const std::vector<oauth::ConnectedApp>& apps,
+                                                    const GrantSet& grants, core::KeyId key) {
+  auto out = std::make_shared<AccessSnapshot>();
+  std::vector<const Tool*> visible;
+  bool connectable = false;
+  for (const auto& connected : apps) {
+    const App* app = catalog.find_app(connected.app);
+    if (app == nullptr || !connected.is_active) continue;
+    out->apps.push_back(app_access(*app, connected, grants.binding(app->id, true, key), lists));
+    const AppAccess& access = out->apps.back();
+    if (access.state == ConnectionState::None) {
+      connectable = connectable || access.usable();
+      continue;
+    }
+    const auto tools = not_denied(access);
+    visible.insert(visible.end(), tools.begin(), tools.end());
+  }
+  out->all = lists.list(visible, connectable);
+  return out;
+}
+
+}  // namespace assistiv::mcp

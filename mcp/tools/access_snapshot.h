@@ -1,0 +1,70 @@
+#pragma once
+// What one caller may see and call, worked out once from its apps, connections and rules. tools/list and
+// tools/call read the same decisions, so that they cannot disagree. Pure.
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/ids.h"
+#include "mcp/grants/policy.h"
+#include "mcp/tools/tool.h"
+
+namespace assistiv::oauth {
+struct ConnectedApp;
+}
+
+namespace assistiv::mcp {
+
+class Catalog;
+class GrantSet;
+struct App;
+struct Tool;
+
+// The built-in tool of /mcp that gives the way to connect an app; listed while there is one to connect.
+inline constexpr char kConnectTool[] = "assistiv_connect_app";
+
+enum class ConnectionState { None, Active, NeedsReauth };
+
+// One app that the platform activated and switched on, as one caller may use it.
+struct AppAccess {
+  const App* app = nullptr;
+  ConnectionState state = ConnectionState::None;
+  std::optional<core::ConnectionId> connection_id;  // none in ConnectionState::None
+  std::vector<std::string> granted_scopes;
+  std::vector<Decision> decisions;        // one per tool, in the catalogue's order
+  std::shared_ptr<const ToolList> tools;  // what /mcp/{app} lists: what is not denied
+
+  bool usable() const;  // some tool is not denied
+};
+
+struct AccessSnapshot {
+  std::vector<AppAccess> apps;  // by name
+  std::shared_ptr<const ToolList>
+      all;  // what /mcp lists: connected apps, and the connect tool while it is of use
+  const AppAccess* find(std::string_view app) const;
+};
+
+// Makes tool lists. Callers with the same tools share one list, however many they are. Thread-safe.
+class ToolLists {
+ public:
+  // `catalog` must outlive it.
+  explicit ToolLists(const Catalog& catalog);
+  std::shared_ptr<const ToolList> list(const std::vector<const Tool*>& tools, bool with_connect_tool);
+
+ private:
+  std::map<const Tool*, std::string> digests_;  // of the definitions
+  std::mutex mutex_;
+  std::map<std::string, std::weak_ptr<const ToolList>> shared_;  // by etag
+  std::size_t prune_at_ = 64;
+};
+
+// Apps that the catalogue does not know and apps that are switched off are left out.
+std::shared_ptr<const AccessSnapshot> make_snapshot(const Catalog& catalog, ToolLists& lists,
+                                                    const std::vector<oauth::ConnectedApp>& apps,
+                                                    const GrantSet& grants, core::KeyId key);
+
+}  // namespace assistiv::mcp

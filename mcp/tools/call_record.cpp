@@ -1,0 +1,101 @@
+#include "mcp/tools/call_record.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/encoding.h"
+#include "core/error.h"
+#include "core/json_read.h"
+#include "core/log.h"
+#include "core/metrics.h"
+#include "mcp/grants/approval_service.h"
+#include "oauth/identity/audit_context.h"
+#include "storage/audit.h"
+
+namespace assistiv::mcp {
+
+namespace {
+
+constexpr std::size_t kSubjectBytesMax = 128;  // an unknown tool's name is the caller's text
+
+core::Json audit_details(const CallRecord& record, std::chrono::milliseconds latency) {
+  core::Json out = {{"outcome", call_end_name(record.end)},
+                    {"arguments_sha256", record.arguments_sha256},
+                    {"latency_ms", latency.count()}};
+  if (!record.app.empty()) out["app"] = record.app;
+  if (!record.code.empty()) out["code"] = record.code;
+  if (record.decision) {
+    out["decision"] = verdict_name(record.decision->verdict);
+    out["rule"] = decided_by_name(record.decision->rule);
+  }
+  if (record.connection_id) out["connection_id"] = record.connection_id->str();
+  if (record.approval_id) out["approval_id"] = record.approval_id->str();
+  if (record.upstream_status) out["upstream_status"] = *record.upstream_status;
+  return out;
+}
+
+void count(const CallRecord& record, double seconds) {
+  const std::string tool = record.known ? record.tool : "unknown";
+  core::metrics::counter(
+      "assistiv_tool_calls_total", "Tool calls.",
+      {{"app", record.app}, {"tool", tool}, {"outcome", std::string(call_end_name(record.end))}})
+      .add();
+  core::metrics::histogram("assistiv_tool_call_seconds", "How long tool calls took.",
+                           {{"app", record.app}, {"tool", tool}})
+      .observe(seconds);
+}
+
+}  // namespace
+
+std::string_view call_end_name(CallEnd end) {
+  switch (end) {
+    case CallEnd::Done:
+      return "done";
+    case CallEnd::ToolError:
+      return "tool_error";
+    case CallEnd::Failed:
+      return "failed";
+    case CallEnd::Unknown:
+      return "unknown";
+    case CallEnd::Denied:
+      return "denied";
+    case CallEnd::InvalidArguments:
+      return "invalid_arguments";
+    case CallEnd::NotConnected:
+      return "not_connected";
+    case CallEnd::ScopeMissing:
+      return "scope_missing";
+    case CallEnd::ApprovalRequired:
+      return "approval_required";
+    case CallEnd::TooMany:
+      break;
+  }
+  return "too_many";
+}
+
+CallRecord::CallRecord(const CallContext& context, std::string tool_name, const core::Json& arguments)
+    : principal(context.principal),
+      request_id(context.request_id),
+      tool(std::move(tool_name)),
+      arguments_sha256(core::sha256_hex(canonical_json(arguments))),
+      started(std::chrono::steady_clock::now()) {}
+
+core::Task<> CallRecord::write(std::shared_ptr<const CallRecord> record, storage::AuditLog* audit) {
+  const auto took = std::chrono::steady_clock::now() - record->started;
+  count(*record, std::chrono::duration<double>(took).count());
+  const std::string event = record->executed ? "tool.called" : "tool.denied";
+  const auto details = audit_details(*record, std::chrono::duration_cast<std::chrono::milliseconds>(took));
+  auto entry =
+      oauth::audit_event({record->principal, record->request_id}, event, record->principal->end_user_id,
+                         record->tool.substr(0, kSubjectBytesMax), details);
+  try {
+    co_await audit->record(record->principal->platform_id, std::move(entry));
+  } catch (const core::Error& e) {
+    core::log::error("audit.lost", {{"event_lost", event},
+                                    {"tool", record->tool.substr(0, kSubjectBytesMax)},
+                                    {"details", core::dump_json(details)},
+                                    {"request_id", record->request_id},
+                                    {"error", e.what()}});
+  }
+}
+
+}  // namespace assistiv::mcp

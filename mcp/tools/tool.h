@@ -1,0 +1,106 @@
+#pragma once
+// What a tool is to the protocol, and the one door through which every caller lists and calls tools.
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "core/task.h"
+#include "oauth/principal.h"
+
+namespace assistiv::mcp {
+
+// One tool as tools/list shows it. `definition_json` is the finished object, serialized once.
+struct ToolView {
+  std::string name;
+  std::string definition_json;
+};
+
+// What a caller may see now. Immutable and shared between requests until a grant, connection or manifest
+// changes.
+struct ToolList {
+  std::vector<ToolView> tools;  // in stable order
+  std::string joined_json;      // the definitions with commas between them: what goes inside "tools":[...]
+  std::string etag;             // changes exactly when the list changes
+};
+
+// What the client can be asked to do during a call, as it declared it.
+struct ClientAbilities {
+  bool elicitation_form = false;
+  bool elicitation_url = false;
+  bool sampling = false;
+  bool roots = false;
+};
+
+// An argument that modern clients repeat in the header Mcp-Param-<header>, so that infrastructure can route
+// by it (x-mcp-header in the input schema). The protocol compares the two.
+struct MirroredArgument {
+  std::vector<std::string> path;  // property names from the root of the arguments
+  std::string header;             // the part after "Mcp-Param-"
+};
+
+// Who calls, through which door, and how to report back. Built by the protocol from the credential and the
+// request.
+struct CallContext {
+  oauth::PrincipalPtr principal;
+  std::optional<std::string> app;  // /mcp/{app}: only this app's tools
+  std::string request_id;
+  std::string traceparent;
+  std::stop_token stop;          // requested when the call is cancelled
+  bool url_elicitation = false;  // the client can be asked to open a URL
+  // Progress to the caller, when it asked for it: (done, total, message).
+  std::function<core::Task<>(double, std::optional<double>, std::string)> progress;
+  // Log messages to the caller, when it asked for them: (level, logger, JSON text). The level filter is the
+  // protocol's.
+  std::function<core::Task<>(std::string, std::string, std::string)> log;
+  // Ends the answer's event stream while the call goes on, so that the client polls for the result; does
+  // nothing where the client cannot resume (only legacy sessions from 2025-11-25 on can).
+  std::function<core::Task<>()> release_stream;
+  ClientAbilities client;
+  // Set when this call repeats one that ended with InputRequired: the client's answers by key (an object;
+  // untrusted, keys may be missing, wrong or unknown), and the state that was handed out (authentic: sealed
+  // by the protocol for this caller, tool and arguments).
+  std::shared_ptr<const core::Json> input_responses;
+  std::string input_state;
+};
+
+enum class ToolOutcome {
+  Done,           // result_json is the CallToolResult
+  ToolError,      // the same, with isError
+  NotConnected,   // result_json is a CallToolResult with isError and the way to connect; connect_url is set
+  Unknown,        // no such tool for this caller: unknown and not granted look the same
+  InputRequired,  // input_requests_json says what the client is to be asked; the call is then repeated
+  ProtocolError,  // the whole request fails with error_code (JSON-RPC) and `message`
+};
+
+struct ToolCallResult {
+  ToolOutcome outcome = ToolOutcome::Done;
+  std::string result_json;  // CallToolResult without resultType:
+                            // {"content":[...],"structuredContent":...,"isError":...}
+  std::string connect_url;
+  std::string message;  // the text of an outcome that is not Done
+  // The stable code of such an outcome: "not_connected", "denied", "approval_required", ...
+  std::string code;
+  // {"<key>": {"method": "elicitation/create"|"sampling/createMessage"|"roots/list", "params": {...}}}. In
+  // the legacy protocol the same is asked with real requests. "" when only the state matters.
+  std::string input_requests_json;
+  std::string input_state;  // plain; the protocol seals it
+  int error_code = 0;
+};
+
+class ToolDoor {
+ public:
+  virtual ~ToolDoor() = default;
+  virtual core::Task<std::shared_ptr<const ToolList>> list(CallContext context) = 0;
+  // `arguments` is an object (or null for none). Never throws for what a tool did; throws core::Error for our
+  // faults.
+  virtual core::Task<ToolCallResult> call(CallContext context, std::string name, core::Json arguments) = 0;
+  // The mirrored arguments of a tool; by name only, so that it costs nothing on tools that have none.
+  virtual const std::vector<MirroredArgument>* mirrored(const std::string& /*name*/) const { return nullptr; }
+};
+
+}  // namespace assistiv::mcp

@@ -1,0 +1,50 @@
+#pragma once
+// What runs a tool after the door has let the call through: the REST executor of mcp/connectors, a fake in
+// tests.
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "core/ids.h"
+#include "core/json.h"
+#include "core/task.h"
+
+namespace assistiv::mcp {
+
+// One authorized call. Arguments are valid against the tool's input schema.
+struct ToolInvocation {
+  core::PlatformId platform_id;
+  core::EndUserId end_user_id;
+  core::ConnectionId connection_id;
+  std::string app;
+  std::string tool;
+  std::shared_ptr<const core::Json> arguments;  // an object
+  std::string request_id;
+  std::string traceparent;
+  std::stop_token stop;
+  std::function<core::Task<>(double, std::optional<double>, std::string)> progress;  // may be empty
+};
+
+enum class ExecutionOutcome {
+  Done,         // result_json is the CallToolResult
+  ToolError,    // the same, with isError
+  NeedsReauth,  // the connection's grant is gone: the end user must connect again
+};
+
+struct ToolExecution {
+  ExecutionOutcome outcome = ExecutionOutcome::Done;
+  std::string result_json;             // {"content":[...],"structuredContent":...,"isError":...}
+  std::string code;                    // of a ToolError: "not_found", "rate_limited", ...
+  std::optional<int> upstream_status;  // of the last exchange, for the audit trail
+};
+
+class ToolExecutor {
+ public:
+  virtual ~ToolExecutor() = default;
+  // Never throws for what the upstream did; throws core::Error for our faults.
+  virtual core::Task<ToolExecution> execute(ToolInvocation invocation) = 0;
+};
+
+}  // namespace assistiv::mcp

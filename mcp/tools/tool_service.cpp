@@ -1,0 +1,350 @@
+#include "mcp/tools/tool_service.h"
+
+#include <exception>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "core/log.h"
+#include "mcp/connectors/catalog.h"
+#include "mcp/grants/approval_service.h"
+#include "mcp/tools/call_record.h"
+#include "mcp/tools/connect_links.h"
+#include "mcp/tools/connect_tool.h"
+#include "mcp/tools/in_flight.h"
+#include "mcp/tools/tool_access.h"
+#include "mcp/tools/tool_executor.h"
+#include "mcp/tools/tool_result.h"
+
+namespace assistiv::mcp {
+
+namespace {
+
+ToolCallResult tool_error(std::string code, std::string message, core::Json details) {
+  ToolCallResult out;
+  out.outcome = ToolOutcome::ToolError;
+  out.result_json = error_result(code, message, std::move(details));
+  out.code = std::move(code);
+  out.message = std::move(message);
+  return out;
+}
+
+core::Json faults_json(const std::vector<SchemaFault>& faults) {
+  core::Json out = core::Json::array();
+  for (const auto& fault : faults) out.push_back({{"pointer", fault.pointer}, {"message", fault.message}});
+  return out;
+}
+
+std::string_view rule_in_words(DecidedBy rule) {
+  switch (rule) {
+    case DecidedBy::PlatformPolicy:
+      return "the platform's policy for this app";
+    case DecidedBy::EndUserGrant:
+      return "the rule for this user";
+    case DecidedBy::KeyGrant:
+      return "the rule for this key";
+    case DecidedBy::Default:
+    case DecidedBy::AppInactive:
+      break;
+  }
+  return "the platform";
+}
+
+std::string scopes_in_words(const std::vector<std::vector<std::string>>& any) {
+  std::string out;
+  for (const auto& set : any) {
+    if (!out.empty()) out += " or ";
+    for (std::size_t i = 0; i < set.size(); ++i) out += (i == 0 ? "\"" : " and \"") + set[i] + "\"";
+  }
+  return out;
+}
+
+}  // namespace
+
+struct ToolService::Impl {
+  Impl(ToolServiceParts p, ToolServiceOptions o) : parts(p), in_flight(o.calls_per_end_user_max) {}
+  ToolServiceParts parts;
+  InFlight in_flight;
+};
+
+namespace {
+
+// One call on its way. Lives in the frame of ToolService::call.
+class ToolCall {
+ public:
+  ToolCall(ToolServiceParts parts, CallContext context, core::Json arguments,
+           std::shared_ptr<CallRecord> record)
+      : parts_(parts),
+        context_(std::move(context)),
+        arguments_(std::move(arguments)),
+        record_(std::move(record)) {}
+
+  core::Task<ToolCallResult> run() {
+    access_ = co_await parts_.access.get(context_.principal);
+    if (record_->tool == kConnectTool && !context_.app) co_return co_await connect();
+    if (!resolve()) co_return unknown();
+    if (record_->decision->verdict == Verdict::Deny) co_return denied();
+    if (auto faults = tool_->input->check(arguments_); !faults.empty()) co_return invalid(std::move(faults));
+    if (app_->state != ConnectionState::Active) co_return co_await not_connected();
+    if (!tool_->allowed_by(app_->granted_scopes)) co_return co_await scope_missing();
+    if (record_->decision->verdict == Verdict::Approval) {
+      if (auto refused = co_await ask_approval()) co_return std::move(*refused);
+    }
+    co_return co_await execute();
+  }
+
+ private:
+  bool resolve() {
+    tool_ = parts_.catalog.find_tool(record_->tool);
+    if (tool_ == nullptr || (context_.app && tool_->app != *context_.app)) return false;
+    app_ = access_->find(tool_->app);
+    if (app_ == nullptr) return false;
+    record_->known = true;
+    record_->app = tool_->app;
+    record_->connection_id = app_->connection_id;
+    record_->decision = app_->decisions[static_cast<std::size_t>(tool_ - app_->app->tools.data())];
+    return true;
+  }
+
+  ToolCallResult unknown() {
+    record_->end = CallEnd::Unknown;
+    ToolCallResult out;
+    out.outcome = ToolOutcome::Unknown;
+    out.code = "unknown_tool";
+    out.message = "Unknown tool: " + record_->tool;
+    return out;
+  }
+
+  ToolCallResult refuse(CallEnd end, std::string code, std::string message, core::Json details) {
+    record_->end = end;
+    record_->code = code;
+    return tool_error(std::move(code), std::move(message), std::move(details));
+  }
+
+  ToolCallResult denied() {
+    const DecidedBy rule = record_->decision->rule;
+    return refuse(CallEnd::Denied, "denied",
+                  record_->tool + " is not allowed: denied by " + std::string(rule_in_words(rule)) + " (" +
+                      std::string(decided_by_name(rule)) +
+                      "). Only the platform can change that; do not retry.",
+                  {{"tool", record_->tool}, {"rule", decided_by_name(rule)}});
+  }
+
+  ToolCallResult invalid(std::vector<SchemaFault> faults) {
+    return refuse(CallEnd::InvalidArguments, "validation",
+                  "The arguments of " + record_->tool + " are not valid: " + describe(faults) + ".",
+                  {{"faults", faults_json(faults)}});
+  }
+
+  // Asks for a link to connect the app. None when there cannot be one now; the reason is logged.
+  core::Task<std::optional<ConnectLink>> link(const AppAccess* app) {
+    try {
+      co_return co_await parts_.links.create(context_.principal->platform_id,
+                                             *context_.principal->end_user_id, app->app->id);
+    } catch (const core::Error& e) {
+      core::log::warn("connect.no_link", {{"app", app->app->id},
+                                          {"error", e.what()},
+                                          {"detail", e.detail()},
+                                          {"request_id", context_.request_id}});
+    }
+    co_return std::nullopt;
+  }
+
+  // A refusal whose remedy is to connect: `why` is followed by the link.
+  core::Task<ToolCallResult> to_connect(CallEnd end, std::string code, std::string why, core::Json details) {
+    const auto connect = co_await link(app_);
+    details["app"] = app_->app->id;
+    if (!connect) {
+      co_return refuse(end, std::move(code),
+                       why + " No connect link can be made right now; the platform can give the user one.",
+                       std::move(details));
+    }
+    details["connect_url"] = connect->url;
+    details["expires_at"] = core::format_time(connect->expires_at);
+    auto out = refuse(
+        end, std::move(code),
+        why + " Ask the user to open this link in a browser, then call the tool again: " + connect->url,
+        std::move(details));
+    out.outcome = ToolOutcome::NotConnected;
+    out.connect_url = connect->url;
+    co_return out;
+  }
+
+  core::Task<ToolCallResult> not_connected() {
+    if (app_->state == ConnectionState::NeedsReauth) return reauth();
+    return to_connect(CallEnd::NotConnected, "not_connected", app_->app->title + " is not connected yet.",
+                      core::Json::object());
+  }
+
+  core::Task<ToolCallResult> reauth() {
+    return to_connect(CallEnd::NotConnected, "reauth_required",
+                      "The connection to " + app_->app->title + " has ended and must be renewed.",
+                      core::Json::object());
+  }
+
+  // Not a case of ToolOutcome::NotConnected: when the platform does not ask for the scope, connecting again
+  // gives the same connection, and a client that opens the link by itself would go round in circles.
+  core::Task<ToolCallResult> scope_missing() {
+    core::Json details = {{"scopes_any", tool_->scopes_any}, {"granted", app_->granted_scopes}};
+    auto out = co_await to_connect(
+        CallEnd::ScopeMissing, "scope_missing",
+        "The connection to " + app_->app->title + " lacks the scope " + scopes_in_words(tool_->scopes_any) +
+            ", which this tool needs. If the platform asks for that scope, connecting again grants it.",
+        std::move(details));
+    out.outcome = ToolOutcome::ToolError;
+    co_return out;
+  }
+
+  // None: an approval was used up, go on.
+  core::Task<std::optional<ToolCallResult>> ask_approval() {
+    Approval approval;
+    try {
+      approval =
+          co_await parts_.approvals.claim({context_.principal, *app_->connection_id, tool_->app, tool_->name,
+                                           tool_->risk, canonical_json(arguments_), context_.request_id});
+    } catch (const core::Error& e) {
+      if (e.kind() != core::ErrorKind::RateLimited && e.kind() != core::ErrorKind::PayloadTooLarge) throw;
+      co_return refuse(CallEnd::TooMany, std::string(e.code()), e.message(), core::Json::object());
+    }
+    record_->approval_id = approval.id;
+    if (approval.status == ApprovalStatus::Used) co_return std::nullopt;
+    co_return approval.status == ApprovalStatus::Denied ? approval_denied(approval)
+                                                        : approval_pending(approval);
+  }
+
+  core::Json approval_details_of(const Approval& approval) {
+    return {{"approval_id", approval.id.str()},
+            {"status", approval_status_name(approval.status)},
+            {"expires_at", core::format_time(approval.expires_at)},
+            {"rule", decided_by_name(record_->decision->rule)}};
+  }
+
+  ToolCallResult approval_pending(const Approval& approval) {
+    return refuse(
+        CallEnd::ApprovalRequired, "approval_required",
+        record_->tool + " waits for an approval (" + approval.id.str() + ", until " +
+            core::format_time(approval.expires_at) +
+            "). Tell the user. When it is approved, call the tool again with exactly the same arguments.",
+        approval_details_of(approval));
+  }
+
+  ToolCallResult approval_denied(const Approval& approval) {
+    core::Json details = approval_details_of(approval);
+    details["reason"] = approval.reason;
+    return refuse(CallEnd::ApprovalRequired, "approval_denied",
+                  "This call of " + record_->tool + " was denied" +
+                      (approval.reason.empty() ? std::string(".") : ": " + approval.reason) +
+                      " Do not retry it; tell the user.",
+                  std::move(details));
+  }
+
+  core::Task<ToolCallResult> execute() {
+    record_->executed = true;
+    ToolExecution execution = co_await parts_.executor.execute(
+        {.platform_id = context_.principal->platform_id,
+         .end_user_id = *context_.principal->end_user_id,
+         .connection_id = *app_->connection_id,
+         .app = tool_->app,
+         .tool = tool_->name,
+         .arguments = std::make_shared<const core::Json>(std::move(arguments_)),
+         .request_id = context_.request_id,
+         .traceparent = context_.traceparent,
+         .stop = context_.stop,
+         .progress = context_.progress});
+    record_->upstream_status = execution.upstream_status;
+    if (execution.outcome == ExecutionOutcome::NeedsReauth) co_return co_await reauth();
+    const bool done = execution.outcome == ExecutionOutcome::Done;
+    record_->end = done ? CallEnd::Done : CallEnd::ToolError;
+    record_->code = execution.code;
+    ToolCallResult out;
+    out.outcome = done ? ToolOutcome::Done : ToolOutcome::ToolError;
+    out.result_json = std::move(execution.result_json);
+    out.code = std::move(execution.code);
+    co_return out;
+  }
+
+  core::Task<ToolCallResult> connect() {
+    record_->known = true;
+    if (auto faults = connect_tool_input().check(arguments_); !faults.empty())
+      co_return invalid(std::move(faults));
+    const ConnectChoice choice = choose_app(*access_, arguments_);
+    if (choice.fault) {
+      co_return refuse(CallEnd::InvalidArguments, "validation", *choice.fault, core::Json::object());
+    }
+    record_->executed = true;
+    std::optional<ConnectLink> made;
+    if (choice.app != nullptr && choice.app->state != ConnectionState::Active) {
+      made = co_await link(choice.app);
+      if (!made) {
+        co_return refuse(
+            CallEnd::ToolError, "unavailable",
+            "No link can be made for " + choice.app->app->title + " right now; ask the platform for one.",
+            {{"app", choice.app->app->id}});
+      }
+    }
+    record_->end = CallEnd::Done;
+    ToolCallResult out;
+    out.result_json = connect_result(*access_, choice.app, made);
+    co_return out;
+  }
+
+  ToolServiceParts parts_;
+  CallContext context_;
+  core::Json arguments_;
+  std::shared_ptr<CallRecord> record_;
+  std::shared_ptr<const AccessSnapshot> access_;
+  const AppAccess* app_ = nullptr;
+  const Tool* tool_ = nullptr;
+};
+
+void require_end_user(const CallContext& context) {
+  if (!context.principal || !context.principal->end_user_id) {
+    throw core::forbidden("Tools are called with an end user's key (sk-eu_...).");
+  }
+}
+
+}  // namespace
+
+ToolService::ToolService(ToolServiceParts parts, ToolServiceOptions options)
+    : impl_(std::make_shared<Impl>(parts, options)) {}
+ToolService::~ToolService() = default;
+
+core::Task<std::shared_ptr<const ToolList>> ToolService::list(CallContext context) {
+  const auto impl = impl_;
+  require_end_user(context);
+  const auto access = co_await impl->parts.access.get(context.principal);
+  if (!context.app) co_return access->all;
+  const AppAccess* app = access->find(*context.app);
+  if (app == nullptr)
+    throw core::not_found("This platform has not activated the app \"" + *context.app + "\".");
+  co_return app->tools;
+}
+
+core::Task<ToolCallResult> ToolService::call(CallContext context, std::string name, core::Json arguments) {
+  const auto impl = impl_;
+  require_end_user(context);
+  if (arguments.is_null()) arguments = core::Json::object();
+  const auto record = std::make_shared<CallRecord>(context, std::move(name), arguments);
+  const auto seat = impl->in_flight.enter(context.principal->platform_id, *context.principal->end_user_id);
+  ToolCallResult result;
+  std::exception_ptr error;
+  if (seat) {
+    ToolCall one(impl->parts, std::move(context), std::move(arguments), record);
+    try {
+      result = co_await one.run();
+    } catch (const std::exception&) {
+      error = std::current_exception();
+      record->end = CallEnd::Failed;
+    }
+  } else {
+    record->end = CallEnd::TooMany;
+    record->code = "rate_limited";
+    result = tool_error("rate_limited",
+                        "Too many calls of this user are running. Wait for one of them to end, then retry.",
+                        {{"retry_after_s", 1}});
+  }
+  co_await CallRecord::write(record, &impl->parts.audit);
+  if (error) std::rethrow_exception(error);
+  co_return result;
+}
+
+}  // namespace assistiv::mcp

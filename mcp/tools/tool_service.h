@@ -1,0 +1,52 @@
+#pragma once
+// The one door to the tools of connected apps. A call passes, in this order: does the caller see the app; do
+// its rules let the tool through; are the arguments valid; is the app connected; are the scopes there; is an
+// approval needed. Then it is executed. Every call leaves one audit entry, "tool.called" or "tool.denied".
+#include <cstddef>
+#include <memory>
+
+#include "core/task.h"
+#include "mcp/tools/tool.h"
+
+namespace assistiv::storage {
+class AuditLog;
+}
+
+namespace assistiv::mcp {
+
+class ApprovalService;
+class Catalog;
+class ConnectLinks;
+class ToolAccess;
+class ToolExecutor;
+
+struct ToolServiceOptions {
+  std::size_t calls_per_end_user_max = 32;  // in flight on this node
+};
+
+// All must outlive the service.
+struct ToolServiceParts {
+  ToolAccess& access;
+  const Catalog& catalog;
+  ToolExecutor& executor;
+  ConnectLinks& links;
+  ApprovalService& approvals;
+  storage::AuditLog& audit;
+};
+
+// Thread-safe.
+class ToolService final : public ToolDoor {
+ public:
+  explicit ToolService(ToolServiceParts parts, ToolServiceOptions options = {});
+  ~ToolService() override;
+
+  // NotFound when `context.app` is not an app that the platform activated.
+  core::Task<std::shared_ptr<const ToolList>> list(CallContext context) override;
+  core::Task<ToolCallResult> call(CallContext context, std::string name, core::Json arguments) override;
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace assistiv::mcp
