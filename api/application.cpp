@@ -1,0 +1,413 @@
+#include "api/application.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+
+#include "api/connectors.h"
+#include "api/http/pipeline.h"
+#include "api/openapi/document.h"
+#include "api/openapi/schemas.h"
+#include "api/routes/routes.h"
+#include "api/version.h"
+#include "core/encoding.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "mcp/conformance/fixture_endpoint.h"
+#include "mcp/connectors/rest_executor.h"
+#include "mcp/grants/approval_service.h"
+#include "mcp/grants/grant_service.h"
+#include "mcp/protocol/endpoint.h"
+#include "mcp/sessions/pg_session_store.h"
+#include "mcp/tools/tool_access.h"
+#include "mcp/tools/tool_service.h"
+#include "net/io_threads.h"
+#include "net/outbound_client.h"
+#include "net/server.h"
+#include "oauth/connect/app_service.h"
+#include "oauth/connect/connect_worker.h"
+#include "oauth/connect/connect_world.h"
+#include "oauth/connect/provider_client.h"
+#include "oauth/connect/revocation_queue.h"
+#include "oauth/identity/authenticator.h"
+#include "oauth/identity/identity_service.h"
+#include "oauth/identity/operator_keys.h"
+#include "storage/audit.h"
+#include "storage/migrator.h"
+#include "storage/notifier.h"
+#include "storage/private_postgres.h"
+
+namespace assistiv::api {
+
+namespace {
+
+std::string host_of(const std::string& url) {
+  const auto start = url.find("://") + 3;
+  return url.substr(start, url.find('/', start) - start);
+}
+
+std::string origin_of(const std::string& url) {
+  return url.substr(0, url.find('/', url.find("://") + 3));
+}
+
+std::unique_ptr<storage::PrivatePostgres> open_private_postgres(const Config& config) {
+  std::filesystem::create_directories(config.data_dir);
+  if (!config.database_url.empty()) return nullptr;
+  storage::PrivatePostgresOptions options;
+  options.directory = config.data_dir + "/postgres";
+  options.os_user = config.postgres_user;
+  return std::make_unique<storage::PrivatePostgres>(options);
+}
+
+std::string database_url(const Config& config, const std::unique_ptr<storage::PrivatePostgres>& own) {
+  return own ? own->url() : config.database_url;
+}
+
+void migrate(storage::Database& database) {
+  storage::Migrator(database).apply();
+  if (const auto gap = storage::row_security_gap(database))
+    core::log::warn("database.row_security", {{"fix", *gap}});
+}
+
+mcp::ApiOverrides api_overrides(const Config& config) {
+  mcp::ApiOverrides out;
+  for (const auto& [app, urls] : config.connector_overrides) out[app] = urls.api;
+  return out;
+}
+
+mcp::EndpointOptions endpoint_options(const Config& config) {
+  mcp::EndpointOptions options;
+  options.server_version = kVersion;
+  options.instructions =
+      "Tools act on the accounts that this end user connected. A result with the code not_connected carries "
+      "a link for "
+      "the user to open.";
+  options.allowed_hosts = config.allowed_hosts;
+  for (const auto& url : {config.public_url, config.mcp_public_url}) {
+    options.allowed_hosts.push_back(host_of(url));
+    options.allowed_origins.push_back(origin_of(url));
+  }
+  for (const auto& origin : config.cors_origins) options.allowed_origins.push_back(origin);
+  return options;
+}
+
+net::ServerOptions server_options(const Config& config) {
+  net::ServerOptions options;
+  options.address = config.listen_address;
+  options.port = config.port;
+  if (!config.tls_certificate_file.empty()) {
+    options.tls = net::TlsFiles{config.tls_certificate_file, config.tls_key_file};
+  }
+  options.header_bytes_max = config.header_bytes_max;
+  options.body_bytes_max = config.body_bytes_max;
+  options.connections_max = config.connections_max;
+  options.header_timeout = config.header_timeout;
+  options.body_timeout = config.body_timeout;
+  options.keep_alive_timeout = config.keep_alive_timeout;
+  options.write_timeout = config.write_timeout;
+  options.trusted_proxies = config.trusted_proxies;
+  return options;
+}
+
+net::OutboundOptions outbound_options(const Config& config) {
+  net::OutboundOptions options;
+  if (config.allow_loopback_upstreams) options.reach = net::Reach::LoopbackAndPrivate;
+  return options;
+}
+
+std::string default_public_url(const Config& config, std::uint16_t port) {
+  const std::string host = config.listen_address == "0.0.0.0" || config.listen_address == "::" ? "localhost"
+                           : config.listen_address.find(':') == std::string::npos
+                               ? config.listen_address
+                               : "[" + config.listen_address + "]";
+  return (config.tls_certificate_file.empty() ? "http://" : "https://") + host + ":" + std::to_string(port);
+}
+
+core::Task<core::HttpReply> openapi_reply(const std::string* document) {
+  co_return core::json_reply(200, *document);
+}
+
+core::Task<> disconnect_everything(oauth::ConnectionService* connections, core::PlatformId platform,
+                                   std::optional<core::EndUserId> end_user) {
+  co_await connections->disconnect_all(platform, {.end_user_id = end_user}, {});
+}
+
+core::Task<bool> key_is_valid(oauth::Authenticator* authenticator, core::Secret key) {
+  try {
+    co_await authenticator->authenticate(key.reveal());
+    co_return true;
+  } catch (const core::Error& error) {
+    if (error.kind() != core::ErrorKind::Unauthenticated) throw;
+    co_return false;
+  }
+}
+
+core::Task<> sweep_approvals(mcp::ApprovalService* approvals, std::stop_token stop) {
+  while (!stop.stop_requested()) {
+    co_await approvals->sweep();
+    co_await core::sleep_for(std::chrono::hours(1), stop);
+  }
+}
+
+core::Task<core::HttpReply> starting_reply(std::string request_id) {
+  co_return error_reply(
+      core::Error(core::ErrorKind::Unavailable, "The server is starting. Try again in a second.")
+          .with_retry_after(std::chrono::seconds(1)),
+      request_id);
+}
+
+// Written whole or not at all: readers wait for the file to appear.
+void write_run_file(const std::string& data_dir, std::uint16_t port) {
+  const std::string path = data_dir + "/run.json";
+  {
+    std::ofstream out(path + ".new");
+    out << "{\"port\":" << port << ",\"pid\":" << getpid() << "}\n";
+  }
+  std::filesystem::rename(path + ".new", path);
+}
+
+}  // namespace
+
+// In the order of construction; destroyed in reverse.
+struct Application::Impl {
+  Config config;
+  World world;
+  // The socket comes first: a taken port is reported before anything is touched, and links need the port.
+  // Until the pipeline is there the answer is 503.
+  std::atomic<Pipeline*> ready{nullptr};
+  net::IoThreads io;
+  net::Server server;
+  std::unique_ptr<storage::PrivatePostgres> postgres;
+  storage::Database database;
+  std::unique_ptr<oauth::Vault> vault;
+  storage::Notifier notifier;
+  storage::AuditLog audit;
+
+  net::SystemResolver resolver;
+  net::OutboundClient outbound;
+  mcp::Catalog catalog;
+  CatalogRegistry registry;
+
+  oauth::KeyStore keys;
+  oauth::Authenticator authenticator;
+  oauth::ConnectWorld connect_world;
+  oauth::ProviderClient provider;
+  oauth::RevocationQueue revocations;
+  oauth::ConnectFlow connect;
+  oauth::ConnectionService connections;
+  oauth::AppService apps;
+  oauth::TokenService tokens;
+  oauth::ConnectWorker connect_worker;
+  oauth::IdentityService identity;
+
+  oauth::EndUserStore end_users;
+  mcp::GrantService grants;
+  mcp::ApprovalService approvals;
+  mcp::ToolAccess access;
+  ConnectionTokens token_source;
+  FlowLinks links;
+  mcp::RestExecutor executor;
+  mcp::ToolService tools;
+  mcp::PgSessionStore sessions;
+  mcp::Endpoint endpoint;
+  std::unique_ptr<mcp::FixtureEndpoint> fixtures;
+
+  Services services;
+  BodySchemas schemas;
+  std::string openapi;
+  Pipeline pipeline;
+  core::TaskGroup background{"background"};
+  std::string new_admin_key_file;
+  bool running = false;
+
+  Impl(Config c, World w);
+  ~Impl() { stop(); }
+  core::Task<core::HttpReply> handle(core::HttpRequest request);
+  std::uint16_t listen();
+  RouteTable routes();
+  void on_notice(std::string_view topic, std::string_view payload);
+  oauth::IdentityHooks identity_hooks();
+  mcp::EndpointWorld endpoint_world();
+  void start();
+  void stop();
+};
+
+Application::Impl::Impl(Config c, World w)
+    : config(std::move(c)),
+      world(w),
+      io(config.io_threads),
+      server(server_options(config), io, world.clock, world.random,
+             [this](core::HttpRequest request) { return handle(std::move(request)); }),
+      postgres((listen(), open_private_postgres(config))),
+      database({.url = database_url(config, postgres), .connections = config.database_connections}),
+      vault((migrate(database), oauth::Vault::open_file(config.master_keys_file, world.random))),
+      notifier(database_url(config, postgres)),
+      audit(database, world.clock),
+      outbound(outbound_options(config), resolver),
+      catalog(mcp::Catalog::load(mcp::manifest_files(config.manifests_dir), api_overrides(config))),
+      registry(catalog, config.connector_overrides),
+      keys(world.clock, world.random),
+      authenticator(database, keys, world.clock),
+      connect_world{database,
+                    audit,
+                    *vault,
+                    outbound,
+                    registry,
+                    world.clock,
+                    world.random,
+                    config.public_url,
+                    [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }},
+      provider(outbound),
+      revocations(connect_world, provider),
+      connect(connect_world, provider, revocations),
+      connections(connect_world, revocations),
+      apps(connect_world, connections),
+      tokens(connect_world, provider, revocations),
+      connect_worker(connect_world, tokens, revocations, connections),
+      identity(database, audit, world.clock, world.random, identity_hooks()),
+      end_users(world.clock, world.random),
+      grants({database, audit, catalog, end_users, keys,
+              [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }}),
+      approvals(database, audit, *vault, world.clock, world.random),
+      access(database, catalog),
+      token_source(tokens, connections),
+      links(connect),
+      executor({catalog, outbound, token_source, world.clock}, vault->derive("cursor")),
+      tools({access, catalog, executor, links, approvals, audit}),
+      sessions(database, world.clock),
+      endpoint(endpoint_options(config), {.tools = tools, .logging = mcp::LogSupport::Yes}, endpoint_world()),
+      services{config,  world.clock, database, audit,     identity, apps,     registry,
+               connect, connections, grants,   approvals, catalog,  endpoint, nullptr},
+      pipeline(routes(), authenticator, schemas, {config.cors_origins, config.access_log == "all"}) {
+  openapi = openapi_document(pipeline.table(), schemas, config.public_url);
+  notifier.subscribe([this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); });
+  new_admin_key_file =
+      oauth::OperatorKeys(database, world.clock, world.random).ensure(config.data_dir).value_or("");
+}
+
+core::Task<core::HttpReply> Application::Impl::handle(core::HttpRequest request) {
+  Pipeline* target = ready.load(std::memory_order_acquire);
+  return target == nullptr ? starting_reply(request.request_id) : target->handle(std::move(request));
+}
+
+std::uint16_t Application::Impl::listen() {
+  server.start();
+  if (config.public_url.empty()) config.public_url = default_public_url(config, server.port());
+  if (config.mcp_public_url.empty()) config.mcp_public_url = config.public_url;
+  return server.port();
+}
+
+RouteTable Application::Impl::routes() {
+  if (config.conformance_fixtures) {
+    fixtures = std::make_unique<mcp::FixtureEndpoint>(endpoint_options(config), endpoint_world());
+    services.conformance = &fixtures->endpoint();
+  }
+  RouteTable table = make_routes(services);
+  table.push_back({.method = "GET",
+                   .path = "/openapi.json",
+                   .access = Access::Public,
+                   .scope = "",
+                   .operation_id = "openapi",
+                   .tag = "Operations",
+                   .summary = "This document.",
+                   .handle = [this](Call) { return openapi_reply(&openapi); }});
+  return table;
+}
+
+// Caches first, then the streams that make clients ask again.
+void Application::Impl::on_notice(std::string_view topic, std::string_view payload) {
+  if (topic == "keyring") vault->reload();
+  authenticator.on_notify(topic, payload);
+  tokens.on_notify(topic, payload);
+  access.on_notify(topic, payload);
+  endpoint.on_notify(topic, payload);
+  if (fixtures) fixtures->endpoint().on_notify(topic, payload);
+}
+
+mcp::EndpointWorld Application::Impl::endpoint_world() {
+  return {sessions, *vault, world.clock, world.random,
+          [this](core::Secret key) { return key_is_valid(&authenticator, std::move(key)); }};
+}
+
+oauth::IdentityHooks Application::Impl::identity_hooks() {
+  oauth::IdentityHooks hooks;
+  hooks.before_remove = [this](core::PlatformId platform, std::optional<core::EndUserId> end_user) {
+    return disconnect_everything(&connections, platform, end_user);
+  };
+  hooks.changed = [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); };
+  return hooks;
+}
+
+void Application::Impl::start() {
+  running = true;
+  notifier.start();
+  audit.start(io.next());
+  authenticator.start(io.next());
+  if (config.has_role("worker")) {
+    connect_worker.start(io.next());
+    background.spawn(io.next(), "sweep approvals",
+                     [this](std::stop_token stop) { return sweep_approvals(&approvals, stop); });
+  }
+  ready.store(&pipeline, std::memory_order_release);
+  write_run_file(config.data_dir, server.port());
+  core::log::info(
+      "server.ready",
+      {{"url", config.public_url}, {"mcp_url", config.mcp_public_url + "/mcp"}, {"version", kVersion}});
+}
+
+void Application::Impl::stop() {
+  if (!std::exchange(running, false)) return;
+  core::log::info("server.draining");
+  std::error_code ignored;
+  std::filesystem::remove(config.data_dir + "/run.json", ignored);
+  endpoint.drain();
+  if (fixtures) fixtures->endpoint().drain();
+  if (!server.drain(config.drain_timeout)) core::log::warn("server.drain_timeout");
+  endpoint.stop();
+  if (fixtures) fixtures->endpoint().stop();
+  server.stop();
+  background.stop();
+  connect_worker.stop();
+  authenticator.stop();
+  notifier.stop();
+  audit.stop();
+  core::log::info("server.stopped");
+}
+
+Application::Application(Config config, World world)
+    : impl_(std::make_unique<Impl>(std::move(config), world)) {}
+Application::~Application() = default;
+void Application::start() {
+  impl_->start();
+}
+void Application::stop() {
+  impl_->stop();
+}
+std::uint16_t Application::port() const {
+  return impl_->server.port();
+}
+const Config& Application::config() const {
+  return impl_->config;
+}
+core::Task<core::HttpReply> Application::handle(core::HttpRequest request) {
+  return impl_->handle(std::move(request));
+}
+const RouteTable& Application::routes() const {
+  return impl_->pipeline.table();
+}
+const std::string& Application::new_admin_key_file() const {
+  return impl_->new_admin_key_file;
+}
+
+void Application::reload() {
+  if (impl_->config.tls_certificate_file.empty()) {
+    core::log::info("server.reload");
+  } else {
+    impl_->server.reload_tls();
+  }
+  impl_->vault->reload();
+}
+
+}  // namespace assistiv::api

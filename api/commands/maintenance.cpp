@@ -1,0 +1,187 @@
+#include "api/commands/maintenance.h"
+
+#include <filesystem>
+#include <future>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "api/wire/views.h"
+#include "core/async.h"
+#include "core/error.h"
+#include "mcp/grants/approval_service.h"
+#include "net/io_threads.h"
+#include "oauth/connect/connect_world.h"
+#include "oauth/crypto/reencryption.h"
+#include "oauth/crypto/vault.h"
+#include "oauth/identity/identity_service.h"
+#include "oauth/identity/operator_keys.h"
+#include "storage/audit.h"
+#include "storage/migrator.h"
+#include "storage/private_postgres.h"
+
+namespace assistiv::api {
+
+namespace {
+
+// The database of a server that runs, or the private one started for the length of the command.
+class CommandDatabase {
+ public:
+  explicit CommandDatabase(const Config& config) {
+    std::string url = config.database_url;
+    if (url.empty()) {
+      const std::string directory = config.data_dir + "/postgres";
+      if (const auto running = storage::running_private_postgres(directory)) {
+        url = *running;
+      } else {
+        std::filesystem::create_directories(config.data_dir);
+        storage::PrivatePostgresOptions options;
+        options.directory = directory;
+        options.os_user = config.postgres_user;
+        own_ = std::make_unique<storage::PrivatePostgres>(options);
+        url = own_->url();
+      }
+    }
+    database_ = std::make_unique<storage::Database>(storage::DatabaseOptions{.url = url, .connections = 2});
+  }
+  storage::Database& operator*() { return *database_; }
+
+ private:
+  std::unique_ptr<storage::PrivatePostgres> own_;
+  std::unique_ptr<storage::Database> database_;
+};
+
+// Services speak coroutines; a command waits for one.
+class Waiter {
+ public:
+  template <class T>
+  T wait(std::function<core::Task<T>()> work) {
+    auto result = std::make_shared<std::promise<T>>();
+    group_.spawn(io_.next(), "command", [work, result](std::stop_token) { return run<T>(work, result); });
+    return result->get_future().get();
+  }
+
+ private:
+  template <class T>
+  static core::Task<> run(std::function<core::Task<T>()> work, std::shared_ptr<std::promise<T>> result) {
+    try {
+      result->set_value(co_await work());
+    } catch (...) {
+      result->set_exception(std::current_exception());
+    }
+  }
+  net::IoThreads io_{1};
+  core::TaskGroup group_{"command"};
+};
+
+struct Tools {
+  core::SystemClock clock;
+  core::SystemRandom random;
+  CommandDatabase database;
+  Waiter waiter;
+  explicit Tools(const Config& config) : database(config) { storage::Migrator(*database).apply(); }
+};
+
+int create_platform(const Config& config, const Arguments& arguments) {
+  const std::string name = arguments.flag("name");
+  if (name.empty()) throw core::bad_request("create-platform needs --name NAME.");
+  Tools tools(config);
+  storage::AuditLog audit(*tools.database, tools.clock);
+  oauth::IdentityService identity(*tools.database, audit, tools.clock, tools.random, {});
+  oauth::NewPlatform input{name, {}, {}};
+  if (!arguments.flag("slug").empty()) input.slug = arguments.flag("slug");
+  const auto made = tools.waiter.wait<oauth::CreatedPlatform>([&] {
+    return identity.create_platform(input, oauth::AuditContext{nullptr, "cli"});
+  });
+  core::Json view = platform_view(made.platform);
+  view["api_key"] = issued_key_view(made.api_key);
+  std::cout << view.dump(2) << "\n";
+  return 0;
+}
+
+int rotate_admin_key(const Config& config) {
+  Tools tools(config);
+  std::cout << "The new operator key is in "
+            << oauth::OperatorKeys(*tools.database, tools.clock, tools.random).rotate(config.data_dir)
+            << "\n";
+  return 0;
+}
+
+std::vector<oauth::SealedColumn> sealed_columns() {
+  auto columns = oauth::connect_sealed_columns();
+  const auto approvals = mcp::approval_sealed_columns();
+  columns.insert(columns.end(), approvals.begin(), approvals.end());
+  return columns;
+}
+
+int rotate_master_key(const Config& config) {
+  Tools tools(config);
+  const auto vault = oauth::Vault::open_file(config.master_keys_file, tools.random);
+  const auto kid = oauth::Reencryption(*tools.database, *vault, sealed_columns()).rotate(tools.random);
+  std::cout << "The master key " << kid
+            << " is active. Run `assistiv admin re-encrypt` to move what is stored.\n";
+  return 0;
+}
+
+int reencrypt(const Config& config, const Arguments& arguments) {
+  Tools tools(config);
+  const auto vault = oauth::Vault::open_file(config.master_keys_file, tools.random);
+  oauth::Reencryption work(*tools.database, *vault, sealed_columns());
+  const auto report = work.run();
+  std::cout << "active master key: " << report.active_kid << "\n";
+  for (const auto& column : report.columns) {
+    std::cout << column.table << "." << column.column << ": " << column.resealed << " moved, "
+              << column.unreadable << " unreadable";
+    for (const auto& [kid, rows] : column.kids) std::cout << ", " << rows << " under " << kid;
+    std::cout << "\n";
+  }
+  if (!report.complete()) {
+    std::cerr << "Some rows are not under the active key; the log names them.\n";
+    return 1;
+  }
+  if (arguments.flags.contains("drop_unused")) {
+    for (const auto& kid : work.drop_unused()) std::cout << "dropped master key " << kid << "\n";
+  }
+  return 0;
+}
+
+int verify_audit(const Config& config, const Arguments& arguments) {
+  const auto platform = core::PlatformId::parse(arguments.flag("platform"));
+  if (!platform) throw core::bad_request("verify-audit needs --platform ID.");
+  Tools tools(config);
+  storage::AuditLog audit(*tools.database, tools.clock);
+  const auto verdict = tools.waiter.wait<storage::AuditVerdict>([&] { return audit.verify(*platform); });
+  std::cout << (verdict.valid ? "valid" : "BROKEN") << ": " << verdict.entries << " entries, head "
+            << verdict.head_seq << " " << verdict.head_hash << "\n";
+  if (verdict.broken_at) std::cout << "first entry that does not fit: " << *verdict.broken_at << "\n";
+  return verdict.valid ? 0 : 1;
+}
+
+}  // namespace
+
+int run_migrate(const Config& config, const Arguments& arguments) {
+  CommandDatabase database(config);
+  storage::Migrator migrator(*database);
+  if (arguments.flags.contains("plan")) {
+    const auto plan = migrator.plan();
+    for (const auto& name : plan.applied) std::cout << "applied  " << name << "\n";
+    for (const auto& name : plan.pending) std::cout << "pending  " << name << "\n";
+    return 0;
+  }
+  const auto applied = migrator.apply();
+  for (const auto& name : applied) std::cout << "applied  " << name << "\n";
+  if (applied.empty()) std::cout << "The database is up to date.\n";
+  return 0;
+}
+
+int run_admin(const Config& config, const Arguments& arguments) {
+  const std::string command = arguments.words.size() > 1 ? arguments.words[1] : "";
+  if (command == "create-platform") return create_platform(config, arguments);
+  if (command == "rotate-admin-key") return rotate_admin_key(config);
+  if (command == "rotate-master-key") return rotate_master_key(config);
+  if (command == "re-encrypt") return reencrypt(config, arguments);
+  if (command == "verify-audit") return verify_audit(config, arguments);
+  std::cerr << kAdminHelp;
+  return 2;
+}
+
+}  // namespace assistiv::api

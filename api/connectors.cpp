@@ -1,0 +1,87 @@
+#include "api/connectors.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+
+namespace assistiv::api {
+
+namespace {
+
+mcp::AccessToken tool_token(oauth::TokenAnswer answer) {
+  mcp::AccessToken out;
+  switch (answer.status) {
+    case oauth::TokenStatus::Ready:
+      out.outcome = mcp::TokenOutcome::Ready;
+      out.value = std::move(answer.token);
+      if (answer.vars) out.vars.insert(answer.vars->begin(), answer.vars->end());
+      break;
+    case oauth::TokenStatus::NotConnected:
+    case oauth::TokenStatus::NeedsReauth:
+      out.outcome = mcp::TokenOutcome::NeedsReauth;
+      break;
+    case oauth::TokenStatus::RetryLater:
+    case oauth::TokenStatus::Misconfigured:
+      out.outcome = mcp::TokenOutcome::RetryLater;
+      break;
+  }
+  out.version = answer.version;
+  out.retry_after = answer.retry_after;
+  return out;
+}
+
+}  // namespace
+
+CatalogRegistry::CatalogRegistry(const mcp::Catalog& catalog,
+                                 const std::map<std::string, ConnectorOverride>& overrides) {
+  std::vector<mcp::ManifestFault> faults;
+  for (const auto& app : catalog.apps()) {
+    try {
+      specs_.emplace(app.id, oauth::ConnectorSpec::parse(*app.document));
+    } catch (const core::Error& error) {
+      faults.push_back({app.manifest_file, error.field(), error.message()});
+    }
+  }
+  if (!faults.empty()) throw mcp::ManifestError(std::move(faults));
+  for (const auto& [app, urls] : overrides) {
+    const auto spec = specs_.find(app);
+    if (spec == specs_.end()) {
+      throw core::bad_request("connector_overrides names the app \"" + app +
+                              "\", which this server does not know.");
+    }
+    oauth::apply_override(spec->second, urls.web, urls.api);
+  }
+}
+
+const oauth::ConnectorSpec* CatalogRegistry::find(std::string_view app) const {
+  const auto it = specs_.find(app);
+  return it == specs_.end() ? nullptr : &it->second;
+}
+
+std::vector<const oauth::ConnectorSpec*> CatalogRegistry::all() const {
+  std::vector<const oauth::ConnectorSpec*> out;
+  for (const auto& [id, spec] : specs_) out.push_back(&spec);
+  return out;
+}
+
+core::Task<mcp::AccessToken> ConnectionTokens::token(mcp::CredentialRef credential) {
+  connections_.touch(credential.platform_id, credential.connection_id);
+  co_return tool_token(
+      co_await tokens_.access_token(credential.platform_id, credential.connection_id, credential.slot));
+}
+
+core::Task<mcp::AccessToken> ConnectionTokens::after_401(mcp::CredentialRef credential,
+                                                         std::int64_t version) {
+  co_return tool_token(co_await tokens_.force_refresh(credential.platform_id, credential.connection_id,
+                                                      credential.slot, version));
+}
+
+core::Task<mcp::ConnectLink> FlowLinks::create(core::PlatformId platform, core::EndUserId end_user,
+                                               std::string app) {
+  oauth::NewLink input;
+  input.app = std::move(app);
+  const auto link = co_await flow_.create_link(platform, end_user, std::move(input), {});
+  co_return mcp::ConnectLink{link.url, link.expires_at};
+}
+
+}  // namespace assistiv::api

@@ -1,0 +1,53 @@
+#pragma once
+// Adapters that plug what mcp/ needs into what oauth/ offers: the two do not know each other's services.
+#include <map>
+#include <string>
+#include <vector>
+
+#include "api/config.h"
+#include "mcp/connectors/catalog.h"
+#include "mcp/connectors/token_source.h"
+#include "mcp/tools/connect_links.h"
+#include "oauth/connect/connect_flow.h"
+#include "oauth/connect/connection_service.h"
+#include "oauth/connect/connector_spec.h"
+#include "oauth/connect/token_service.h"
+
+namespace assistiv::api {
+
+// The OAuth side of every app in the catalogue, with the configured overrides applied.
+class CatalogRegistry final : public oauth::ConnectorRegistry {
+ public:
+  // Throws mcp::ManifestError with the file and pointer of a fault, core::Error for an override of an unknown
+  // app.
+  CatalogRegistry(const mcp::Catalog& catalog, const std::map<std::string, ConnectorOverride>& overrides);
+  const oauth::ConnectorSpec* find(std::string_view app) const override;
+  std::vector<const oauth::ConnectorSpec*> all() const override;
+
+ private:
+  std::map<std::string, oauth::ConnectorSpec, std::less<>> specs_;
+};
+
+class ConnectionTokens final : public mcp::TokenSource {
+ public:
+  ConnectionTokens(oauth::TokenService& tokens, oauth::ConnectionService& connections)
+      : tokens_(tokens), connections_(connections) {}
+  core::Task<mcp::AccessToken> token(mcp::CredentialRef credential) override;
+  core::Task<mcp::AccessToken> after_401(mcp::CredentialRef credential, std::int64_t version) override;
+
+ private:
+  oauth::TokenService& tokens_;
+  oauth::ConnectionService& connections_;
+};
+
+class FlowLinks final : public mcp::ConnectLinks {
+ public:
+  explicit FlowLinks(oauth::ConnectFlow& flow) : flow_(flow) {}
+  core::Task<mcp::ConnectLink> create(core::PlatformId platform, core::EndUserId end_user,
+                                      std::string app) override;
+
+ private:
+  oauth::ConnectFlow& flow_;
+};
+
+}  // namespace assistiv::api

@@ -1,0 +1,271 @@
+#include "api/http/pipeline.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "api/openapi/schemas.h"
+#include "core/encoding.h"
+#include "core/json_read.h"
+#include "core/log.h"
+#include "core/metrics.h"
+#include "oauth/identity/authenticator.h"
+
+namespace assistiv::api {
+
+namespace {
+
+constexpr std::string_view kCorsMethods = "GET, POST, PUT, PATCH, DELETE, OPTIONS";
+constexpr std::string_view kCorsRequestHeaders =
+    "authorization, content-type, accept, mcp-session-id, mcp-protocol-version, mcp-method, mcp-name, "
+    "last-event-id, "
+    "idempotency-key, traceparent, tracestate";
+constexpr std::string_view kCorsReplyHeaders =
+    "x-request-id, mcp-session-id, www-authenticate, retry-after, location";
+
+std::string_view kind_name(oauth::PrincipalKind kind) {
+  switch (kind) {
+    case oauth::PrincipalKind::Operator:
+      return "operator";
+    case oauth::PrincipalKind::Platform:
+      return "platform";
+    case oauth::PrincipalKind::EndUser:
+      return "end-user";
+  }
+  return "";
+}
+
+bool is_json(std::string_view content_type) {
+  const auto essence = content_type.substr(0, content_type.find(';'));
+  const auto end = essence.find_last_not_of(" \t");
+  return core::equals_ignore_case(essence.substr(0, end + 1), "application/json");
+}
+
+// A connect link's token is a secret until it is used.
+std::string path_for_log(const std::string& path) {
+  return path.starts_with("/connect/") ? "/connect/{token}" : path;
+}
+
+// Errors of ours that nobody foresaw keep their detail in the log.
+core::HttpReply reply_for(const core::Error& error, const core::HttpRequest& request) {
+  if (core::http_status(error.kind()) >= 500) {
+    core::log::error("request.failed", {{"request_id", request.request_id},
+                                        {"path", path_for_log(request.path)},
+                                        {"error", error.what()},
+                                        {"detail", error.detail()}});
+  }
+  return error_reply(error, request.request_id);
+}
+
+core::Task<core::HttpReply> guarded(core::Task<core::HttpReply> work, const core::HttpRequest* request) {
+  try {
+    co_return co_await std::move(work);
+  } catch (const core::Error& error) {
+    co_return reply_for(error, *request);
+  } catch (const std::exception& error) {
+    co_return reply_for(core::internal(error.what()), *request);
+  }
+}
+
+std::map<std::string, std::string> read_query(const Route& route, const core::HttpRequest& request) {
+  std::map<std::string, std::string> out;
+  if (request.query.empty()) return out;
+  const auto fields = core::form_decode(request.query);
+  if (!fields) throw core::bad_request("The query string is malformed.");
+  const auto declared = [&](const std::string& name) {
+    return std::find_if(route.query.begin(), route.query.end(),
+                        [&](const auto& param) { return param.name == name; });
+  };
+  for (const auto& [name, value] : *fields) {
+    const auto param = declared(name);
+    const bool paging = route.paginated && (name == "page" || name == "limit");
+    if (param == route.query.end() && !paging) continue;
+    if (!paging && !param->choices.empty() &&
+        std::find(param->choices.begin(), param->choices.end(), value) == param->choices.end()) {
+      throw core::bad_request("\"" + name + "\" has a value that is not allowed here.", name);
+    }
+    if (value.size() > 2048 || !core::is_valid_utf8(value))
+      throw core::bad_request("\"" + name + "\" is too long.", name);
+    if (!out.emplace(name, value).second) throw core::bad_request("\"" + name + "\" is given twice.", name);
+  }
+  return out;
+}
+
+}  // namespace
+
+core::HttpReply error_reply(const core::Error& error, const std::string& request_id) {
+  nlohmann::ordered_json body;
+  body["code"] = error.code();
+  body["message"] = error.message();
+  if (!error.field().empty()) body["field"] = error.field();
+  body["request_id"] = request_id;
+  nlohmann::ordered_json envelope;
+  envelope["error"] = std::move(body);
+  auto reply =
+      core::json_reply(core::http_status(error.kind()),
+                       envelope.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  if (error.retry_after()) reply.headers.add("retry-after", std::to_string(error.retry_after()->count()));
+  if (!error.challenge().empty()) {
+    reply.headers.add("www-authenticate", error.challenge());
+  } else if (error.kind() == core::ErrorKind::Unauthenticated) {
+    reply.headers.add("www-authenticate", "Bearer error=\"invalid_token\"");
+  }
+  return reply;
+}
+
+std::string bearer_key(const core::HttpRequest& request) {
+  const auto header = request.headers.get("authorization");
+  if (!header) {
+    throw core::Error(core::ErrorKind::Unauthenticated,
+                      "This needs a key: send the header \"Authorization: Bearer sk-...\".")
+        .with_challenge("Bearer");  // RFC 6750 section 3.1: no error attribute without credentials
+  }
+  if (request.headers.count("authorization") > 1) {
+    throw core::Error(core::ErrorKind::Unauthenticated, "Send one Authorization header only.");
+  }
+  if (header->size() < 8 || !core::equals_ignore_case(header->substr(0, 7), "Bearer ")) {
+    throw core::Error(core::ErrorKind::Unauthenticated,
+                      "Only the Bearer scheme is accepted: \"Authorization: Bearer sk-...\".");
+  }
+  return std::string(header->substr(std::min(header->find_first_not_of(' ', 7), header->size())));
+}
+
+void check_access(const Route& route, const oauth::Principal& principal) {
+  using oauth::PrincipalKind;
+  const auto refuse = [&](std::string_view wanted) {
+    throw core::forbidden("This route needs " + std::string(wanted) + " key; this one is of the kind " +
+                          std::string(kind_name(principal.kind)) + ".");
+  };
+  switch (route.access) {
+    case Access::Public:
+    case Access::Own:
+    case Access::AnyKey:
+      break;
+    case Access::Operator:
+      if (principal.kind != PrincipalKind::Operator) refuse("an operator (sk-admin_)");
+      break;
+    case Access::Platform:
+      if (principal.kind == PrincipalKind::EndUser) refuse("a platform (sk-plat_)");
+      break;
+    case Access::EndUser:
+      if (principal.kind != PrincipalKind::EndUser) refuse("an end-user (sk-eu_)");
+      break;
+  }
+  if (!route.scope.empty() && principal.kind != PrincipalKind::Operator &&
+      !principal.has_scope(route.scope)) {
+    throw core::forbidden("This key lacks the scope \"" + route.scope + "\".")
+        .with_challenge("Bearer error=\"insufficient_scope\", scope=\"" + route.scope + "\"");
+  }
+}
+
+Pipeline::Pipeline(RouteTable table, oauth::Authenticator& authenticator, const BodySchemas& schemas,
+                   PipelineOptions options)
+    : table_(std::move(table)),
+      router_(table_),
+      authenticator_(authenticator),
+      schemas_(schemas),
+      options_(std::move(options)) {}
+
+Pipeline::~Pipeline() = default;
+
+void Pipeline::read_inputs(const Route& route, Call& call) const {
+  call.query = read_query(route, call.request);
+  if (route.body_schema.empty()) return;
+  const auto type = call.request.headers.get("content-type");
+  if (!type || !is_json(*type)) {
+    throw core::Error(core::ErrorKind::UnsupportedMediaType,
+                      "Send the body with \"Content-Type: application/json\".");
+  }
+  auto body = std::make_shared<core::Json>(core::parse_json(call.request.body));
+  schemas_.check(route.body_schema, *body);
+  call.body = std::move(body);
+}
+
+core::Task<core::HttpReply> Pipeline::dispatch(const Route& route, Call call) {
+  if (route.access != Access::Public && route.access != Access::Own) {
+    const std::string key = bearer_key(call.request);
+    call.principal = authenticator_.cached(key);
+    if (!call.principal) call.principal = co_await authenticator_.authenticate(key);
+    check_access(route, *call.principal);
+    // Another tenant's platform does not exist for this key.
+    if (route.access == Access::Platform && call.params.contains("platform_id")) {
+      const auto wanted = call.platform_id();
+      if (call.principal->kind == oauth::PrincipalKind::Platform && wanted != call.principal->platform_id) {
+        throw not_found_id("platform");
+      }
+    }
+  }
+  read_inputs(route, call);
+  co_return co_await route.handle(std::move(call));
+}
+
+core::Task<core::HttpReply> Pipeline::answer(core::HttpRequest request) {
+  auto match = router_.find(request.method, request.path);
+  if (request.method == "OPTIONS" && (match.route == nullptr || match.route->method != "*") &&
+      request.headers.get("access-control-request-method")) {
+    co_return no_content();
+  }
+  if (match.route == nullptr) {
+    if (match.allow.empty()) throw core::not_found("There is nothing at this address. See /openapi.json.");
+    std::string allow;
+    for (const auto& method : match.allow) allow += (allow.empty() ? "" : ", ") + method;
+    auto reply = error_reply({core::ErrorKind::MethodNotAllowed, "This address answers to: " + allow + "."},
+                             request.request_id);
+    reply.headers.add("allow", allow);
+    co_return reply;
+  }
+  Call call;
+  call.request = std::move(request);
+  call.params = std::move(match.params);
+  co_return co_await dispatch(*match.route, std::move(call));
+}
+
+void Pipeline::finish(core::HttpReply& reply, const core::HttpHeaders& request_headers,
+                      const std::string& request_id) const {
+  auto& headers = reply.headers;
+  headers.set("x-request-id", request_id);
+  headers.add("x-content-type-options", "nosniff");
+  if (!headers.get("cache-control")) headers.add("cache-control", "no-store");
+  const auto origin = request_headers.get("origin");
+  if (!origin || options_.cors_origins.empty()) return;
+  const bool any = options_.cors_origins.front() == "*";
+  if (!any && std::find(options_.cors_origins.begin(), options_.cors_origins.end(), *origin) ==
+                  options_.cors_origins.end()) {
+    return;
+  }
+  headers.add("access-control-allow-origin", any ? "*" : std::string(*origin));
+  if (!any) headers.add("vary", "origin");
+  headers.add("access-control-expose-headers", std::string(kCorsReplyHeaders));
+  if (request_headers.get("access-control-request-method")) {
+    headers.add("access-control-allow-methods", std::string(kCorsMethods));
+    headers.add("access-control-allow-headers", std::string(kCorsRequestHeaders));
+    headers.add("access-control-max-age", "600");
+  }
+}
+
+core::Task<core::HttpReply> Pipeline::handle(core::HttpRequest request) {
+  static auto& latency =
+      core::metrics::histogram("assistiv_http_request_seconds", "Time to the reply's head.");
+  const auto started = std::chrono::steady_clock::now();
+  // What the reply and the log need after the request has moved on.
+  core::HttpRequest head;
+  head.method = request.method;
+  head.path = request.path;
+  head.headers = request.headers;
+  head.request_id = request.request_id;
+  core::HttpReply reply = co_await guarded(answer(std::move(request)), &head);
+  finish(reply, head.headers, head.request_id);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
+  latency.observe(took.count());
+  if (options_.log_every_request || reply.status >= 500 || took > std::chrono::seconds(1)) {
+    core::log::info("request", {{"request_id", head.request_id},
+                                {"method", head.method},
+                                {"path", path_for_log(head.path)},
+                                {"status", reply.status},
+                                {"ms", std::round(took.count() * 1e6) / 1e3}});
+  }
+  co_return reply;
+}
+
+}  // namespace assistiv::api

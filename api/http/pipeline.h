@@ -1,0 +1,61 @@
+#pragma once
+// What happens to every request, in order: route, CORS, key, parameters, body, handler, error envelope, log,
+// metrics.
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/http/route.h"
+#include "api/http/router.h"
+#include "core/error.h"
+
+namespace assistiv::oauth {
+class Authenticator;
+}
+
+namespace assistiv::api {
+
+class BodySchemas;
+
+struct PipelineOptions {
+  std::vector<std::string> cors_origins;
+  bool log_every_request = true;
+};
+
+// Thread-safe. `authenticator` and `schemas` outlive it.
+class Pipeline {
+ public:
+  Pipeline(RouteTable table, oauth::Authenticator& authenticator, const BodySchemas& schemas,
+           PipelineOptions options);
+  ~Pipeline();
+
+  // Never throws.
+  core::Task<core::HttpReply> handle(core::HttpRequest request);
+  const RouteTable& table() const { return table_; }
+
+ private:
+  struct RouteState;
+  core::Task<core::HttpReply> answer(core::HttpRequest request);
+  core::Task<core::HttpReply> dispatch(const Route& route, Call call);
+  void finish(core::HttpReply& reply, const core::HttpHeaders& request_headers,
+              const std::string& request_id) const;
+  void read_inputs(const Route& route, Call& call) const;
+
+  RouteTable table_;
+  Router router_;
+  oauth::Authenticator& authenticator_;
+  const BodySchemas& schemas_;
+  PipelineOptions options_;
+};
+
+// The error envelope of the management API: {"error":{"code","message","field"?,"request_id"}}.
+core::HttpReply error_reply(const core::Error& error, const std::string& request_id);
+
+// The bearer key of a request; throws Error{Unauthenticated} when it is missing or malformed. A key in the
+// query string is refused (RFC 6750 section 2.3 is not supported).
+std::string bearer_key(const core::HttpRequest& request);
+// Throws Error{PermissionDenied} when the principal's kind or scopes do not fit the route.
+void check_access(const Route& route, const oauth::Principal& principal);
+
+}  // namespace assistiv::api

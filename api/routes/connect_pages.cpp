@@ -1,0 +1,203 @@
+// What the end user's browser sees on the way from "connect" to "connected" (oauth/connect/connect_flow.h).
+#include <nlohmann/json.hpp>
+
+#include "api/config.h"
+#include "api/routes/requests.h"
+#include "api/routes/routes.h"
+#include "api/web/pages.h"
+#include "core/encoding.h"
+#include "oauth/connect/connect_flow.h"
+
+namespace assistiv::api {
+
+namespace {
+
+std::string host_of(const std::string& url) {
+  const auto start = url.find("://") + 3;
+  return url.substr(start, url.find_first_of("/?#", start) - start);
+}
+
+struct Explanation {
+  int status;
+  std::string_view title, text, next;
+};
+
+Explanation explain(oauth::FlowReason reason) {
+  using enum oauth::FlowReason;
+  constexpr std::string_view again = "Go back to the product that sent you here and start again.";
+  switch (reason) {
+    case AccessDenied:
+      return {200, "Not connected", "You did not give access, so nothing was connected.",
+              "You can close this page."};
+    case Expired:
+      return {410, "This link has expired", "A connect link is good for ten minutes.", again};
+    case InvalidState:
+      return {400, "This link is not valid", "It is incomplete, or it was never made here.", again};
+    case WrongBrowser:
+      return {403, "Another browser started this",
+              "For your protection an account can only be connected in the browser in which it was started. "
+              "If somebody "
+              "sent you this link, do not go on.",
+              again};
+    case AlreadyUsed:
+      return {410, "This link was used before", "A connect link works once.", again};
+    case ProviderError:
+      return {502, "The app reported a problem", "It did not finish the sign-in.", "Try again in a moment."};
+    case ExchangeFailed:
+      return {502, "The app did not accept the sign-in", "It gave no access, so nothing was connected.",
+              "Try again; if it stays, tell the product that sent you here."};
+    case IdentityFailed:
+      return {502, "The app did not say who you are", "Nothing was connected.",
+              "Try again; if it stays, tell the product that sent you here."};
+    case AccountMismatch:
+      return {409, "This is another account", "The connection belongs to a different account at the app.",
+              "Sign in there with the account that was connected before, and start again."};
+  }
+  return {400, "Not connected", "Something was not as expected.", again};
+}
+
+core::HttpReply fault_page(oauth::FlowReason reason) {
+  const auto e = explain(reason);
+  return problem_page(e.status, std::string(e.title), std::string(e.text), std::string(e.next));
+}
+
+core::HttpReply redirect(const std::string& url) {
+  core::HttpReply reply;
+  reply.status = 302;
+  reply.headers.add("location", url);
+  reply.headers.add("referrer-policy", "no-referrer");
+  return reply;
+}
+
+core::Task<core::HttpReply> authorize(Services* s, Call call) {
+  oauth::NewLink input;
+  input.app = call.query_or("app", "");
+  if (input.app.empty()) throw core::bad_request("\"app\" is required, e.g. ?app=github.", "app");
+  if (call.query.contains("return_url")) input.return_url = call.query.at("return_url");
+  const auto link = co_await s->connect.create_link(call.principal->platform_id, *call.principal->end_user_id,
+                                                    std::move(input), audit_context(call));
+  co_return redirect(link.url);
+}
+
+core::Task<core::HttpReply> show_consent(Services* s, Call call) {
+  const auto token = call.params.at("token");
+  const auto page =
+      co_await s->connect.page(token, core::cookie(call.request.headers, s->connect.cookie_name()));
+  if (page.fault) co_return fault_page(*page.fault);
+  ConsentPage view;
+  view.platform_name = page.platform_name;
+  view.end_user_label = page.end_user_label;
+  view.app_title = page.app_title;
+  if (const auto* spec = s->registry.find(page.app))
+    view.provider_host = spec->oauth.authorize_url.host().text();
+  for (const auto& scope : page.scopes)
+    view.permissions.push_back(scope.title.empty() ? scope.scope : scope.title);
+  view.action = "/connect/" + token;
+  view.csrf = page.csrf;
+  auto reply = consent_page(view);
+  reply.headers.add("set-cookie", s->connect.set_cookie(page.cookie));
+  co_return reply;
+}
+
+// A form that another site submitted is not this person's click.
+bool from_our_page(const core::HttpRequest& request, const std::string& public_url) {
+  const auto origin = request.headers.get("origin");
+  if (origin && *origin != "null") return host_of(std::string(*origin) + "/") == host_of(public_url);
+  const auto site = request.headers.get("sec-fetch-site");
+  return !site || *site == "same-origin";
+}
+
+core::Task<core::HttpReply> start_flow(Services* s, Call call) {
+  if (!from_our_page(call.request, s->config.public_url))
+    co_return fault_page(oauth::FlowReason::WrongBrowser);
+  std::string csrf;
+  if (const auto fields = core::form_decode(call.request.body)) {
+    for (const auto& [name, value] : *fields)
+      if (name == "csrf") csrf = value;
+  }
+  const auto flow = co_await s->connect.start(call.params.at("token"),
+                                              core::cookie(call.request.headers, s->connect.cookie_name()),
+                                              csrf, call.request.request_id);
+  if (flow.fault) co_return fault_page(*flow.fault);
+  auto reply = forward_page(flow.provider_url, host_of(flow.provider_url));
+  reply.headers.add("set-cookie", s->connect.set_cookie(flow.cookie));
+  co_return reply;
+}
+
+core::Task<core::HttpReply> callback(Services* s, Call call) {
+  oauth::CallbackRequest request;
+  if (call.params.contains("app")) request.app = call.params.at("app");
+  const auto fields = core::form_decode(call.request.query);
+  if (!fields) co_return fault_page(oauth::FlowReason::InvalidState);
+  request.query = *fields;
+  request.cookie = core::cookie(call.request.headers, s->connect.cookie_name());
+  request.request_id = call.request.request_id;
+  const auto outcome = co_await s->connect.finish(std::move(request));
+  if (outcome.redirect_to) co_return redirect(*outcome.redirect_to);
+  if (outcome.fault) co_return fault_page(*outcome.fault);
+  // A page of its own: the callback's address carries the code, and loading it again would be a replay.
+  co_return redirect("/connected/" + outcome.app);
+}
+
+core::Task<core::HttpReply> show_connected(Services* s, Call call) {
+  const auto* spec = s->registry.find(call.params.at("app"));
+  if (spec == nullptr) co_return fault_page(oauth::FlowReason::InvalidState);
+  co_return connected_page(spec->title);
+}
+
+}  // namespace
+
+void add_connect_pages(RouteTable& table, Services& services) {
+  table.push_back(
+      {.method = "GET",
+       .path = "/oauth/authorize",
+       .access = Access::EndUser,
+       .scope = "connections",
+       .operation_id = "authorize",
+       .tag = "Connect",
+       .summary = "302 to a fresh connect page for ?app=.",
+       .query = {{"app", "The app's id.", {}}, {"return_url", "One of the app's return URLs.", {}}},
+       .success = 302,
+       .reply_type = "",
+       .handle = with_services(services, authorize)});
+  table.push_back({.method = "GET",
+                   .path = "/connect/{token}",
+                   .access = Access::Public,
+                   .scope = "",
+                   .operation_id = "connectPage",
+                   .tag = "Connect",
+                   .summary = "The consent page; changes nothing.",
+                   .reply_type = "text/html",
+                   .handle = with_services(services, show_consent)});
+  table.push_back({.method = "POST",
+                   .path = "/connect/{token}",
+                   .access = Access::Public,
+                   .scope = "",
+                   .operation_id = "connectStart",
+                   .tag = "Connect",
+                   .summary = "Use the link up and go on to the provider.",
+                   .reply_type = "text/html",
+                   .handle = with_services(services, start_flow)});
+  for (const std::string path : {"/oauth/callback", "/oauth/callback/{app}"}) {
+    table.push_back({.method = "GET",
+                     .path = path,
+                     .access = Access::Public,
+                     .scope = "",
+                     .operation_id = path.ends_with('}') ? "oauthCallbackOfApp" : "oauthCallback",
+                     .tag = "Connect",
+                     .summary = "Where providers send the browser back to.",
+                     .reply_type = "text/html",
+                     .handle = with_services(services, callback)});
+  }
+  table.push_back({.method = "GET",
+                   .path = "/connected/{app}",
+                   .access = Access::Public,
+                   .scope = "",
+                   .operation_id = "connectedPage",
+                   .tag = "Connect",
+                   .summary = "Where a connect flow without a return URL ends.",
+                   .reply_type = "text/html",
+                   .handle = with_services(services, show_connected)});
+}
+
+}  // namespace assistiv::api

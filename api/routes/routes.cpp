@@ -1,0 +1,30 @@
+#include "api/routes/routes.h"
+
+#include "api/config.h"
+
+namespace assistiv::api {
+
+std::function<core::Task<core::HttpReply>(Call)> with_services(Services& services, ServiceHandler fn) {
+  return [&services, fn](Call call) { return fn(&services, std::move(call)); };
+}
+
+RouteTable make_routes(Services& services) {
+  RouteTable table;
+  if (services.config.has_role("api")) {
+    add_platform_routes(table, services);
+    add_key_routes(table, services);
+    add_end_user_routes(table, services);
+    add_app_routes(table, services);
+    add_grant_routes(table, services);
+    add_approval_routes(table, services);
+    add_connection_routes(table, services);
+    add_connect_pages(table, services);
+    add_me_routes(table, services);
+    add_audit_routes(table, services);
+  }
+  if (services.config.has_role("mcp")) add_mcp_routes(table, services);
+  add_operations_routes(table, services);
+  return table;
+}
+
+}  // namespace assistiv::api

@@ -1,0 +1,70 @@
+#pragma once
+// The route table, one file per resource. Handlers are thin: read the call, ask a service, show the answer.
+#include <string>
+
+#include "api/http/route.h"
+
+namespace assistiv::core {
+class Clock;
+}
+namespace assistiv::storage {
+class AuditLog;
+class Database;
+}  // namespace assistiv::storage
+namespace assistiv::oauth {
+class AppService;
+class ConnectFlow;
+class ConnectionService;
+class ConnectorRegistry;
+class IdentityService;
+}  // namespace assistiv::oauth
+namespace assistiv::mcp {
+class ApprovalService;
+class Catalog;
+class Endpoint;
+class GrantService;
+}  // namespace assistiv::mcp
+
+namespace assistiv::api {
+
+struct Config;
+
+// What the handlers use. Everything outlives the table.
+struct Services {
+  const Config& config;
+  const core::Clock& clock;
+  storage::Database& database;
+  storage::AuditLog& audit;
+  oauth::IdentityService& identity;
+  oauth::AppService& apps;
+  const oauth::ConnectorRegistry& registry;
+  oauth::ConnectFlow& connect;
+  oauth::ConnectionService& connections;
+  mcp::GrantService& grants;
+  mcp::ApprovalService& approvals;
+  const mcp::Catalog& catalog;
+  mcp::Endpoint& endpoint;
+  mcp::Endpoint* conformance;  // null unless conformance_fixtures is on
+};
+
+using ServiceHandler = core::Task<core::HttpReply> (*)(Services*, Call);
+// The handler of a route: `fn` with the services.
+std::function<core::Task<core::HttpReply>(Call)> with_services(Services& services, ServiceHandler fn);
+
+void add_platform_routes(RouteTable& table, Services& services);
+void add_key_routes(RouteTable& table, Services& services);
+void add_end_user_routes(RouteTable& table, Services& services);
+void add_app_routes(RouteTable& table, Services& services);
+void add_grant_routes(RouteTable& table, Services& services);
+void add_approval_routes(RouteTable& table, Services& services);
+void add_connection_routes(RouteTable& table, Services& services);
+void add_connect_pages(RouteTable& table, Services& services);
+void add_me_routes(RouteTable& table, Services& services);
+void add_audit_routes(RouteTable& table, Services& services);
+void add_mcp_routes(RouteTable& table, Services& services);
+void add_operations_routes(RouteTable& table, Services& services);
+
+// All of them.
+RouteTable make_routes(Services& services);
+
+}  // namespace assistiv::api

@@ -1,0 +1,109 @@
+#include "api/web/pages.h"
+
+#include "core/embedded.h"
+#include "core/encoding.h"
+
+namespace assistiv::api {
+
+namespace {
+
+std::string esc(const std::string& text) {
+  return core::html_escape(text);
+}
+
+core::HttpReply html_page(int status, const std::string& title, const std::string& body,
+                          const std::string& head = {}) {
+  auto reply = core::text_reply(
+      status,
+      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
+      "<meta name=\"robots\" content=\"noindex\"><title>" +
+          esc(title) +
+          "</title><link rel=\"icon\" href=\"data:,\"><link rel=\"stylesheet\" href=\"/assets/style.css\">" +
+          head + "</head><body><main>" + body + "</main></body></html>\n",
+      "text/html; charset=utf-8");
+  reply.headers.add(
+      "content-security-policy",
+      "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; frame-ancestors 'none'; "
+      "base-uri 'none'");
+  reply.headers.add("x-frame-options", "DENY");
+  reply.headers.add("referrer-policy", "no-referrer");
+  reply.headers.add("cache-control", "no-store");
+  reply.headers.add("cross-origin-opener-policy", "same-origin");
+  return reply;
+}
+
+std::string permission_list(const std::vector<std::string>& permissions) {
+  if (permissions.empty()) return "";
+  std::string out = "<h2>What it will be able to do</h2><ul>";
+  for (const auto& permission : permissions) out += "<li>" + esc(permission) + "</li>";
+  return out + "</ul>";
+}
+
+}  // namespace
+
+core::HttpReply consent_page(const ConsentPage& page) {
+  const std::string cancel =
+      page.cancel_url.empty() ? ""
+                              : "<a class=\"button quiet\" href=\"" + esc(page.cancel_url) + "\">Cancel</a>";
+  return html_page(
+      200, "Connect " + page.app_title,
+      "<p class=\"mark\">" + esc(page.platform_name) + "</p><h1>Connect your " + esc(page.app_title) +
+          " account</h1><p><strong>" + esc(page.platform_name) + "</strong> asks to use your " +
+          esc(page.app_title) +
+          " account, so that its AI agents can work there for you.</p><dl><dt>Platform</dt><dd>" +
+          esc(page.platform_name) + "</dd><dt>Your account there</dt><dd>" + esc(page.end_user_label) +
+          "</dd><dt>You sign in at</dt><dd>" + esc(page.provider_host) + "</dd></dl>" +
+          permission_list(page.permissions) +
+          "<p class=\"soft\">Go on only if you started this yourself and the account above is yours. "
+          "Somebody who sent "
+          "you this link could otherwise act in your name. To say no, just close this page. You can "
+          "disconnect at any time.</p>"
+          "<form method=\"post\" action=\"" +
+          esc(page.action) + "\"><input type=\"hidden\" name=\"csrf\" value=\"" + esc(page.csrf) +
+          "\"><div class=\"actions\"><button class=\"button\" type=\"submit\">Continue to " +
+          esc(page.app_title) + "</button>" + cancel + "</div></form>");
+}
+
+core::HttpReply forward_page(const std::string& url, const std::string& app_title) {
+  return html_page(200, "Going to " + app_title,
+                   "<h1>Going to " + esc(app_title) + "</h1><p>If nothing happens, <a id=\"go\" href=\"" +
+                       esc(url) + "\">go on by hand</a>.</p>",
+                   "<meta http-equiv=\"refresh\" content=\"0;url=" + esc(url) + "\">");
+}
+
+core::HttpReply connected_page(const std::string& app_title) {
+  return html_page(200, app_title + " is connected",
+                   "<h1 class=\"good\">" + esc(app_title) +
+                       " is connected</h1><p>Your agents can use it from now on. "
+                       "You can close this page.</p>");
+}
+
+core::HttpReply problem_page(int status, const std::string& title, const std::string& explanation,
+                             const std::string& next_step) {
+  return html_page(status, title,
+                   "<h1 class=\"bad\">" + esc(title) + "</h1><p>" + esc(explanation) + "</p><p>" +
+                       esc(next_step) + "</p>");
+}
+
+core::HttpReply home_page(const std::string& base_url, const std::string& mcp_url) {
+  return html_page(200, "Assistiv Gateway",
+                   "<h1>Assistiv Gateway is running</h1><p>Point an MCP client at <code>" + esc(mcp_url) +
+                       "</code> with an end user's key.</p><p>The management API is at <code>" +
+                       esc(base_url) +
+                       "/v1</code>; its description is <a href=\"/openapi.json\">openapi.json</a>.</p>"
+                       "<p class=\"soft\">Health: <a href=\"/healthz\">/healthz</a>, <a "
+                       "href=\"/readyz\">/readyz</a>.</p>");
+}
+
+core::HttpReply stylesheet() {
+  for (const auto& file : embedded_assets()) {
+    if (file.path != "style.css") continue;
+    auto reply = core::text_reply(200, std::string(file.content), "text/css; charset=utf-8");
+    reply.headers.add("cache-control", "public, max-age=3600");
+    return reply;
+  }
+  return core::text_reply(404, "");
+}
+
+}  // namespace assistiv::api

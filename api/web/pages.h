@@ -1,0 +1,32 @@
+#pragma once
+// The pages that people see. Server-rendered, no script, a strict content security policy.
+#include <string>
+#include <vector>
+
+#include "core/http.h"
+
+namespace assistiv::api {
+
+struct ConsentPage {
+  std::string platform_name;
+  std::string end_user_label;
+  std::string app_title;
+  std::string provider_host;             // where the person signs in next
+  std::vector<std::string> permissions;  // in words
+  std::string action;                    // where the form posts to
+  std::string csrf;
+  std::string cancel_url;  // empty: no way back is known
+};
+
+core::HttpReply consent_page(const ConsentPage& page);
+// Goes on to `url` by itself and by a visible link. A page of its own and not a redirect, because browsers
+// apply the form's content security policy to every redirect that follows a form (CSP 3, form-action).
+core::HttpReply forward_page(const std::string& url, const std::string& app_title);
+core::HttpReply connected_page(const std::string& app_title);
+// `explanation` and `next_step` are whole sentences.
+core::HttpReply problem_page(int status, const std::string& title, const std::string& explanation,
+                             const std::string& next_step);
+core::HttpReply home_page(const std::string& base_url, const std::string& mcp_url);
+core::HttpReply stylesheet();
+
+}  // namespace assistiv::api
