@@ -1,0 +1,206 @@
+// What other vendors need is data in a manifest: Slack's form posts, 200 with ok:false and body cursors,
+// Zendesk's cursor parameters, Zoho's header, 204 for nothing, offsets and success inside the body.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "support/connector_fixture.h"
+#include "support/manifests.h"
+
+namespace assistiv::mcp {
+namespace {
+
+using nlohmann::json;
+using testing::ElementsAre;
+
+// acme_manifest() with the parts that a vendor does differently.
+json vendor_manifest(const std::function<void(json&)>& change) {
+  json manifest = test::acme_manifest();
+  change(manifest);
+  return manifest;
+}
+
+class Vendor {
+ public:
+  explicit Vendor(const std::function<void(json&)>& change)
+      : fixture(test::load_manifest(vendor_manifest(change))) {
+    fixture.tokens.current.vars = {{"team", "blue"}};
+    fixture.tokens.refreshed.vars = {{"team", "blue"}};
+  }
+  std::string header(std::size_t request, const char* name) {
+    return std::string(fixture.http.requests().at(request).headers.get(name).value_or(""));
+  }
+  test::ConnectorFixture fixture;
+};
+
+void like_slack(json& m) {
+  m["api"]["encoding"] = "form";
+  m["api"]["ok"] = {{"equals", {{"/ok", true}}}};
+  m["api"]["error"] = {{"code", "/error"}};
+  m["api"]["failures"] = {{{"as", "reauth_required"}, {"codes", {"token_expired", "invalid_auth"}}},
+                          {{"as", "rate_limited"}, {"codes", {"ratelimited"}}},
+                          {{"as", "not_found"}, {"codes", {"channel_not_found"}}}};
+  m["oauth"]["slots"]["user"] = {{"access", "/authed_user/access_token"}};
+  m["paginators"]["pages"] = {{"type", "body_cursor"},
+                              {"in", "body"},
+                              {"send", {{"cursor", "{cursor}"}, {"limit", "{limit}"}}},
+                              {"next", "/response_metadata/next_cursor"},
+                              {"page_size_max", 15}};
+  auto& list = m["tools"][0];
+  list["slot"] = "user";
+  list["request"] = {{"method", "POST"},
+                     {"path", "/conversations.history"},
+                     {"body", {{"channel", "{folder}"}, {"types", {"im", "mpim"}}}},
+                     {"safe", true}};
+  m["tools"][1]["request"] = {{"method", "POST"},
+                              {"path", "/reactions.add"},
+                              {"body", {{"channel", "{folder}"}, {"text", "{text}"}}}};
+  m["tools"][1]["success_codes"] = {"already_reacted"};
+}
+
+TEST(SlackLikeApp, posts_forms_with_the_users_token_and_pages_by_body_cursor) {
+  Vendor slack(like_slack);
+  slack.fixture.http.reply(
+      200, {{"ok", true}, {"notes", {{{"id", "1"}}}}, {"response_metadata", {{"next_cursor", "dXNlcjpV="}}}});
+  const auto first = slack.fixture.call("acme_list_notes", {{"folder", "C 1"}, {"limit", 50}});
+  EXPECT_EQ(slack.fixture.tokens.asked[0].slot, "user");
+  EXPECT_EQ(slack.fixture.http.requests()[0].url, "https://blue.acme.example/v1/conversations.history");
+  EXPECT_EQ(slack.fixture.http.requests()[0].body, "channel=C%201&limit=15&types=im%2Cmpim");
+  EXPECT_EQ(slack.header(0, "content-type"), "application/x-www-form-urlencoded");
+  slack.fixture.http.reply(
+      200, {{"ok", true}, {"notes", json::array()}, {"response_metadata", {{"next_cursor", ""}}}});
+  const auto second =
+      slack.fixture.call("acme_list_notes", {{"folder", "C 1"}, {"cursor", first.structured["next_cursor"]}});
+  EXPECT_EQ(slack.fixture.http.requests()[1].body,
+            "channel=C%201&cursor=dXNlcjpV%3D&limit=15&types=im%2Cmpim");
+  EXPECT_FALSE(second.structured.contains("next_cursor"));
+}
+
+TEST(SlackLikeApp, reads_failures_out_of_a_200) {
+  Vendor slack(like_slack);
+  slack.fixture.http.reply(200, {{"ok", false}, {"error", "token_expired"}});
+  slack.fixture.http.reply(200, {{"ok", true}, {"notes", json::array()}});
+  EXPECT_EQ(slack.fixture.call("acme_list_notes", {{"folder", "C1"}}).execution.outcome,
+            ExecutionOutcome::Done);
+  EXPECT_THAT(slack.fixture.tokens.refused_versions, ElementsAre(1));
+  slack.fixture.http.reply(200, {{"ok", false}, {"error", "channel_not_found"}});
+  EXPECT_EQ(slack.fixture.call("acme_list_notes", {{"folder", "C1"}}).error["code"], "not_found");
+  slack.fixture.http.reply(200, {{"ok", false}, {"error", "fatal_error"}});
+  EXPECT_EQ(slack.fixture.call("acme_list_notes", {{"folder", "C1"}}).error["code"], "upstream");
+}
+
+TEST(SlackLikeApp, takes_what_was_done_already_for_success) {
+  Vendor slack(like_slack);
+  slack.fixture.http.reply(200, {{"ok", false}, {"error", "already_reacted"}});
+  const auto run = slack.fixture.call("acme_add_note", {{"folder", "C1"}, {"text", "+1"}});
+  EXPECT_EQ(run.execution.outcome, ExecutionOutcome::Done);
+}
+
+TEST(ZendeskLikeApp, sends_bracketed_cursor_parameters) {
+  Vendor zendesk([](json& m) {
+    m["paginators"]["pages"] = {{"type", "body_cursor"},
+                                {"send", {{"page[after]", "{cursor}"}, {"page[size]", "{limit}"}}},
+                                {"next", "/meta/after_cursor"},
+                                {"more", "/meta/has_more"}};
+  });
+  zendesk.fixture.http.reply(
+      200, {{"notes", {{{"id", "1"}}}}, {"meta", {{"after_cursor", "abc=="}, {"has_more", true}}}});
+  const auto first = zendesk.fixture.call("acme_list_notes", {{"folder", "x"}});
+  zendesk.fixture.http.reply(
+      200, {{"notes", {{{"id", "2"}}}}, {"meta", {{"after_cursor", "def=="}, {"has_more", false}}}});
+  const auto second =
+      zendesk.fixture.call("acme_list_notes", {{"folder", "x"}, {"cursor", first.structured["next_cursor"]}});
+  EXPECT_EQ(zendesk.fixture.http.requests()[1].url,
+            "https://blue.acme.example/v1/folders/x/notes?page%5Bafter%5D=abc%3D%3D&page%5Bsize%5D=20");
+  EXPECT_FALSE(second.structured.contains("next_cursor"));
+}
+
+void like_zoho(json& m) {
+  m["vars"]["org_id"] = {{"source", "link"}, {"pattern", "^[0-9]{1,20}$"}, {"title", "Organization"}};
+  m["api"]["auth_header"] = "Zoho-oauthtoken {token}";
+  m["paginators"]["pages"] = {
+      {"type", "offset"}, {"send", {{"from", "{offset}"}, {"limit", "{limit}"}}}, {"items_max", 40}};
+  m["tools"][0]["request"]["headers"] = {{"orgId", "{org_id}"}};
+  m["tools"][1]["ok"] = {{"status", {200, 201, 207}}, {"equals", {{"/data/0/code", "SUCCESS"}}}};
+  m["tools"][1]["result"] = {{"item", "/data/0/details"}, {"shape", "note"}};
+  m["api"]["error"] = {{"code", "/data/0/code"}, {"message", "/data/0/message"}};
+  m["api"]["failures"] = {{{"as", "conflict"}, {"codes", {"DUPLICATE_DATA"}}},
+                          {{"as", "validation"}, {"codes", {"INVALID_DATA"}}}};
+}
+
+TEST(ZohoLikeApp, sends_its_own_headers_and_pages_by_offset) {
+  Vendor zoho(like_zoho);
+  zoho.fixture.tokens.current.vars["org_id"] = "4711";
+  json page = json::array();
+  for (int i = 0; i < 20; ++i) page.push_back({{"id", std::to_string(i)}});
+  zoho.fixture.http.reply(200, {{"notes", page}});
+  const auto first = zoho.fixture.call("acme_list_notes", {{"folder", "x"}});
+  EXPECT_EQ(zoho.header(0, "orgid"), "4711");
+  EXPECT_EQ(zoho.header(0, "authorization"), "Zoho-oauthtoken token-1");
+  EXPECT_EQ(zoho.fixture.http.requests()[0].url,
+            "https://blue.acme.example/v1/folders/x/notes?from=0&limit=20");
+  zoho.fixture.http.reply(200, {{"notes", page}});
+  const auto second =
+      zoho.fixture.call("acme_list_notes", {{"folder", "x"}, {"cursor", first.structured["next_cursor"]}});
+  EXPECT_EQ(zoho.fixture.http.requests()[1].url,
+            "https://blue.acme.example/v1/folders/x/notes?from=20&limit=20");
+  EXPECT_FALSE(second.structured.contains("next_cursor")) << "the API goes no further than 40";
+}
+
+TEST(ZohoLikeApp, gives_nothing_for_204) {
+  Vendor zoho(like_zoho);
+  zoho.fixture.tokens.current.vars["org_id"] = "4711";
+  zoho.fixture.http.reply_text(204, "");
+  EXPECT_EQ(zoho.fixture.call("acme_list_notes", {{"folder", "x"}}).structured,
+            (json{{"items", json::array()}}));
+}
+
+TEST(ZohoLikeApp, looks_for_success_inside_the_body) {
+  Vendor zoho(like_zoho);
+  zoho.fixture.http.reply(207, {{"data", {{{"code", "SUCCESS"}, {"details", {{"id", "9"}}}}}}});
+  EXPECT_EQ(zoho.fixture.call("acme_add_note", {{"folder", "x"}, {"text", "t"}}).structured["item"]["id"],
+            "9");
+  zoho.fixture.http.reply(207, {{"data", {{{"code", "DUPLICATE_DATA"}, {"message", "duplicate data"}}}}});
+  const auto run = zoho.fixture.call("acme_add_note", {{"folder", "x"}, {"text", "t"}});
+  EXPECT_EQ(run.error["code"], "conflict");
+  EXPECT_THAT(run.error["message"].get<std::string>(), testing::HasSubstr("duplicate data"));
+}
+
+TEST(PagedByNumber, counts_pages_until_one_is_not_full) {
+  Vendor acme([](json&) {});
+  json page = json::array();
+  for (int i = 0; i < 3; ++i) page.push_back({{"id", std::to_string(i)}});
+  acme.fixture.http.reply(200, {{"notes", page}});
+  const auto first = acme.fixture.call("acme_list_notes", {{"folder", "x"}, {"limit", 3}});
+  acme.fixture.http.reply(200, {{"notes", {page[0]}}});
+  const auto second =
+      acme.fixture.call("acme_list_notes", {{"folder", "x"}, {"cursor", first.structured["next_cursor"]}});
+  EXPECT_EQ(acme.fixture.http.requests()[0].url,
+            "https://blue.acme.example/v1/folders/x/notes?page=1&size=3");
+  EXPECT_EQ(acme.fixture.http.requests()[1].url,
+            "https://blue.acme.example/v1/folders/x/notes?page=2&size=3");
+  EXPECT_FALSE(second.structured.contains("next_cursor"));
+}
+
+TEST(UnpagedList, is_given_whole) {
+  Vendor acme([](json& m) { m["tools"][0].erase("paginate"); });
+  json page = json::array();
+  for (int i = 0; i < 30; ++i) page.push_back({{"id", std::to_string(i)}});
+  acme.fixture.http.reply(200, {{"notes", page}});
+  EXPECT_EQ(acme.fixture.call("acme_list_notes", {{"folder", "x"}}).structured["items"].size(), 30u);
+}
+
+TEST(ConnectionVariables, cannot_be_set_by_arguments) {
+  // The lint keeps arguments from having a variable's name; should one come through, the connection's value
+  // wins.
+  Vendor acme([](json&) {});
+  acme.fixture.http.reply(200, {{"note", {{"id", "1"}}}});
+  acme.fixture.call("acme_add_note", {{"folder", "x"}, {"text", "t"}, {"team", "evil"}});
+  EXPECT_EQ(acme.fixture.http.requests()[0].url, "https://blue.acme.example/v1/folders/x/notes");
+  EXPECT_THAT(acme.fixture.http.requests()[0].allowed_hosts, ElementsAre("blue.acme.example"));
+}
+
+}  // namespace
+}  // namespace assistiv::mcp
