@@ -1,0 +1,199 @@
+// The main job, end to end: an AI agent uses GitHub for an end user. Written to be read: every step is a plain call of
+// the REST API, of MCP, or a click in a browser. `./scripts/run --demo` starts the server and a stand-in for GitHub and
+// then runs this file.
+import fs from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { chromium } from 'playwright-core';
+
+const { values: options } = parseArgs({
+  options: { quickstart: { type: 'string' }, standin: { type: 'string' }, screenshots: { type: 'string' } },
+});
+const { base_url: BASE, admin_key: ADMIN_KEY } = JSON.parse(fs.readFileSync(options.quickstart, 'utf8'));
+const GITHUB = options.standin;
+
+// --- 1. The platform: you. An operator creates it and hands over its key. ---
+
+step('Create a platform (operator key)');
+const platform = await rest(ADMIN_KEY, 'POST', '/v1/platforms', { name: 'Acme Projects' });
+const PLATFORM_KEY = platform.api_key.raw_key; // shown once: keep it
+const PLATFORM = `/v1/platforms/${platform.id}`;
+
+step('Create an end user, by your own id for it (platform key)');
+const user = await rest(PLATFORM_KEY, 'POST', `${PLATFORM}/end-users`, { external_id: 'ada@acme.example', display_name: 'Ada' });
+const USER_KEY = user.api_key.raw_key; // this is what the agent of this user gets
+
+step('Activate the GitHub app with your OAuth client');
+await rest(PLATFORM_KEY, 'POST', `${PLATFORM}/mcp/apps`, {
+  app: 'github', client_id: 'demo-github-app', client_secret: 'demo-github-app-secret', return_urls: [],
+});
+
+// --- 2. The end user connects an account, in a browser. ---
+
+step('Make a one-time connect link for the end user');
+const link = await rest(PLATFORM_KEY, 'POST', `${PLATFORM}/end-users/${user.id}/connect-links`, { app: 'github' });
+
+step('The end user opens it, reads what it is about, says yes at the provider, and is back');
+await connectInBrowser(link.url);
+
+step('The connection is there');
+const [connection] = await rest(USER_KEY, 'GET', '/v1/me/connections');
+
+// --- 3. The agent works, over MCP, with nothing but the end user's key. ---
+
+step('The agent lists its tools (MCP tools/list)');
+const agent = new Client({ name: 'demo-agent', version: '1.0.0' });
+await agent.connect(new StreamableHTTPClientTransport(new URL(`${BASE}/mcp`), {
+  requestInit: { headers: { Authorization: `Bearer ${USER_KEY}` } },
+}));
+const { tools } = await agent.listTools();
+show(`${tools.length} tools: ${tools.map((tool) => tool.name).join(', ')}`);
+
+const REPOSITORY = { owner: 'octocat', repo: 'hello-world' };
+
+step('The agent creates an issue (MCP tools/call)');
+const created = await useTool('github_create_issue', { ...REPOSITORY, title: 'Say hello to agents too', body: 'Written by an agent, for Ada.' });
+const issueNumber = findNumber(created.structuredContent);
+
+step('... and reads it back');
+await useTool('github_get_issue', { ...REPOSITORY, issue_number: issueNumber });
+
+// --- 4. You decide what agents may do. ---
+
+step('A policy: nobody merges, and comments wait for an approval');
+await rest(PLATFORM_KEY, 'PUT', `${PLATFORM}/mcp/apps/github/policy`, {
+  mode: 'all', tools: [], deny: ['github_merge_pull_request'], require_approval: { classes: [], tools: ['github_add_issue_comment'] },
+});
+
+step('The agent tries to merge a pull request, and is told which rule denies it');
+await useTool('github_merge_pull_request', { ...REPOSITORY, pull_number: 4 });
+
+step('The agent wants to comment: the call becomes a pending approval');
+const comment = { ...REPOSITORY, issue_number: issueNumber, body: 'On it.' };
+let answer = useTool('github_add_issue_comment', comment);
+const approval = await pendingApproval();
+show(`waiting: ${approval.tool} ${JSON.stringify(approval.arguments)}`);
+
+step('You approve exactly this call, once; the comment is written');
+await rest(PLATFORM_KEY, 'POST', `${PLATFORM}/approvals/${approval.id}/approve`, {});
+answer = await answer;
+if (answer.isError) await useTool('github_add_issue_comment', comment); // the agent asks again, with the same arguments
+
+// --- 5. The end user disconnects. ---
+
+step('The end user disconnects; the token is revoked at the provider first');
+const before = await standinCounters();
+await rest(USER_KEY, 'DELETE', `/v1/me/connections/${connection.id}`);
+const after = await standinCounters();
+show(`the provider says: live tokens ${before.live_access_tokens} -> ${after.live_access_tokens}, revocations ${before.revocations} -> ${after.revocations}`);
+
+step('A tool call now is no dead end: it says how to connect');
+await useTool('github_get_me', {});
+await agent.close();
+
+// --- 6. All of it is on record. ---
+
+step('The audit trail, newest first');
+const trail = await rest(PLATFORM_KEY, 'GET', `${PLATFORM}/audit?limit=100`, undefined, { quiet: true });
+for (const entry of trail) show(`${String(entry.seq).padStart(4)}  ${entry.at}  ${entry.event.padEnd(22)} ${entry.subject ?? ''}`);
+
+step('... and the proof that nobody changed it');
+await rest(PLATFORM_KEY, 'GET', `${PLATFORM}/audit/verify`);
+
+// --- How it is done ---
+
+/** One call of the REST API: prints what is sent and what came back, returns `data`. */
+async function rest(key, method, route, body, { quiet = false } = {}) {
+  console.log(dim(`  > ${method} ${route}${body ? ` ${JSON.stringify(body)}` : ''}`));
+  const reply = await fetch(BASE + route, {
+    method,
+    headers: { Authorization: `Bearer ${key}`, ...(body && { 'Content-Type': 'application/json' }) },
+    body: body && JSON.stringify(body),
+  });
+  const { data, error } = reply.status === 204 ? {} : await reply.json();
+  if (!quiet || error) show(`${reply.status} ${JSON.stringify(data ?? error ?? null)}`);
+  if (!reply.ok) throw new Error(`${method} ${route}: ${error.message}`);
+  return data;
+}
+
+/** One tool call over MCP. A tool that fails or is denied answers too: isError, or an error of the protocol. */
+async function useTool(name, args) {
+  console.log(dim(`  > tools/call ${name} ${JSON.stringify(args)}`));
+  try {
+    const result = await agent.callTool({ name, arguments: args });
+    show(`${result.isError ? 'error: ' : ''}${result.content.map((part) => part.text ?? `[${part.type}]`).join('\n')}`);
+    return result;
+  } catch (error) {
+    show(`error: ${error.message}`);
+    return { isError: true };
+  }
+}
+
+async function pendingApproval() {
+  for (;;) {
+    const [approval] = await rest(PLATFORM_KEY, 'GET', `${PLATFORM}/approvals?status=pending`, undefined, { quiet: true });
+    if (approval) return approval;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+/** What a person does with a connect link. */
+async function connectInBrowser(url) {
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+      '--disable-component-update', '--disable-sync',
+    ],
+  });
+  const page = await browser.newPage();
+  await page.goto(url);
+  await picture(page, 'consent');
+  await page.locator('form button').first().click();
+  await page.waitForURL(`${GITHUB}/**`);
+  await picture(page, 'provider');
+  await page.getByRole('button', { name: 'Authorize', exact: true }).click();
+  await page.waitForURL((at) => at.href.startsWith(BASE));
+  await picture(page, 'connected');
+  await browser.close();
+}
+
+async function picture(page, name) {
+  show(`browser: "${await page.title()}" at ${page.url().replace(/\?.*/, '').replace(/(connect\/).+/, '$1...')}`);
+  if (!options.screenshots) return;
+  for (const [size, viewport] of Object.entries({ desktop: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } })) {
+    await page.setViewportSize(viewport);
+    await page.screenshot({ path: path.join(options.screenshots, `${name}-${size}.png`) });
+  }
+}
+
+async function standinCounters() {
+  const counters = await (await fetch(`${GITHUB}/__control`)).json();
+  return { live_access_tokens: counters.live_access_tokens, revocations: counters.token_revokes + counters.grant_revokes };
+}
+
+/** The issue's number, in whatever envelope the tool puts its item. */
+function findNumber(content) {
+  return content.item?.number ?? content.number;
+}
+
+function step(title) {
+  step.number = (step.number ?? 0) + 1;
+  console.log(`\n${bold(`${step.number}. ${title}`)}`);
+}
+
+function show(text) {
+  const masked = text.replace(/(sk-[a-z]+_.{4})[A-Za-z0-9_-]+/g, '$1...').replace(/(\/connect\/)[A-Za-z0-9_-]+/g, '$1...');
+  const short = masked.length > 1500 ? `${masked.slice(0, 1500)} ... (${masked.length} characters)` : masked;
+  console.log(short.split('\n').map((line) => `  < ${line}`).join('\n'));
+}
+
+function bold(text) {
+  return process.stdout.isTTY ? `\x1b[1m${text}\x1b[0m` : text;
+}
+
+function dim(text) {
+  return process.stdout.isTTY ? `\x1b[2m${text}\x1b[0m` : text;
+}
