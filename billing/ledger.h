@@ -1,0 +1,118 @@
+#pragma once
+// The ledger's hot path: admission of a call over both levels at once, and its settlement exactly once.
+// How it stays exact over several processes and crashes: docs/decisions (leased allowances and a journal).
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "billing/price.h"
+#include "core/clock.h"
+#include "core/ids.h"
+#include "core/money.h"
+#include "core/task.h"
+#include "core/usage.h"
+
+namespace assistiv::billing {
+
+// Who pays: the platform's wallet always, and the end user's budget when there is an end user who has one.
+struct Payer {
+  core::PlatformId platform_id;
+  std::optional<core::EndUserId> end_user_id;
+};
+
+// How a call ended, as it stands on the usage row. Each has one rule of what is billed (docs/billing.md).
+enum class CallOutcome {
+  Success,
+  UpstreamError,  // refused or failed before the first byte: nothing is billed unless usage was reported
+  StreamError,    // failed in mid-stream: reported usage, else input bound share + counted output
+  Truncated,      // ended without proof of completion: as StreamError
+  ClientGone,
+  Timeout,
+  Blocked,   // a guardrail or a budget stop in mid-stream
+  CacheHit,  // free
+  Lost,      // the process died between hold and settlement: the input's cost
+};
+std::string_view to_string(CallOutcome outcome);
+
+// The facts of one upstream call, fixed at admission. One usage row comes of it, unique on (request_id,
+// attempt).
+struct CallFacts {
+  std::string request_id;
+  int attempt = 1;
+  std::string request_type;  // "chat.completion", "response", "message", "generate_content", "embedding",
+                             // "agent", "mcp_tool"
+  std::string provider;      // slug
+  std::string model;         // as the caller asked
+  std::string provider_model;
+  std::string tag;  // of x-aig-tag / x-tag
+  std::string key_id;
+  std::string run_id;  // of an agent run, else empty
+  bool stream = false;
+};
+
+struct AdmissionRequest {
+  Payer payer;
+  CallFacts facts;
+  PricePtr price;           // null: free (a local provider without a price and the platform's consent)
+  core::NanoUsd bound;      // provable upper bound of the call's cost
+  core::NanoUsd lost_cost;  // what is billed when the process dies before the settlement; at most bound
+  std::int64_t token_bound = 0;
+};
+
+struct Settlement {
+  CallOutcome outcome = CallOutcome::Success;
+  core::Usage usage;
+  core::NanoUsd cost;  // at most the hold's bound; more is cut to it, counted and logged
+  bool usage_estimated = false;
+  int status = 200;   // HTTP status that the upstream gave, 0 for none
+  std::string error;  // public words, at most 500 bytes
+  std::string upstream_request_id;
+  std::chrono::milliseconds latency{0};
+  std::optional<std::chrono::milliseconds> first_token;
+};
+
+// A live reservation. Settled exactly once; destroyed unsettled it settles as Lost.
+class Hold {
+ public:
+  virtual ~Hold() = default;
+  // Never throws, never waits: appended to the node's journal, committed in a batch. A second call is a no-op
+  // that is counted.
+  virtual void settle(Settlement settlement) = 0;
+  virtual core::NanoUsd bound() const = 0;
+};
+using HoldPtr = std::unique_ptr<Hold>;
+
+// Why a call may not run now. The numbers are those that the admission compared.
+struct Refusal {
+  enum class Level { Wallet, Budget, TokenBudget };
+  Level level;
+  std::string code;  // "wallet_insufficient", "budget_exceeded", "budget_suspended"
+  std::string message;
+  std::int64_t limit = 0;      // nano-USD, or tokens for TokenBudget
+  std::int64_t spent = 0;      // settled
+  std::int64_t held = 0;       // by calls under way
+  std::int64_t requested = 0;  // the bound
+  std::optional<core::Time> resets_at;
+};
+using Admission = std::variant<HoldPtr, Refusal>;
+
+// Thread-safe.
+class Ledger {
+ public:
+  virtual ~Ledger() = default;
+  // All levels or none. Waits a short bounded time near exhaustion, then refuses. Throws Error{Unavailable}
+  // when the journal or the database cannot take a hold.
+  virtual core::Task<Admission> admit(AdmissionRequest request) = 0;
+  // What could still be held for this payer at this moment, the least of its levels; for clamping max_tokens.
+  // Nothing when no level limits it.
+  virtual core::Task<std::optional<core::NanoUsd>> available(Payer payer) = 0;
+};
+
+// 402 with the code and the numbers, as every door throws it.
+[[noreturn]] void throw_refusal(const Refusal& refusal);
+
+}  // namespace assistiv::billing
