@@ -1,0 +1,68 @@
+#pragma once
+// One call to a model as its door hands it over, and what comes back in the canonical form.
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "core/http.h"
+#include "core/money.h"
+#include "core/task.h"
+#include "inference/canonical.h"
+#include "oauth/principal.h"
+
+namespace assistiv::inference {
+
+struct InferenceCall {
+  oauth::PrincipalPtr principal;  // never an operator's
+  std::string request_id;
+  // Requested when the caller has gone.
+  std::stop_token gone;
+  // The caller's headers; read are x-cache, x-aig-tag, x-tag, anthropic-version, anthropic-beta,
+  // openai-beta and idempotency-key.
+  core::HttpHeaders headers;
+  DialectId dialect = DialectId::OpenAiChat;  // of the caller
+  // For the usage row: "chat.completion", "response", "message", "generate_content".
+  std::string request_type;
+  // Decoded by the dialect; `model` and `stream` are set also where the path says them (Gemini).
+  Request request;
+  // The body's bytes, already parsed without a fault. A hop within the dialect sends them as they stand but
+  // for the fields that we act on. Empty: `request` is encoded in any case (agents, the Responses loop).
+  std::string raw;
+  std::string run_id;  // of an agent run
+  std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+};
+
+// What is told about a call besides its reply; the x-aig-* headers.
+struct TurnFacts {
+  std::string provider;
+  std::string model;           // the slug that was served: the one asked for, or a fallback
+  std::string provider_model;  // as the provider names it
+  int attempts = 0;
+  core::NanoUsd cost;  // known once settled
+  bool cache_hit = false;
+  std::vector<std::string> dropped;
+  std::chrono::microseconds overhead{0};  // ours, before the winning request was sent
+};
+
+struct Turn {
+  Reply reply;
+  TurnFacts facts;
+};
+
+// A model turn under way, admitted and routed, its first event here. Settles its hold exactly once: at the
+// end, at a fault, or when it is destroyed (as ClientGone). Used by one coroutine at a time.
+class TurnStream {
+ public:
+  virtual ~TurnStream() = default;
+  // The next events, at least one; empty at the end. A fault in mid-stream is a FaultEvent, then the end.
+  // Waits at most `patience` and then gives std::nullopt, so that the caller can send a keep-alive.
+  virtual core::Task<std::optional<std::vector<StreamEvent>>> next(std::chrono::milliseconds patience) = 0;
+  // `cost` is there once next() has given the end.
+  virtual const TurnFacts& facts() const = 0;
+};
+
+}  // namespace assistiv::inference
