@@ -3,6 +3,7 @@
 // values without I/O. What only one dialect knows travels in `Extra` under the dialect's name, so that a hop
 // within the dialect loses nothing and a hop to another can name what it drops.
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
