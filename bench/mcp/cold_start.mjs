@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
-import { untilQuiet } from './machine.mjs';
+import { untilQuiet } from '../support/machine.mjs';
 import { gatewaySettings, startGateway } from './servers.mjs';
 import { BINARY } from '../../tests/e2e/support/server.mjs';
 

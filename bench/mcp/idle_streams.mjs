@@ -1,7 +1,7 @@
 // Memory of a server with many idle event streams: before, with them, after they closed, and with a second set.
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { pause, residentKib } from './machine.mjs';
+import { pause, residentKib } from '../support/machine.mjs';
 import { modern, LEGACY } from './mcp_requests.mjs';
 import { startGateway, startSdk, Tenant } from './servers.mjs';
 

@@ -8,11 +8,11 @@ import { parseArgs } from 'node:util';
 import { stopLeftovers, tempDir } from '../../tests/e2e/support/server.mjs';
 import { measureColdStart } from './cold_start.mjs';
 import { measureIdleStreams } from './idle_streams.mjs';
-import { describeMachine } from './machine.mjs';
+import { describeMachine } from '../support/machine.mjs';
 import { toMarkdown } from './report.mjs';
 import { startAuthorization, startUpstream } from './servers.mjs';
 import { measureThroughput } from './throughput.mjs';
-import { CONNECTIONS, THREADS } from './wrk.mjs';
+import { CONNECTIONS, THREADS } from '../support/wrk.mjs';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const OUT = path.join(ROOT, 'build/bench');

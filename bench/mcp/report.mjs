@@ -1,5 +1,5 @@
 // Turns what was measured into Markdown.
-import { NOISE_LIMIT } from './machine.mjs';
+import { NOISE_LIMIT } from '../support/machine.mjs';
 
 /** Bars of the project; the numbers are explained in docs/benchmarks.md. */
 const TARGETS = { timesThePeer: 10, p99Ms: 5, streamsMb: 100, givenBack: 0.8, coldStartMs: 1000 };

@@ -1,36 +1,14 @@
 // Starts what is measured: the gateway with its world, the peers, the vendor's API. Each has `pid`, `url` and `stop()`.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import { createServer } from 'node:http';
 import path from 'node:path';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { startProgram } from '../support/programs.mjs';
 import { startServer } from '../../tests/e2e/support/server.mjs';
 import { followConnect, RETURN_URL } from '../../tests/e2e/support/world.mjs';
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
-const running = new Set();
-process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
-
-/** A program that prints its port and serves until it is stopped. */
-async function startProgram(command, args, env = {}) {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...env } });
-  running.add(child);
-  const ended = once(child, 'exit').then(() => running.delete(child));
-  const first = await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next();
-  if (first.done) throw new Error(`${command} ended before it served`);
-  return {
-    pid: child.pid,
-    url: `http://127.0.0.1:${first.value.trim()}`,
-    stop: async () => {
-      child.kill('SIGTERM');
-      await ended;
-    },
-  };
-}
-
 export const startSdk = (upstream) =>
   startProgram(process.execPath, [here('peer_sdk.mjs')], upstream && { UPSTREAM: upstream.url });
 export const startBare = () => startProgram(process.execPath, [here('peer_bare.mjs')]);

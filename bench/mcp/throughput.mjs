@@ -1,9 +1,9 @@
 // Requests per second and latency of every case, in rounds whose order alternates.
 import assert from 'node:assert/strict';
-import { Meter, NOISE_LIMIT, residentKib, untilQuiet } from './machine.mjs';
+import { Meter, NOISE_LIMIT, residentKib, untilQuiet } from '../support/machine.mjs';
 import { echo, isEcho, isHealthy, isRefusal, isToolList, legacy, modern, once, tooLong } from './mcp_requests.mjs';
 import { startBare, startGateway, startSdk, Tenant } from './servers.mjs';
-import { wrk } from './wrk.mjs';
+import { wrk } from '../support/wrk.mjs';
 
 const USERS = 16; // calls in flight are limited per end user, so the load comes from several
 const SIZE_TOLERANCE = 0.02; // ids of the server, such as of a request, may vary in length
