@@ -7,23 +7,31 @@
 #include <string_view>
 #include <vector>
 
-namespace assistiv::net {
+namespace assistiv::core {
 
 struct SseEvent {
   std::string type = "message";
   std::string data;
-  std::string id;  // the last id seen on the stream, also by earlier events
+  std::string id;   // the last id seen on the stream, also by earlier events
+  std::string raw;  // the event's bytes as they came, with SseRaw::Keep
   bool operator==(const SseEvent&) const = default;
 };
+
+// Keep is for those who pass events on as they stand. Comments between events are not part of one.
+enum class SseRaw { Drop, Keep };
 
 // Not thread-safe. Once failed() it takes nothing more.
 class SseDecoder {
  public:
   // What one event's data, or one line, may hold.
-  explicit SseDecoder(std::size_t event_bytes_max = 1 << 20) : event_bytes_max_(event_bytes_max) {}
+  explicit SseDecoder(std::size_t event_bytes_max = 1 << 20, SseRaw raw = SseRaw::Drop)
+      : event_bytes_max_(event_bytes_max), raw_kept_(raw == SseRaw::Keep) {}
 
   // The events that end in `bytes`.
   std::vector<SseEvent> feed(std::string_view bytes);
+  // The bytes have ended: the event that only lacks its blank line. (The standard drops it; providers cut
+  // their last one short.)
+  std::vector<SseEvent> finish();
   // An event or a line was too large.
   bool failed() const { return failed_; }
   // The last "retry" field: how long to wait before reconnecting.
@@ -35,6 +43,8 @@ class SseDecoder {
   void skip_byte_order_mark();
 
   const std::size_t event_bytes_max_;
+  const bool raw_kept_;
+  std::string raw_;
   std::string line_;
   std::string data_;
   std::string type_;
@@ -46,4 +56,4 @@ class SseDecoder {
   bool failed_ = false;
 };
 
-}  // namespace assistiv::net
+}  // namespace assistiv::core
