@@ -57,6 +57,15 @@ TABLES = {
     "approval": "mcp/",
     "mcp_session": "mcp/",
     "mcp_stream_event": "mcp/",
+    "idempotency_key": "billing/",
+    "webhook_endpoint": "billing/",
+    "webhook_message": "billing/",
+    "webhook_delivery": "billing/",
+    "account": "billing/",
+    "account_lease": "billing/",
+    "ledger_node": "billing/",
+    "ledger_entry": "billing/",
+    "usage_row": "billing/",
 }
 # (file, table): why it may all the same.
 TABLE_EXCEPTIONS = {
