@@ -30,6 +30,7 @@ struct Rates {
 };
 
 // A call whose input has more than `input_over` tokens costs these rates, the whole of it (tiers are cliffs).
+// A rate that a tier leaves out is the one below it: of the tier before, else of the base.
 struct Tier {
   std::int64_t input_over = 0;
   Rates rates;
@@ -39,13 +40,16 @@ struct Tier {
 struct Price {
   std::string id;        // of the row, kept on the usage row so that a bill can be computed again
   std::string provider;  // slug: "openai"
-  std::string model;     // as the provider names it
+  std::string model;     // as the provider names it; a "*" at its end stands for any rest
   core::Time valid_from;
   Rates base;
   std::vector<Tier> tiers;  // rising thresholds
   std::string source;       // "builtin", "genai-prices", "litellm", "models.dev", "admin"
 };
 using PricePtr = std::shared_ptr<const Price>;
+
+// The rates of a call with this many input tokens, its tiers applied; fallbacks are not.
+Rates rates_at(const Price& price, std::int64_t input_tokens);
 
 // What the call costs: exact rational arithmetic in 128 bits, summed first, then rounded up once to a
 // nano-USD. Parts larger than their whole are cut to it. Absent counts are 0.
