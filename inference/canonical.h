@@ -78,7 +78,9 @@ enum class Role { System, User, Assistant };
 struct Message {
   Role role = Role::User;
   std::vector<Part> parts;
-  std::string name;  // OpenAI's participant name
+  std::string name;        // OpenAI's participant name
+  bool developer = false;  // a System message that OpenAI's client called "developer"
+  std::string origin;      // JSON pointer in the client's body ("/messages/3"), to name what is dropped
 };
 
 // ---- request ----
@@ -190,6 +192,8 @@ struct Fault {
   std::string message;  // safe for the client
   std::string code;     // the provider's own
   int status = 0;       // the provider's
+  // The prompt does not fit the model (an InvalidRequest): a model with a longer context may take it.
+  bool context_length = false;
 };
 
 // ---- stream ----

@@ -20,9 +20,10 @@ struct TargetModel {
   std::string flavor;                             // "openai", "xai", "anthropic", "google", "compatible"
   std::optional<std::int64_t> max_output_tokens;  // the catalogue's limit
   bool reasoning = false;
-  bool effort = false;             // takes an effort word (output_config.effort, reasoning_effort)
-  bool structured_output = true;   // takes a JSON schema; else a forced hidden tool
-  bool json_schema_fields = true;  // Gemini: parametersJsonSchema and responseJsonSchema
+  bool effort = false;               // takes an effort word (output_config.effort, reasoning_effort)
+  std::vector<std::string> efforts;  // the words it takes; empty: low, medium and high
+  bool structured_output = true;     // takes a JSON schema; else a forced hidden tool
+  bool json_schema_fields = true;    // Gemini: parametersJsonSchema and responseJsonSchema
   std::string thinking;  // Gemini: "level" (3.x) or "budget" (2.5); Anthropic: "adaptive" or "budget"
 };
 
@@ -34,6 +35,7 @@ struct EncodeOptions {
   Unsupported unsupported = Unsupported::Drop;
   bool keep_system_in_place = false;  // rule A2: as <system-reminder> text instead of hoisting
   std::int64_t default_max_tokens = 4096;
+  std::string anthropic_beta;  // the client's anthropic-beta header, merged with ours (rule A18)
 };
 
 // A provider's request. `dropped` names what was left out ("seed", "messages[3].name"), for the
