@@ -66,6 +66,9 @@ TABLES = {
     "ledger_node": "billing/",
     "ledger_entry": "billing/",
     "usage_row": "billing/",
+    "price": "billing/",
+    "rate_limit": "billing/",
+    "rate_lease": "billing/",
 }
 # (file, table): why it may all the same.
 TABLE_EXCEPTIONS = {
