@@ -19,6 +19,9 @@ std::span<const core::EmbeddedFile> embedded_migrations();
 namespace assistiv::mcp {
 std::span<const core::EmbeddedFile> embedded_manifests();
 }
+namespace assistiv::inference {
+std::span<const core::EmbeddedFile> embedded_catalogue();
+}
 namespace assistiv::api {
 std::span<const core::EmbeddedFile> embedded_assets();
 std::span<const core::EmbeddedFile> embedded_components();
