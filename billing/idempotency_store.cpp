@@ -43,14 +43,13 @@ bool IdempotencyStore::claim(storage::Transaction& tx, core::PlatformId platform
   // An open transaction with this key makes the insert wait for its end. A key past its retention is a new
   // one.
   const auto now = clock_.now();
-  return tx
-             .exec(
-                 "insert into idempotency_key as k (platform_id, caller, idempotency_key, fingerprint,"
-                 " expires_at) values ($1::uuid, $2, $3, $4, assistiv_time($5::bigint))"
-                 " on conflict (platform_id, caller, idempotency_key) do update"
-                 " set fingerprint = excluded.fingerprint, status = null, reply = null,"
-                 " expires_at = excluded.expires_at where k.expires_at <= assistiv_time($6::bigint)",
-                 {platform.str(), key.caller, key.key, key.fingerprint, ms(now + kRetention), ms(now)})
+  return tx.exec(
+               "insert into idempotency_key as k (platform_id, caller, idempotency_key, fingerprint,"
+               " expires_at) values ($1::uuid, $2, $3, $4, assistiv_time($5::bigint))"
+               " on conflict (platform_id, caller, idempotency_key) do update"
+               " set fingerprint = excluded.fingerprint, status = null, reply = null,"
+               " expires_at = excluded.expires_at where k.expires_at <= assistiv_time($6::bigint)",
+               {platform.str(), key.caller, key.key, key.fingerprint, ms(now + kRetention), ms(now)})
              .affected() > 0;
 }
 
@@ -64,8 +63,8 @@ MoneyReply IdempotencyStore::first_reply(storage::Transaction& tx, core::Platfor
   const auto row = rows[0];
   if (row.text("fingerprint") != key.fingerprint) {
     throw core::conflict(
-               "This Idempotency-Key was used for another request. Repeat that request as it was, or take "
-               "a fresh key.")
+        "This Idempotency-Key was used for another request. Repeat that request as it was, or take "
+        "a fresh key.")
         .with_field("Idempotency-Key");
   }
   return {static_cast<int>(row.integer("status")), row.text("reply"), true};
