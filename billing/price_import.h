@@ -11,18 +11,10 @@
 #include <vector>
 
 #include "billing/price.h"
+#include "billing/price_text.h"
 #include "core/json.h"
 
 namespace assistiv::billing {
-
-// A price before it is stored.
-struct NewPrice {
-  std::string provider;                  // our slug
-  std::string model;                     // may end in "*"
-  std::optional<core::Time> valid_from;  // nothing: from the time of the import on
-  Rates base;
-  std::vector<Tier> tiers;
-};
 
 struct ImportFault {
   std::string row;  // the catalogue's own name of it: "openai/gpt-4o"

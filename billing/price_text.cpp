@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "core/encoding.h"
 #include "core/error.h"
 #include "core/json_read.h"
 #include "core/money.h"
@@ -217,6 +218,49 @@ std::vector<Tier> parse_tiers(const core::Json& array, const std::string& path) 
     out.push_back({*over, parse_rates(*rates, at + "/rates")});
   }
   return out;
+}
+
+std::vector<NewPrice> parse_prices(const core::Json& array, const std::string& path) {
+  if (!array.is_array()) throw core::bad_request("Prices are an array.", path);
+  std::vector<NewPrice> out;
+  for (std::size_t i = 0; i < array.size(); ++i) {
+    const std::string at = path + "/" + std::to_string(i);
+    const core::JsonReader reader(array[i], at);
+    reader.only({"provider", "model", "valid_from", "rates", "tiers"});
+    NewPrice price;
+    price.provider = reader.string("provider", 1, 64);
+    price.model = reader.string("model", 1, 200);
+    if (const auto from = reader.optional_string("valid_from")) {
+      price.valid_from = core::parse_time(*from);
+      if (!price.valid_from) throw core::bad_request("This is no time.", at + "/valid_from");
+    }
+    const core::Json* rates = reader.object("rates");
+    if (rates == nullptr || rates->empty()) throw core::bad_request("A price has rates.", at + "/rates");
+    price.base = parse_rates(*rates, at + "/rates");
+    if (const core::Json* tiers = reader.array("tiers")) price.tiers = parse_tiers(*tiers, at + "/tiers");
+    out.push_back(std::move(price));
+  }
+  return out;
+}
+
+std::string price_checksum(const Rates& base, const std::vector<Tier>& tiers) {
+  return core::sha256_hex(core::dump_json({{"rates", rates_json(base)}, {"tiers", tiers_json(tiers)}}));
+}
+
+PricePtr unknown_price_ceiling(const core::Json& settings, const std::string& provider,
+                               const std::string& model) {
+  const auto it = settings.find("unknown_price_ceiling");
+  if (it == settings.end() || it->is_null()) return nullptr;
+  auto price = std::make_shared<Price>();
+  price->id = "ceiling";
+  price->provider = provider;
+  price->model = model;
+  price->source = "ceiling";
+  price->base = parse_rates(*it, "/unknown_price_ceiling");
+  if (!price->base.input || !price->base.output) {
+    throw core::bad_request("The ceiling has an input and an output rate.", "/unknown_price_ceiling");
+  }
+  return price;
 }
 
 }  // namespace assistiv::billing

@@ -12,6 +12,15 @@
 
 namespace assistiv::billing {
 
+// A price before it is stored.
+struct NewPrice {
+  std::string provider;                  // our slug
+  std::string model;                     // may end in "*"
+  std::optional<core::Time> valid_from;  // nothing: from the time of the writing on
+  Rates base;
+  std::vector<Tier> tiers;
+};
+
 // Powers of ten between a published unit and ours (nano-USD per million).
 inline constexpr int kFromUsdPerMillion = 9;
 inline constexpr int kFromUsdPerToken = 15;
@@ -33,5 +42,15 @@ Rates parse_rates(const core::Json& object, const std::string& path);
 core::Json tiers_json(const std::vector<Tier>& tiers);
 // Thresholds must rise; at most 16 tiers.
 std::vector<Tier> parse_tiers(const core::Json& array, const std::string& path);
+// [{"provider","model","valid_from"?,"rates","tiers"?}]: what PUT takes and what we ship.
+std::vector<NewPrice> parse_prices(const core::Json& array, const std::string& path);
+// What makes two rows cost the same: SHA-256 of rates and tiers, hex.
+std::string price_checksum(const Rates& base, const std::vector<Tier>& tiers);
+
+// The price of a model that has none, as the platform's settings allow it:
+// {"unknown_price_ceiling": {"input": "15.00", "output": "75.00"}}, USD per million tokens. Null when they
+// allow none: refuse the call. Throws Error{InvalidArgument} when the setting is malformed.
+PricePtr unknown_price_ceiling(const core::Json& settings, const std::string& provider,
+                               const std::string& model);
 
 }  // namespace assistiv::billing

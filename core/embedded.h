@@ -16,6 +16,9 @@ struct EmbeddedFile {
 namespace assistiv::storage {
 std::span<const core::EmbeddedFile> embedded_migrations();
 }
+namespace assistiv::billing {
+std::span<const core::EmbeddedFile> embedded_prices();
+}
 namespace assistiv::mcp {
 std::span<const core::EmbeddedFile> embedded_manifests();
 }
