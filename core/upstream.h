@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 
@@ -39,6 +40,9 @@ class UpstreamReply {
   // The next bytes of the body, decoded from chunks, at most `max`; empty at the proper end. Throws
   // OutboundError (Timeout, Cancelled, Broken: also an end before Content-Length or the last chunk).
   virtual Task<std::string> read(std::size_t max) = 0;
+  // As read(), but gives up waiting, without a loss, after `patience` or when `wake` is requested: nullopt.
+  virtual Task<std::optional<std::string>> read_within(std::size_t max, std::chrono::milliseconds patience,
+                                                       std::stop_token wake) = 0;
 };
 
 // Thread-safe. Sends `accept-encoding: identity`; never follows redirects; never retries except once on a

@@ -37,6 +37,16 @@ constexpr std::size_t kFilesBesidesConnections = 1024;
 constexpr std::chrono::seconds kStopWait{10};
 constexpr std::chrono::milliseconds kAcceptPause{100};
 
+// What a person can do about it, in the names of the settings.
+std::string remedy(const boost::system::error_code& error, const ServerOptions& options) {
+  if (error == boost::system::errc::address_not_available) {
+    return "Set ASSISTIV_LISTEN_ADDRESS (listen_address in the file) to an address of this machine.";
+  }
+  const std::string other = error == boost::system::errc::permission_denied ? "a port from 1024 on" : "a free port";
+  return "Stop what uses port " + std::to_string(options.port) +
+         " or set ASSISTIV_PORT (port in the file) to " + other + "; 0 takes any.";
+}
+
 core::Error unusable(const char* option, std::string message) {
   return core::Error(core::ErrorKind::InvalidArgument, std::string(option) + ": " + std::move(message))
       .with_field(option);
@@ -145,7 +155,7 @@ void Server::State::listen() {
   } catch (const boost::system::system_error& e) {
     throw core::Error(core::ErrorKind::Unavailable,
                       "Cannot listen on " + options.address + " port " + std::to_string(options.port) + ": " +
-                          e.code().message() + ". Choose another address or port.");
+                          e.code().message() + ". " + remedy(e.code(), options));
   }
 }
 

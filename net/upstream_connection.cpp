@@ -125,11 +125,20 @@ void UpstreamConnection::give_up(core::OutboundFailure reason) {
   close();
 }
 
+void UpstreamConnection::wake() {
+  if (wake_at_ == SteadyTime::max()) return;  // a message that came after its read had ended
+  woken_ = true;
+  wake_at_ = SteadyTime::max();
+  error_code ignored;
+  socket().cancel(ignored);
+}
+
 void UpstreamConnection::reuse(SteadyTime now) {
   idle_since_ = now;
   used_before_ = true;
   taken_ = filled_ = 0;
-  deadline_ = SteadyTime::max();
+  deadline_ = wake_at_ = SteadyTime::max();
+  woken_ = false;
 }
 
 }  // namespace assistiv::net

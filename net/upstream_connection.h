@@ -51,6 +51,14 @@ class UpstreamConnection : public BusyHook, public std::enable_shared_from_this<
   SteadyTime deadline() const { return deadline_; }
   // Ends the pending operation; the first reason stays.
   void give_up(core::OutboundFailure reason);
+  // Ends a pending read without closing; the bytes stay for the next one. Called by the shard past `wake_at`.
+  void wake();
+  void set_wake(SteadyTime at) {
+    wake_at_ = at;
+    woken_ = false;
+  }
+  SteadyTime wake_at() const { return wake_at_; }
+  bool woken() const { return woken_; }
   // Why it was given up.
   std::optional<core::OutboundFailure> given_up() const { return given_up_; }
   void reuse(SteadyTime now);
@@ -78,7 +86,9 @@ class UpstreamConnection : public BusyHook, public std::enable_shared_from_this<
   std::size_t taken_ = 0;
   std::size_t filled_ = 0;
   SteadyTime deadline_ = SteadyTime::max();
+  SteadyTime wake_at_ = SteadyTime::max();
   SteadyTime idle_since_{};
+  bool woken_ = false;
   std::optional<core::OutboundFailure> given_up_;
   bool used_before_ = false;
 };

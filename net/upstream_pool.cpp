@@ -81,9 +81,15 @@ void UpstreamPool::sweep() {
   watched_since_ = 0;
   for (auto& one : busy_) {
     ++busy_at_sweep_;
-    if (one.deadline() <= now) late.push_back(one.shared_from_this());
+    if (one.deadline() <= now || one.wake_at() <= now) late.push_back(one.shared_from_this());
   }
-  for (auto& one : late) one->give_up(core::OutboundFailure::Timeout);
+  for (auto& one : late) {
+    if (one->deadline() <= now) {
+      one->give_up(core::OutboundFailure::Timeout);
+    } else {
+      one->wake();
+    }
+  }
   drop_old(now);
   if (!busy_.empty() || idle_count_ > 0) tick();
 }

@@ -26,6 +26,12 @@ void PooledUpstreamReply::OnStop::operator()() const {
   });
 }
 
+void PooledUpstreamReply::OnWake::operator()() const {
+  boost::asio::post(executor, [weak = connection] {
+    if (const auto alive = weak.lock()) alive->wake();
+  });
+}
+
 PooledUpstreamReply::PooledUpstreamReply(std::shared_ptr<UpstreamPool> pool, UpstreamConnectionPtr connection,
                                          UpstreamTimes times, std::stop_token stop)
     : pool_(std::move(pool)), connection_(std::move(connection)), times_(times) {
@@ -43,15 +49,21 @@ void PooledUpstreamReply::fail(const std::string& why) {
   throw OutboundError(reason, connection_->key() + ": " + why);
 }
 
-core::Task<> PooledUpstreamReply::read_some(std::chrono::milliseconds patience) {
+void PooledUpstreamReply::begin_wait(std::chrono::milliseconds patience) {
+  waiting_ = true;
   connection_->set_deadline(std::min(times_.deadline, SteadyClock::now() + patience));
+}
+
+core::Task<> PooledUpstreamReply::read_some() {
   const auto error = co_await connection_->read_more();
   if (connection_->given_up()) fail("gave up waiting");
+  if (error == boost::asio::error::operation_aborted && connection_->woken()) co_return;
+  waiting_ = false;
   if (error) reached_eof_ = true;
 }
 
 core::Task<bool> PooledUpstreamReply::exchange(std::string_view head, std::string_view body) {
-  connection_->set_deadline(std::min(times_.deadline, SteadyClock::now() + times_.first_byte));
+  begin_wait(times_.first_byte);
   // A write that fails may have been answered all the same (413 and close): the reading decides.
   co_await connection_->write(head, body);
   if (connection_->given_up()) fail("gave up sending");
@@ -72,7 +84,7 @@ core::Task<bool> PooledUpstreamReply::read_head() {
       if (reached_eof_ && connection_->used_before() && !parser_->got_some() && interim == 0) co_return false;
       if (reached_eof_) fail("closed before the head of a reply");
       if (connection_->buffer_full()) fail("the head of the reply is too large");
-      co_await read_some(times_.first_byte);
+      co_await read_some();
       continue;
     }
     if (parser_->get().result_int() >= 200) {
@@ -126,7 +138,16 @@ bool PooledUpstreamReply::parse_body(std::string& out, std::size_t max) {
 }
 
 core::Task<std::string> PooledUpstreamReply::read(std::size_t max) {
+  auto piece = co_await read_within(max, times_.idle + std::chrono::hours(1), {});
+  co_return piece ? *std::move(piece) : std::string();
+}
+
+core::Task<std::optional<std::string>> PooledUpstreamReply::read_within(std::size_t max,
+                                                                        std::chrono::milliseconds patience,
+                                                                        std::stop_token wake) {
   std::string out;
+  std::optional<std::stop_callback<OnWake>> on_wake;
+  if (!ended_) connection_->set_wake(SteadyClock::now() + patience);
   while (!ended_) {
     if (parse_body(out, max)) {
       if (!ended_ && parser_->is_done()) end();
@@ -140,8 +161,13 @@ core::Task<std::string> PooledUpstreamReply::read(std::size_t max) {
       break;
     }
     if (connection_->buffer_full()) fail("a chunk's head is too large");
-    co_await read_some(times_.idle);
+    if (connection_->woken() || wake.stop_requested()) co_return std::nullopt;
+    // The idle time counts from the last byte, however often the wait is broken off in between.
+    if (!waiting_) begin_wait(times_.idle);
+    if (!on_wake && wake.stop_possible()) on_wake.emplace(wake, OnWake{connection_, pool_->executor()});
+    co_await read_some();
   }
+  if (!ended_) connection_->set_wake(UpstreamConnection::SteadyTime::max());
   co_return out;
 }
 

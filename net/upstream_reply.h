@@ -33,10 +33,18 @@ class PooledUpstreamReply final : public core::UpstreamReply {
   int status() const override { return status_; }
   const core::HttpHeaders& headers() const override { return headers_; }
   core::Task<std::string> read(std::size_t max) override;
+  core::Task<std::optional<std::string>> read_within(std::size_t max, std::chrono::milliseconds patience,
+                                                     std::stop_token wake) override;
 
  private:
   using Parser = boost::beast::http::response_parser<boost::beast::http::buffer_body>;
   struct OnStop {
+    std::weak_ptr<UpstreamConnection> connection;
+    core::AnyExecutor executor;
+    void operator()() const;
+  };
+
+  struct OnWake {
     std::weak_ptr<UpstreamConnection> connection;
     core::AnyExecutor executor;
     void operator()() const;
@@ -47,7 +55,9 @@ class PooledUpstreamReply final : public core::UpstreamReply {
   void keep_head();
   // Parses body bytes that are here into `out`; false when more must arrive.
   bool parse_body(std::string& out, std::size_t max);
-  core::Task<> read_some(std::chrono::milliseconds patience);
+  // Forgets the idle time that has passed: a new wait begins.
+  void begin_wait(std::chrono::milliseconds patience);
+  core::Task<> read_some();
   void parse(bool body);
   void end();
   [[noreturn]] void fail(const std::string& why);
@@ -60,6 +70,7 @@ class PooledUpstreamReply final : public core::UpstreamReply {
   int status_ = 0;
   core::HttpHeaders headers_;
   bool ended_ = false;
+  bool waiting_ = false;  // the deadline stands for a wait that has begun
   bool reached_eof_ = false;
 };
 
