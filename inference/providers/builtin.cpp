@@ -32,7 +32,7 @@ CatalogProvider provider_of(const core::Json& json) {
   return out;
 }
 
-std::optional<std::int64_t> tokens(const core::JsonReader& read, std::string_view name) {
+std::optional<std::int64_t> token_limit(const core::JsonReader& read, std::string_view name) {
   return read.optional_integer(name, 1, 1'000'000'000);
 }
 
@@ -41,8 +41,8 @@ CatalogModel model_of(const core::Json& json) {
   CatalogModel out;
   out.slug = read.string("slug", 1);
   out.provider_model = read.optional_string("provider_model").value_or(out.slug);
-  out.context_tokens = tokens(read, "context_tokens");
-  out.max_output_tokens = tokens(read, "max_output_tokens");
+  out.context_tokens = token_limit(read, "context_tokens");
+  out.max_output_tokens = token_limit(read, "max_output_tokens");
   out.capabilities = capabilities_of(json);
   out.aliases = read.strings("aliases");
   out.source = Source::Builtin;

@@ -42,7 +42,7 @@ CatalogProvider read_provider(const storage::Row& row) {
   return out;
 }
 
-std::optional<std::int64_t> optional_integer(const storage::Row& row, std::string_view column) {
+std::optional<std::int64_t> nullable_integer(const storage::Row& row, std::string_view column) {
   return row.is_null(column) ? std::nullopt : std::optional(row.integer(column));
 }
 
@@ -52,8 +52,8 @@ CatalogModel read_model(const storage::Row& row) {
   out.provider_id = row.id<ProviderId>("provider_id");
   out.slug = row.text("slug");
   out.provider_model = row.text("provider_model");
-  out.context_tokens = optional_integer(row, "context_tokens");
-  out.max_output_tokens = optional_integer(row, "max_output_tokens");
+  out.context_tokens = nullable_integer(row, "context_tokens");
+  out.max_output_tokens = nullable_integer(row, "max_output_tokens");
   out.capabilities = capabilities_of(core::Json::parse(row.text("capabilities")));
   out.aliases = strings_of(row.text("aliases"));
   out.fallbacks = strings_of(row.text("fallbacks"));

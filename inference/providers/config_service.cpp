@@ -16,7 +16,7 @@ using storage::Transaction;
 
 constexpr char kConfigTopic[] = "llm_config";
 constexpr std::int64_t kConfigsMax = 200;  // per platform: each call looks through them
-constexpr std::size_t kKeyMax = 4096;
+constexpr std::size_t kApiKeyMax = 4096;
 constexpr std::size_t kHintLength = 4;
 
 core::Error no_config() {
@@ -25,7 +25,7 @@ core::Error no_config() {
 
 void check_key(const core::Secret& key) {
   const auto& text = key.reveal();
-  const bool plain = text.size() <= kKeyMax &&
+  const bool plain = text.size() <= kApiKeyMax &&
                      std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
   if (!plain) throw core::bad_request("A key is visible ASCII, at most 4096 characters.", "/api_key");
 }

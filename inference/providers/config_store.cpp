@@ -7,7 +7,7 @@ namespace assistiv::inference {
 
 namespace {
 
-constexpr char kColumns[] =
+constexpr char kConfigColumns[] =
     "c.config_id, c.provider_id, p.slug, c.name, c.api_key, c.key_hint, c.base_url, c.local, c.priority, "
     "c.weight,"
     " c.is_default, c.is_active, c.models::text as models, assistiv_ms(c.created_at) as created_at,"
@@ -78,15 +78,16 @@ void ConfigStore::update(storage::Transaction& tx, core::PlatformId platform, co
 
 std::optional<ConfigRow> ConfigStore::lock(storage::Transaction& tx, core::PlatformId platform,
                                            ConfigId id) const {
-  const auto rows = tx.exec(std::string("select ") + kColumns + " and c.config_id = $2::uuid for update of c",
-                            {platform.str(), id.str()});
+  const auto rows =
+      tx.exec(std::string("select ") + kConfigColumns + " and c.config_id = $2::uuid for update of c",
+              {platform.str(), id.str()});
   return rows.empty() ? std::nullopt : std::optional(read_config(rows[0]));
 }
 
 std::optional<ConfigRow> ConfigStore::get(storage::Transaction& tx, core::PlatformId platform,
                                           ConfigId id) const {
-  const auto rows =
-      tx.exec(std::string("select ") + kColumns + " and c.config_id = $2::uuid", {platform.str(), id.str()});
+  const auto rows = tx.exec(std::string("select ") + kConfigColumns + " and c.config_id = $2::uuid",
+                            {platform.str(), id.str()});
   return rows.empty() ? std::nullopt : std::optional(read_config(rows[0]));
 }
 
@@ -96,16 +97,16 @@ oauth::Page<ProviderConfig> ConfigStore::list(storage::Transaction& tx, core::Pl
   out.page = page.page;
   out.limit = page.limit;
   out.total = count(tx, platform);
-  const auto rows = tx.exec(
-      std::string("select ") + kColumns + " order by c.priority, c.config_id limit $2::int offset $3::int",
-      {platform.str(), std::to_string(page.limit), page.offset()});
+  const auto rows = tx.exec(std::string("select ") + kConfigColumns +
+                                " order by c.priority, c.config_id limit $2::int offset $3::int",
+                            {platform.str(), std::to_string(page.limit), page.offset()});
   for (const auto& row : rows) out.items.push_back(read_config(row).config);
   return out;
 }
 
 std::vector<ConfigRow> ConfigStore::active(storage::Transaction& tx, core::PlatformId platform) const {
   std::vector<ConfigRow> out;
-  for (const auto& row : tx.exec(std::string("select ") + kColumns +
+  for (const auto& row : tx.exec(std::string("select ") + kConfigColumns +
                                      " and c.is_active order by c.priority, c.is_default desc, c.config_id",
                                  {platform.str()})) {
     out.push_back(read_config(row));

@@ -8,9 +8,9 @@ namespace assistiv::inference {
 
 namespace {
 
-constexpr std::size_t kNameMax = 200;
-constexpr std::size_t kNamesMax = 500;
-constexpr std::size_t kUrlMax = 2048;
+constexpr std::size_t kModelNameMax = 200;
+constexpr std::size_t kModelNamesMax = 500;
+constexpr std::size_t kBaseUrlMax = 2048;
 
 }  // namespace
 
@@ -23,13 +23,13 @@ void check_provider_slug(const std::string& slug) {
 }
 
 void check_model_name(const std::string& name, const std::string& field) {
-  const bool plain = !name.empty() && name.size() <= kNameMax &&
+  const bool plain = !name.empty() && name.size() <= kModelNameMax &&
                      std::all_of(name.begin(), name.end(), [](char c) { return c > 0x20 && c < 0x7f; });
   if (!plain) throw core::bad_request("A model's name is 1 to 200 visible ASCII characters.", field);
 }
 
 void check_model_names(const std::vector<std::string>& names, const std::string& field) {
-  if (names.size() > kNamesMax) throw core::bad_request("At most 500 names are allowed.", field);
+  if (names.size() > kModelNamesMax) throw core::bad_request("At most 500 names are allowed.", field);
   for (std::size_t i = 0; i < names.size(); ++i) {
     check_model_name(names[i], field + "/" + std::to_string(i));
   }
@@ -49,7 +49,7 @@ std::optional<std::string> checked_base_url(const ProviderWorld& world, const st
   if (url.empty()) return {};
   std::string out = url;
   while (out.ends_with('/')) out.pop_back();
-  if (out.size() > kUrlMax || out.find_first_of("?#@ ") != std::string::npos) {
+  if (out.size() > kBaseUrlMax || out.find_first_of("?#@ ") != std::string::npos) {
     throw core::bad_request(
         "This must be an absolute URL without query and user, e.g. "
         "\"https://models.example.com/v1\".",

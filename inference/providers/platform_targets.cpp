@@ -14,16 +14,16 @@ namespace assistiv::inference {
 
 namespace {
 
-using SnapshotPtr = std::shared_ptr<const TargetSnapshot>;
+using TargetSnapshotPtr = std::shared_ptr<const TargetSnapshot>;
 using SteadyTime = std::chrono::steady_clock::time_point;
 
 constexpr std::chrono::seconds kLoadWaitMax{30};
 
 // One load that any number of callers wait for.
-struct Flight {
+struct SnapshotFlight {
   std::vector<std::shared_ptr<core::AsyncEvent>> waiters;
   bool overtaken = false;  // something changed meanwhile: good for those who wait, not for later ones
-  SnapshotPtr snapshot;
+  TargetSnapshotPtr snapshot;
   std::exception_ptr error;
 };
 
@@ -38,7 +38,7 @@ core::Error model_not_found(const std::string& model) {
 
 struct PlatformTargets::Impl : std::enable_shared_from_this<PlatformTargets::Impl> {
   struct Entry {
-    SnapshotPtr snapshot;
+    TargetSnapshotPtr snapshot;
     SteadyTime loaded_at;
   };
 
@@ -48,10 +48,10 @@ struct PlatformTargets::Impl : std::enable_shared_from_this<PlatformTargets::Imp
   const PlatformTargetsOptions options;
   std::mutex mutex;
   std::map<core::PlatformId, Entry> entries;
-  std::map<core::PlatformId, std::shared_ptr<Flight>> flights;
+  std::map<core::PlatformId, std::shared_ptr<SnapshotFlight>> flights;
 
   // Needs the lock.
-  SnapshotPtr fresh(core::PlatformId platform) {
+  TargetSnapshotPtr fresh(core::PlatformId platform) {
     const auto it = entries.find(platform);
     if (it == entries.end()) return nullptr;
     if (std::chrono::steady_clock::now() - it->second.loaded_at < options.ttl) return it->second.snapshot;
@@ -59,7 +59,7 @@ struct PlatformTargets::Impl : std::enable_shared_from_this<PlatformTargets::Imp
     return nullptr;
   }
 
-  SnapshotPtr load(storage::Transaction& tx, core::PlatformId platform) {
+  TargetSnapshotPtr load(storage::Transaction& tx, core::PlatformId platform) {
     SnapshotParts parts;
     const auto row = oauth::PlatformStore(world.clock, world.random).get(tx, platform);
     if (!row) throw core::not_found("No such platform.");
@@ -75,9 +75,9 @@ struct PlatformTargets::Impl : std::enable_shared_from_this<PlatformTargets::Imp
     return std::make_shared<const TargetSnapshot>(std::move(parts), world.price_of);
   }
 
-  core::Task<SnapshotPtr> lead(core::PlatformId platform, std::shared_ptr<Flight> flight) {
+  core::Task<TargetSnapshotPtr> lead(core::PlatformId platform, std::shared_ptr<SnapshotFlight> flight) {
     const auto started = std::chrono::steady_clock::now();
-    SnapshotPtr snapshot;
+    TargetSnapshotPtr snapshot;
     std::exception_ptr error;
     try {
       snapshot = co_await world.database.run(storage::Scope::tenant(platform),
@@ -92,7 +92,7 @@ struct PlatformTargets::Impl : std::enable_shared_from_this<PlatformTargets::Imp
     co_return snapshot;
   }
 
-  void land(core::PlatformId platform, Flight& flight, const SnapshotPtr& snapshot,
+  void land(core::PlatformId platform, SnapshotFlight& flight, const TargetSnapshotPtr& snapshot,
             const std::exception_ptr& error, SteadyTime started) {
     std::vector<std::shared_ptr<core::AsyncEvent>> waiters;
     {
@@ -111,9 +111,10 @@ struct PlatformTargets::Impl : std::enable_shared_from_this<PlatformTargets::Imp
     for (const auto& waiter : waiters) waiter->set();
   }
 
-  core::Task<SnapshotPtr> follow(std::shared_ptr<Flight> flight, std::shared_ptr<core::AsyncEvent> landed) {
+  core::Task<TargetSnapshotPtr> follow(std::shared_ptr<SnapshotFlight> flight,
+                                       std::shared_ptr<core::AsyncEvent> landed) {
     co_await landed->wait_for(kLoadWaitMax);
-    SnapshotPtr snapshot;
+    TargetSnapshotPtr snapshot;
     std::exception_ptr error;
     {
       std::lock_guard lock(mutex);
@@ -126,8 +127,8 @@ struct PlatformTargets::Impl : std::enable_shared_from_this<PlatformTargets::Imp
     co_return snapshot;
   }
 
-  core::Task<SnapshotPtr> get(core::PlatformId platform) {
-    std::shared_ptr<Flight> flight;
+  core::Task<TargetSnapshotPtr> get(core::PlatformId platform) {
+    std::shared_ptr<SnapshotFlight> flight;
     std::shared_ptr<core::AsyncEvent> landed;
     {
       std::lock_guard lock(mutex);
@@ -136,7 +137,7 @@ struct PlatformTargets::Impl : std::enable_shared_from_this<PlatformTargets::Imp
       if (slot) {
         landed = slot->waiters.emplace_back(std::make_shared<core::AsyncEvent>());
       } else {
-        slot = std::make_shared<Flight>();
+        slot = std::make_shared<SnapshotFlight>();
       }
       flight = slot;
     }

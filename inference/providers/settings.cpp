@@ -9,30 +9,31 @@ namespace assistiv::inference {
 
 namespace {
 
-constexpr int kSecondsMax = 3600;
+constexpr int kTimeoutSecondsMax = 3600;
 
-std::int64_t integer_or(const core::Json& object, const char* name, std::int64_t standard, std::int64_t min,
-                        std::int64_t max) {
+std::int64_t number_setting(const core::Json& object, const char* name, std::int64_t standard,
+                            std::int64_t min, std::int64_t max) {
   const auto it = object.find(name);
   if (it == object.end() || !it->is_number_integer()) return standard;
   const auto value = it->get<std::int64_t>();
   return value < min || value > max ? standard : value;
 }
 
-bool bool_or(const core::Json& object, const char* name, bool standard) {
+bool bool_setting(const core::Json& object, const char* name, bool standard) {
   const auto it = object.find(name);
   return it != object.end() && it->is_boolean() ? it->get<bool>() : standard;
 }
 
-std::string text_or(const core::Json& object, const char* name) {
+std::string text_setting(const core::Json& object, const char* name) {
   const auto it = object.find(name);
   return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
 }
 
-std::chrono::milliseconds seconds_or(const core::Json& object, const char* name,
-                                     std::chrono::milliseconds standard) {
-  return std::chrono::seconds(integer_or(
-      object, name, std::chrono::duration_cast<std::chrono::seconds>(standard).count(), 1, kSecondsMax));
+std::chrono::milliseconds seconds_setting(const core::Json& object, const char* name,
+                                          std::chrono::milliseconds standard) {
+  return std::chrono::seconds(
+      number_setting(object, name, std::chrono::duration_cast<std::chrono::seconds>(standard).count(), 1,
+                     kTimeoutSecondsMax));
 }
 
 Strategy strategy_of(const std::string& name) {
@@ -43,26 +44,27 @@ Strategy strategy_of(const std::string& name) {
 
 InferenceSettings inference_of(const core::Json& object) {
   InferenceSettings out;
-  out.strategy = strategy_of(text_or(object, "strategy"));
-  out.unsupported = text_or(object, "unsupported") == "strict" ? Unsupported::Strict : Unsupported::Drop;
-  out.keep_system_in_place = bool_or(object, "keep_system_in_place", out.keep_system_in_place);
-  out.on_premise_only = bool_or(object, "on_premise_only", out.on_premise_only);
-  if (const auto ceiling = core::parse_usd(text_or(object, "unknown_price_usd_per_million"));
+  out.strategy = strategy_of(text_setting(object, "strategy"));
+  out.unsupported = text_setting(object, "unsupported") == "strict" ? Unsupported::Strict : Unsupported::Drop;
+  out.keep_system_in_place = bool_setting(object, "keep_system_in_place", out.keep_system_in_place);
+  out.on_premise_only = bool_setting(object, "on_premise_only", out.on_premise_only);
+  if (const auto ceiling = core::parse_usd(text_setting(object, "unknown_price_usd_per_million"));
       ceiling && ceiling->nanos >= 0) {
     out.unknown_price_per_million = ceiling->nanos;
   }
   if (const auto cache = object.find("cache"); cache != object.end() && cache->is_object()) {
-    out.cache = bool_or(*cache, "enabled", out.cache);
-    out.cache_ttl = std::chrono::seconds(integer_or(*cache, "ttl_seconds", out.cache_ttl.count(), 1, 86'400));
+    out.cache = bool_setting(*cache, "enabled", out.cache);
+    out.cache_ttl =
+        std::chrono::seconds(number_setting(*cache, "ttl_seconds", out.cache_ttl.count(), 1, 86'400));
   }
-  out.attempts_max = static_cast<int>(integer_or(object, "attempts_max", out.attempts_max, 1, 10));
-  out.total_timeout = seconds_or(object, "total_timeout_seconds", out.total_timeout);
-  out.first_byte_timeout = seconds_or(object, "first_byte_timeout_seconds", out.first_byte_timeout);
-  out.idle_timeout = seconds_or(object, "idle_timeout_seconds", out.idle_timeout);
+  out.attempts_max = static_cast<int>(number_setting(object, "attempts_max", out.attempts_max, 1, 10));
+  out.total_timeout = seconds_setting(object, "total_timeout_seconds", out.total_timeout);
+  out.first_byte_timeout = seconds_setting(object, "first_byte_timeout_seconds", out.first_byte_timeout);
+  out.idle_timeout = seconds_setting(object, "idle_timeout_seconds", out.idle_timeout);
   return out;
 }
 
-void read_names(const core::Json& object, PlatformSettings& out) {
+void read_model_names(const core::Json& object, PlatformSettings& out) {
   if (const auto it = object.find("aliases"); it != object.end() && it->is_object()) {
     for (const auto& [name, slug] : it->items()) {
       if (slug.is_string()) out.aliases[name] = slug.get<std::string>();
@@ -88,9 +90,9 @@ PlatformSettings read_settings(std::string_view settings_json) {
     if (it != settings->end() && it->is_object()) object = *it;
   }
   out.inference = std::make_shared<const InferenceSettings>(inference_of(object));
-  read_names(object, out);
+  read_model_names(object, out);
   out.response_retention = std::chrono::hours(
-      24 * integer_or(object, "response_retention_days", out.response_retention.count() / 24, 1, 365));
+      24 * number_setting(object, "response_retention_days", out.response_retention.count() / 24, 1, 365));
   return out;
 }
 
