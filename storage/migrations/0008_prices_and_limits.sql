@@ -52,9 +52,10 @@ select assistiv_protect('rate_lease');
 
 -- Takes from every window of `items` or from none: at least "need", more ("want") while a quarter of what is free is more
 -- than that. items: [{"s": subject, "d": dimension, "w": window_start, "l": limit, "need": n, "want": n, "x": expiry in
--- epoch ms, for concurrency 0: half a minute from now}]. Gives per item what was granted and what is free after it.
+-- epoch ms, for concurrency 0: half a minute from now}]. Gives per item what was granted, what the node then holds, and what
+-- is free after it.
 create function assistiv_rate_take(p uuid, n uuid, items jsonb)
-  returns table (place integer, granted bigint, free bigint) language plpgsql as $$
+  returns table (place integer, granted bigint, held bigint, free bigint) language plpgsql as $$
 #variable_conflict use_column
 declare
   item record;
@@ -80,6 +81,7 @@ begin
   loop
     place := place + 1;
     gets := 0;
+    held := 0;
     if enough then
       gets := least(frees[place], greatest(item.need, least(item.want, frees[place] / 4)));
       insert into rate_lease as r (platform_id, subject, dimension, window_start, node, amount, expires_at)
@@ -88,7 +90,8 @@ begin
         on conflict (platform_id, subject, dimension, window_start, node) do update set
           amount = excluded.amount
             + case when item.w <> 0 or r.expires_at > clock_timestamp() then r.amount else 0 end,
-          expires_at = excluded.expires_at;
+          expires_at = excluded.expires_at
+        returning r.amount into held;
     end if;
     granted := gets;
     free := frees[place] - gets;
