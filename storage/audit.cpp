@@ -21,6 +21,11 @@ constexpr std::size_t kBatchMax = 2000;
 constexpr std::chrono::seconds kRoomPatience{5};
 constexpr std::chrono::seconds kFlushPatience{15};
 constexpr std::chrono::seconds kStopPatience{5};
+constexpr std::chrono::seconds kReceiptPatience{10};
+// How long entries that nobody waits for gather before they are written together: a transaction costs the
+// same for one as for a hundred.
+constexpr std::chrono::milliseconds kLinger{20};
+constexpr std::size_t kGatherMax = 500;  // enough to be worth a transaction at once
 constexpr std::chrono::milliseconds kRecheck{200};
 constexpr std::chrono::milliseconds kRetryMin{50}, kRetryMax{2000};
 constexpr int kVerifyChunk = 2000;
@@ -63,7 +68,10 @@ void write_batch(Transaction& tx, AuditBatch& batch) {
   std::vector<const AuditRecord*> linked;
   for (auto& record : batch.records) {
     const auto head = heads.find(record.platform);
-    if (head == heads.end()) continue;
+    if (head == heads.end()) {
+      record.seq = 0;
+      continue;
+    }
     link_record(record, head->second);
     linked.push_back(&record);
   }
@@ -71,6 +79,20 @@ void write_batch(Transaction& tx, AuditBatch& batch) {
   if (linked.empty()) return;
   batch.witness = *linked.front();
   insert_audit_records(tx, linked, heads);
+}
+
+// A batch whose outcome was in doubt: is it in the chain after all? The lock waits for the attempt's end.
+bool was_written(Transaction& tx, const AuditBatch& batch) {
+  lock_audit_heads(tx, platforms_of(batch.records));
+  return audit_record_exists(tx, *batch.witness);
+}
+
+void give_receipts(const std::vector<AuditRecord>& records, bool written) {
+  for (const auto& record : records) {
+    if (!record.receipt) continue;
+    record.receipt->written = written && record.seq > 0;
+    record.receipt->settled.set();
+  }
 }
 
 // Counts itself while it lives.
@@ -100,6 +122,10 @@ struct AuditLog::Impl {
   core::Task<> write_forever(std::stop_token stop);
   core::Task<bool> write_out(std::shared_ptr<AuditBatch> batch, std::stop_token stop);
   core::Task<std::optional<core::Error>> try_write(std::shared_ptr<AuditBatch> batch);
+  core::Task<> gather(std::stop_token stop);
+  core::Task<bool> found_written(std::shared_ptr<AuditBatch> batch);
+  core::Task<> push(AuditRecord record);
+  void hurry_up();
   core::Task<> write_one_by_one(std::shared_ptr<AuditBatch> batch, std::stop_token stop);
   void settle(std::size_t count);
 
@@ -110,7 +136,8 @@ struct AuditLog::Impl {
   std::deque<AuditRecord> queue;
   std::uint64_t recorded = 0, settled = 0;
   std::atomic<int> waiters{0};  // callers that wait for room
-  core::AsyncEvent filled, progressed;
+  core::AsyncEvent filled, progressed, hurry;
+  bool urgent = false;  // somebody waits for what is queued
 
   core::metrics::Counter& written =
       core::metrics::counter("assistiv_audit_written_total", "Audit entries written.");
@@ -122,15 +149,44 @@ struct AuditLog::Impl {
 // A caller that comes while others wait for room waits with them, or it might take their room again and
 // again.
 bool AuditLog::Impl::try_push(AuditRecord& record, Arrival arrival) {
+  bool wake = false;
   {
     const std::lock_guard lock(mutex);
     if (queue.size() >= kQueueMax || (arrival == Arrival::Fresh && waiters > 0)) return false;
+    if (record.receipt) urgent = true;
     queue.push_back(std::move(record));
     ++recorded;
+    wake = urgent || queue.size() >= kGatherMax;
   }
   waiting.add(1);
   filled.set();
+  if (wake) hurry.set();
   return true;
+}
+
+core::Task<> AuditLog::Impl::push(AuditRecord record) {
+  if (!try_push(record, Arrival::Fresh)) co_await wait_to_push(std::move(record));
+}
+
+void AuditLog::Impl::hurry_up() {
+  {
+    const std::lock_guard lock(mutex);
+    urgent = !queue.empty();
+  }
+  hurry.set();
+}
+
+core::Task<> AuditLog::Impl::gather(std::stop_token stop) {
+  const auto enough = [&] {
+    const std::lock_guard lock(mutex);
+    return urgent || queue.size() >= kGatherMax;
+  };
+  const auto until = AuditSteady::now() + kLinger;
+  // Again when the event is from before: it is remembered until somebody waits.
+  while (!enough() && !stop.stop_requested()) {
+    const auto now = AuditSteady::now();
+    if (now >= until || !co_await hurry.wait_for(until - now, stop)) co_return;
+  }
 }
 
 core::Task<> AuditLog::Impl::wait_to_push(AuditRecord record) {
@@ -150,6 +206,7 @@ std::shared_ptr<AuditBatch> AuditLog::Impl::take_batch() {
   std::move(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(count),
             std::back_inserter(batch->records));
   queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(count));
+  if (queue.empty()) urgent = false;
   return batch;
 }
 
@@ -162,7 +219,8 @@ void AuditLog::Impl::settle(std::size_t count) {
   progressed.set();
 }
 
-// While one batch commits the next one gathers: the busier the server, the larger the batches.
+// While one batch commits the next one gathers: the busier the server, the larger the batches. An idle one
+// lingers a little; flush() and callers that wait for their entry end that.
 core::Task<> AuditLog::Impl::write_forever(std::stop_token stop) {
   while (true) {
     auto batch = take_batch();
@@ -174,6 +232,7 @@ core::Task<> AuditLog::Impl::write_forever(std::stop_token stop) {
       co_return;
     } else {
       co_await filled.wait_for(std::chrono::hours(1), stop);
+      co_await gather(stop);
     }
   }
 }
@@ -185,6 +244,7 @@ core::Task<std::optional<core::Error>> AuditLog::Impl::try_write(std::shared_ptr
   } catch (const core::Error& e) {
     co_return e;
   }
+  give_receipts(batch->records, true);
   written.add(batch->records.size() - batch->orphans);
   if (batch->orphans > 0) dropped("platform_gone").add(batch->orphans);
   co_return std::nullopt;
@@ -207,18 +267,36 @@ core::Task<bool> AuditLog::Impl::write_out(std::shared_ptr<AuditBatch> batch, st
     if (AuditSteady::now() >= *give_up) {
       dropped("stopped").add(batch->records.size());
       core::log::error("audit.entries_lost", {{"entries", batch->records.size()}});
+      give_receipts(batch->records, false);
       co_return true;
     }
     co_await core::sleep_for(kRetryMin);
   }
 }
 
+core::Task<bool> AuditLog::Impl::found_written(std::shared_ptr<AuditBatch> batch) {
+  try {
+    co_return co_await database.run(Scope::system(),
+                                    [batch](Transaction& tx) { return was_written(tx, *batch); });
+  } catch (const core::Error& e) {
+    core::log::warn("audit.write_failed", {{"detail", e.detail()}, {"entries", batch->records.size()}});
+    co_return false;
+  }
+}
+
 // One entry that the database refuses must not hold up the others.
 core::Task<> AuditLog::Impl::write_one_by_one(std::shared_ptr<AuditBatch> batch, std::stop_token stop) {
+  // An attempt before the refused one may have been committed without our hearing of it.
+  if (batch->witness && co_await found_written(batch)) {
+    give_receipts(batch->records, true);
+    written.add(batch->records.size() - batch->orphans);
+    co_return;
+  }
   for (auto& record : batch->records) {
     auto single = std::make_shared<AuditBatch>();
     single->records.push_back(record);
     if (co_await write_out(std::move(single), stop)) continue;
+    give_receipts({record}, false);
     dropped("refused").add();
     core::log::error("audit.entry_refused", {{"audit_event", record.event.event}});
   }
@@ -237,7 +315,15 @@ void AuditLog::append(Transaction& tx, core::PlatformId platform, const AuditEve
 
 core::Task<> AuditLog::record(core::PlatformId platform, AuditEvent event) {
   AuditRecord record{platform, impl_->clock.now(), fit_event(std::move(event)), 0, {}, {}};
+  // Without a frame of its own: most calls find room.
   if (!impl_->try_push(record, Impl::Arrival::Fresh)) co_await impl_->wait_to_push(std::move(record));
+}
+
+core::Task<> AuditLog::record_durably(core::PlatformId platform, AuditEvent event) {
+  const auto receipt = std::make_shared<AuditReceipt>();
+  co_await impl_->push({platform, impl_->clock.now(), fit_event(std::move(event)), 0, {}, {}, receipt});
+  const bool settled = co_await receipt->settled.wait_for(kReceiptPatience);
+  if (!settled || !receipt->written) throw audit_unavailable("an entry that must come first was not written");
 }
 
 core::Task<> AuditLog::flush() {
@@ -248,6 +334,7 @@ core::Task<> AuditLog::flush() {
     return impl_->settled >= target;
   };
   const auto deadline = AuditSteady::now() + kFlushPatience;
+  impl_->hurry_up();
   while (!reached()) {
     if (AuditSteady::now() >= deadline) throw audit_unavailable("flushing the audit queue took too long");
     co_await impl_->progressed.wait_for(kRecheck);

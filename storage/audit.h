@@ -23,6 +23,8 @@ struct AuditEvent {
   std::string subject;       // what it is about: a tool's name, a key's id
   std::string details_json;  // an object ("" is {}), at most 16 KiB; never a secret, arguments only as a hash
   std::string request_id;
+  // details_json is an object as core::dump_json() writes it (compact, sorted): it is not read again.
+  bool details_are_canonical = false;
 };
 
 struct AuditEntry {
@@ -63,6 +65,9 @@ class AuditLog {
   // the task resumes when the entry is queued, waits when the queue is full (bounded), and throws Unavailable
   // when the database has been away for so long that the queue cannot drain.
   core::Task<> record(core::PlatformId platform, AuditEvent event);
+  // The same, resuming when the entry is in the database: for what must be on record before it is done.
+  // Throws Unavailable when that cannot be had; the entry may be written later.
+  core::Task<> record_durably(core::PlatformId platform, AuditEvent event);
   // Everything recorded so far is in the database when this returns.
   core::Task<> flush();
   // Starts the writer on `executor`; stop() flushes and joins.

@@ -1,5 +1,6 @@
 #include "storage/audit_chain.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/encoding.h"
@@ -27,8 +28,13 @@ std::string fit_text(std::string text, std::size_t max) {
   return out;
 }
 
+bool needs_escapes(std::string_view text) {
+  return std::ranges::any_of(
+      text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\'; });
+}
+
 std::string quoted(const std::string& text) {
-  return core::dump_json(core::Json(text));
+  return needs_escapes(text) ? core::dump_json(core::Json(text)) : '"' + text + '"';
 }
 
 template <class AnyId>
@@ -46,10 +52,12 @@ AuditEvent fit_event(AuditEvent event) {
   if (event.details_json.empty()) event.details_json = "{}";
   if (event.details_json.size() > kAuditDetailsMax)
     throw core::internal("audit details of " + event.event + " are too long");
-  const auto details = core::try_parse_json(event.details_json);
-  if (!details || !details->is_object())
-    throw core::internal("audit details of " + event.event + " are no JSON object");
-  event.details_json = core::dump_json(*details);
+  if (!event.details_are_canonical) {
+    const auto details = core::try_parse_json(event.details_json);
+    if (!details || !details->is_object())
+      throw core::internal("audit details of " + event.event + " are no JSON object");
+    event.details_json = core::dump_json(*details);
+  }
   event.event = fit_text(std::move(event.event), kEventMax);
   event.actor_kind = fit_text(std::move(event.actor_kind), kEventMax);
   event.subject = fit_text(std::move(event.subject), kSubjectMax);

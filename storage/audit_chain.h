@@ -1,21 +1,31 @@
 #pragma once
 // Inside storage/ only: what an audit entry's hash is over, and the rows of the chain.
+#include <atomic>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/async.h"
 #include "storage/audit.h"
 
 namespace assistiv::storage {
+
+// Tells a waiting caller what became of an entry.
+struct AuditReceipt {
+  std::atomic<bool> written{false};
+  core::AsyncEvent settled;
+};
 
 // An entry on its way into the chain. seq and the hashes (32 raw bytes) are set when it is linked.
 struct AuditRecord {
   core::PlatformId platform;
   core::Time at;
-  AuditEvent event;  // made fit by fit_event()
-  std::int64_t seq = 0;
+  AuditEvent event;      // made fit by fit_event()
+  std::int64_t seq = 0;  // 0: not linked
   std::string prev_hash, hash;
+  std::shared_ptr<AuditReceipt> receipt = nullptr;  // none: nobody waits
 };
 
 struct AuditHead {

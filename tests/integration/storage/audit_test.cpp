@@ -344,6 +344,23 @@ TEST_F(AuditTest, writes_each_entry_once_when_commits_are_in_doubt) {
   audit.stop();
 }
 
+TEST_F(AuditTest, has_an_entry_that_must_come_first_in_the_database_when_it_says_so) {
+  const auto platform = add_platform();
+  audit_.start(io_.executor());
+  for (int i = 1; i <= 3; ++i) {
+    io_.run(audit_.record_durably(platform, event("tool.started")));
+    EXPECT_EQ(list(platform).total, i) << "without a flush";
+  }
+  database_.exec("delete from platform where platform_id = $1::uuid", {platform.str()});
+  try {
+    io_.run(audit_.record_durably(platform, event("tool.started")));
+    ADD_FAILURE() << "there is no trail to write to";
+  } catch (const core::Error& error) {
+    EXPECT_EQ(error.kind(), core::ErrorKind::Unavailable);
+  }
+  audit_.stop();
+}
+
 TEST_F(AuditTest, keeps_entries_while_the_database_is_away) {
   if (!TestDatabase::superuser_available()) GTEST_SKIP() << "needs the private cluster";
   test::DatabaseGate gate(database_.url());
