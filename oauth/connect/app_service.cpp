@@ -182,13 +182,17 @@ core::Task<App> AppService::update(core::PlatformId platform, std::string app, A
 
 core::Task<> AppService::remove(core::PlatformId platform, std::string app, AuditContext context) {
   // Off first, so that nobody connects while the connections go, a round at a time.
-  co_await world_.database.run(storage::Scope::tenant(platform),
-                               [this, platform, app](storage::Transaction& tx) {
-                                 App row = locked_app(world_, tx, platform, app).app;
-                                 row.is_active = false;
-                                 AppStore(world_.vault).update(tx, platform, row, {});
-                                 tx.notify("app", platform.str() + "/" + app);
-                               });
+  co_await world_.database.run(
+      storage::Scope::tenant(platform), [this, platform, app, context](storage::Transaction& tx) {
+        App row = locked_app(world_, tx, platform, app).app;
+        row.is_active = false;
+        AppStore(world_.vault).update(tx, platform, row, {});
+        world_.audit.append(
+            tx, platform,
+            audit_event(context, "app.updated", {}, app,
+                        {{"changed", {"is_active"}}, {"is_active", false}, {"because", "removal"}}));
+        tx.notify("app", platform.str() + "/" + app);
+      });
   announce_app(world_, platform, app);
   co_await connections_.disconnect_all(platform, ConnectionFilter{{}, app, {}}, context);
   co_await world_.database.run(

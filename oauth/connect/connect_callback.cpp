@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/encoding.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "oauth/connect/app_store.h"
@@ -206,7 +207,7 @@ core::Task<ConnectFlow::Obtained> ConnectFlow::obtain(FlowRow flow, CallbackRequ
 }
 
 core::ConnectionId ConnectFlow::save(storage::Transaction& tx, const FlowRow& flow, const GrantRecord& grant,
-                                     const std::string& request_id) const {
+                                     const AuditContext& context) const {
   const ConnectionStore connections(world_.clock, world_.random);
   const CredentialStore credentials(world_.vault, world_.clock, world_.random);
   const auto saved = connections.save(tx, flow.platform_id, flow.end_user_id, grant);
@@ -219,13 +220,32 @@ core::ConnectionId ConnectFlow::save(storage::Transaction& tx, const FlowRow& fl
     if (world_.registry.find(flow.app)->oauth.revoke.token) revocations_.put_grant(tx, flow.platform_id, old);
   }
   credentials.replace(tx, flow.platform_id, saved.id, grant.slots);
+  const std::string event = saved.created ? "connection.created" : "connection.reconnected";
+  const auto details = with_link_maker(
+      flow.created_by, {{"app", flow.app}, {"account", grant.account_label}, {"scopes", grant.scopes}});
   world_.audit.append(
       tx, flow.platform_id,
-      browser_event(saved.created ? "connection.created" : "connection.reconnected", flow.end_user_id,
-                    saved.id.str(), request_id,
-                    {{"app", flow.app}, {"account", grant.account_label}, {"scopes", grant.scopes}}));
+      context.actor ? audit_event(context, event, flow.end_user_id, saved.id.str(), details)
+                    : browser_event(event, flow.end_user_id, saved.id.str(), context.request_id, details));
   tx.notify("connection", flow.platform_id.str() + "/" + flow.end_user_id.str());
   return saved.id;
+}
+
+void ConnectFlow::record_failure(storage::Transaction& tx, const FlowRow& flow, FlowReason reason,
+                                 const std::string& request_id) const {
+  const core::Json details = {{"app", flow.app}, {"reason", flow_reason(reason)}};
+  world_.audit.append(tx, flow.platform_id,
+                      browser_event("connect.failed", flow.end_user_id, flow.id.str(), request_id,
+                                    with_link_maker(flow.created_by, details)));
+}
+
+// Once for each flow: it goes on, and anybody who has its state can call.
+void ConnectFlow::record_refusal(storage::Transaction& tx, const FlowRow& flow,
+                                 const std::string& request_id) const {
+  const core::Json details = {{"app", flow.app}, {"reason", flow_reason(FlowReason::WrongBrowser)}};
+  world_.audit.append(tx, flow.platform_id,
+                      browser_event("connect.refused", flow.end_user_id, flow.id.str(), request_id,
+                                    with_link_maker(flow.created_by, details)));
 }
 
 namespace {
@@ -264,7 +284,7 @@ core::Task<CallbackOutcome> ConnectFlow::settle(ClaimedFlow claimed, GrantRecord
         const auto fault = settle_fault(world_, tx, flow, grant);
         if (fault) {
           revocations_.put_grant(tx, flow.platform_id, grant);
-          flows.finish(tx, flow.platform_id, flow.id);
+          if (flows.finish(tx, flow.platform_id, flow.id)) record_failure(tx, flow, *fault, request_id);
           return {fault, {}};
         }
         if (verify) {
@@ -272,7 +292,7 @@ core::Task<CallbackOutcome> ConnectFlow::settle(ClaimedFlow claimed, GrantRecord
           return {};
         }
         flows.finish(tx, flow.platform_id, flow.id);
-        return {{}, save(tx, flow, grant, request_id)};
+        return {{}, save(tx, flow, grant, {nullptr, request_id})};
       });
   auto out = outcome_of(world_, claimed, settled.fault);
   if (settled.fault) co_return out;
@@ -288,53 +308,71 @@ core::Task<CallbackOutcome> ConnectFlow::settle(ClaimedFlow claimed, GrantRecord
   co_return out;
 }
 
-core::Task<> ConnectFlow::discard(FlowRow flow, GrantRecord grant) {
-  co_await world_.database.run(storage::Scope::tenant(flow.platform_id),
-                               [this, flow, grant](storage::Transaction& tx) {
-                                 revocations_.put_grant(tx, flow.platform_id, grant);
-                                 FlowStore(world_.vault, world_.clock).finish(tx, flow.platform_id, flow.id);
-                               });
+core::Task<> ConnectFlow::discard(FlowRow flow, GrantRecord grant, FlowReason reason,
+                                  std::string request_id) {
+  co_await world_.database.run(
+      storage::Scope::tenant(flow.platform_id),
+      [this, flow, grant, reason, request_id](storage::Transaction& tx) {
+        revocations_.put_grant(tx, flow.platform_id, grant);
+        const bool there = FlowStore(world_.vault, world_.clock).finish(tx, flow.platform_id, flow.id);
+        if (there) record_failure(tx, flow, reason, request_id);
+      });
+}
+
+// What a callback needs of the database.
+struct ConnectFlow::Claim {
+  ClaimedFlow claimed;
+  std::optional<PlatformFacts> facts;
+  std::optional<AppRow> app;
+};
+
+// The state is all that the browser brings: the row it names says which tenant this is. It is consumed here,
+// before anything is asked of the provider.
+ConnectFlow::Claim ConnectFlow::claim(storage::Transaction& tx, const CallbackRequest& request,
+                                      const std::string& state) const {
+  const FlowStore flows(world_.vault, world_.clock);
+  const auto flow = flows.consume_flow(tx, state, core::sha256_hex(request.cookie));
+  const ConnectorSpec* spec = flow ? world_.registry.find(flow->app) : nullptr;
+  Claim out;
+  auto& fault = out.claimed.fault;
+  out.claimed = judge_callback(request, flow, spec, world_.public_url, world_.clock.now());
+  if (!fault) {
+    out.facts = platform_facts(tx, flow->platform_id, flow->end_user_id);
+    out.app = AppStore(world_.vault).get(tx, flow->platform_id, flow->app);
+    const bool alive =
+        out.facts && out.app && out.app->app.is_active && out.app->app.client_id == flow->client_id;
+    if (!alive) {
+      fault = FlowReason::Expired;
+    } else if (out.facts->verifier_url && !return_url_fault(*out.facts->verifier_url).empty()) {
+      // Fail closed: without the verifier the platform's rule would be skipped.
+      core::log::error("connect.verifier_url_invalid", {{"platform_id", flow->platform_id.str()}});
+      fault = FlowReason::ProviderError;
+    }
+  }
+  // A state that is replayed leaves no second entry: anybody may send it any number of times.
+  if (fault == FlowReason::WrongBrowser) {
+    if (flows.note_refusal(tx, *flow)) record_refusal(tx, *flow, request.request_id);
+  } else if (fault && flow && fault != FlowReason::AlreadyUsed) {
+    record_failure(tx, *flow, *fault, request.request_id);
+  }
+  return out;
 }
 
 core::Task<CallbackOutcome> ConnectFlow::finish(CallbackRequest request) {
   const auto state = single_param(request.query, "state");
   if (!state) co_return outcome_of(world_, {}, FlowReason::InvalidState);
-  struct Claim {
-    ClaimedFlow claimed;
-    std::optional<PlatformFacts> facts;
-    std::optional<AppRow> app;
-  };
-  // The state is all that the browser brings: the row it names says which tenant this is. It is consumed
-  // here, before anything is asked of the provider.
-  const auto claim = co_await world_.database.run(
-      storage::Scope::system(), [this, request, state](storage::Transaction& tx) {
-        Claim out;
-        const auto flow = FlowStore(world_.vault, world_.clock).consume_flow(tx, *state);
-        const ConnectorSpec* spec = flow ? world_.registry.find(flow->app) : nullptr;
-        out.claimed = judge_callback(request, flow, spec, world_.public_url, world_.clock.now());
-        if (out.claimed.fault) return out;
-        out.facts = platform_facts(tx, flow->platform_id, flow->end_user_id);
-        out.app = AppStore(world_.vault).get(tx, flow->platform_id, flow->app);
-        return out;
-      });
-  const auto& claimed = claim.claimed;
+  const auto found = co_await world_.database.run(
+      storage::Scope::system(),
+      [this, request, state](storage::Transaction& tx) { return claim(tx, request, *state); });
+  const auto& claimed = found.claimed;
   if (claimed.fault) co_return outcome_of(world_, claimed, claimed.fault);
-  const bool alive = claim.facts && claim.app && claim.app->app.is_active &&
-                     claim.app->app.client_id == claimed.flow.client_id;
-  if (!alive) co_return outcome_of(world_, claimed, FlowReason::Expired);
-  const auto verifier_url = claim.facts->verifier_url;
-  if (verifier_url && !return_url_fault(*verifier_url).empty()) {
-    // Fail closed: without the verifier the platform's rule would be skipped.
-    core::log::error("connect.verifier_url_invalid", {{"platform_id", claimed.flow.platform_id.str()}});
-    co_return outcome_of(world_, claimed, FlowReason::ProviderError);
-  }
-  const auto client = AppStore(world_.vault).open(claimed.flow.platform_id, *claim.app);
+  const auto client = AppStore(world_.vault).open(claimed.flow.platform_id, *found.app);
   const auto obtained = co_await obtain(claimed.flow, request, client);
   if (obtained.fault) {
-    co_await discard(claimed.flow, obtained.grant);
+    co_await discard(claimed.flow, obtained.grant, *obtained.fault, request.request_id);
     co_return outcome_of(world_, claimed, obtained.fault);
   }
-  co_return co_await settle(claimed, obtained.grant, verifier_url, request.request_id);
+  co_return co_await settle(claimed, obtained.grant, found.facts->verifier_url, request.request_id);
 }
 
 core::Task<ConfirmedFlow> ConnectFlow::confirm(core::PlatformId platform, core::FlowId flow_id,
@@ -359,10 +397,12 @@ core::Task<ConfirmedFlow> ConnectFlow::confirm(core::PlatformId platform, core::
         out.fault = settle_fault(world_, tx, *flow, grant);
         if (out.foreign || out.fault) {
           revocations_.put_grant(tx, platform, grant);
+          const std::string reason = out.foreign ? "end_user_mismatch" : std::string(flow_reason(*out.fault));
+          world_.audit.append(tx, platform, flow_failed(context, *flow, reason));
           return out;
         }
         out.confirmed.app = flow->app;
-        out.confirmed.connection_id = save(tx, *flow, grant, context.request_id);
+        out.confirmed.connection_id = save(tx, *flow, grant, context);
         if (flow->return_url) {
           out.confirmed.return_url = connected_url(*flow->return_url, flow->app, out.confirmed.connection_id);
         }

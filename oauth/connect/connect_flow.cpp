@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::chrono::minutes kLinkLife{10};
 constexpr std::chrono::minutes kFlowLife{10};
+constexpr std::chrono::minutes kReusableLife{5};
 constexpr std::size_t kSecretBytes = 32;
 constexpr std::size_t kSecretLength = 43;  // of 32 bytes in base64url
 
@@ -29,6 +30,13 @@ bool is_browser_secret(std::string_view text) {
 // Ties a form to the browser and the link: another site can neither read the cookie nor make this value.
 std::string csrf_of(std::string_view cookie, std::string_view token) {
   return core::base64url_encode(core::hmac_sha256(cookie, "connect " + std::string(token)));
+}
+
+// Made anew from its row, so that nothing in the database opens a link.
+std::string token_of(const Vault& vault, const LinkRow& link, const std::string& nonce) {
+  const auto key = vault.derive("connect_link");
+  return core::base64url_encode(core::hmac_sha256(
+      key.reveal(), link.platform_id.str() + "/" + link.end_user_id.str() + "/" + link.app + "/" + nonce));
 }
 
 std::optional<std::string> checked_return_url(const App& app, const std::optional<std::string>& wanted) {
@@ -120,34 +128,64 @@ std::string ConnectFlow::set_cookie(std::string_view value) const {
          (secure ? "; Secure" : "");
 }
 
+namespace {
+
+// What the link says, checked against the app as it is now.
+LinkRow checked_link(const ConnectWorld& world, storage::Transaction& tx, core::PlatformId platform,
+                     core::EndUserId end_user, const NewLink& input) {
+  const ConnectorSpec* spec = world.registry.find(input.app);
+  const auto app = AppStore(world.vault).get(tx, platform, input.app);
+  if (spec == nullptr || !app || !app->app.is_active) {
+    throw core::not_found("The app \"" + input.app +
+                          "\" is not active on this platform. The platform activates it with its key "
+                          "(sk-plat_...): POST /v1/platforms/" +
+                          platform.str() + "/mcp/apps.");
+  }
+  if (!platform_facts(tx, platform, end_user)) throw core::not_found("There is no such active end user.");
+  LinkRow link;
+  link.platform_id = platform;
+  link.end_user_id = end_user;
+  link.app = input.app;
+  link.return_url = checked_return_url(app->app, input.return_url);
+  link.vars = spec->given_vars(app->app.vars, SpecVar::Source::App);
+  link.vars.merge(spec->given_vars(input.vars, SpecVar::Source::Link));
+  link.connection_id = input.connection_id;
+  if (input.connection_id && !owns_connection(tx, platform, end_user, input.app, *input.connection_id)) {
+    throw core::not_found("There is no such connection of this end user and app.");
+  }
+  return link;
+}
+
+}  // namespace
+
 core::Task<ConnectLink> ConnectFlow::create_link(core::PlatformId platform, core::EndUserId end_user,
                                                  NewLink input, AuditContext context) {
-  const ConnectorSpec* spec = world_.registry.find(input.app);
-  const auto token = core::random_token(world_.random, kSecretBytes);
-  const core::Time expires_at = world_.clock.now() + kLinkLife;
-  co_await world_.database.run(storage::Scope::tenant(platform), [this, platform, end_user, input, spec,
-                                                                  token,
-                                                                  expires_at](storage::Transaction& tx) {
-    const auto app = AppStore(world_.vault).get(tx, platform, input.app);
-    if (spec == nullptr || !app || !app->app.is_active) {
-      throw core::not_found("The app \"" + input.app + "\" is not active on this platform.");
-    }
-    if (!platform_facts(tx, platform, end_user)) throw core::not_found("There is no such active end user.");
-    LinkRow link;
-    link.platform_id = platform;
-    link.end_user_id = end_user;
-    link.app = input.app;
-    link.return_url = checked_return_url(app->app, input.return_url);
-    link.vars = spec->given_vars(app->app.vars, SpecVar::Source::App);
-    link.vars.merge(spec->given_vars(input.vars, SpecVar::Source::Link));
-    link.connection_id = input.connection_id;
-    if (input.connection_id && !owns_connection(tx, platform, end_user, input.app, *input.connection_id)) {
-      throw core::not_found("There is no such connection of this end user and app.");
-    }
-    link.expires_at = expires_at;
-    FlowStore(world_.vault, world_.clock).insert_link(tx, link, token);
-  });
-  co_return ConnectLink{world_.public_url + "/connect/" + token, input.app, expires_at};
+  auto fresh = core::random_token(world_.random, kSecretBytes);
+  co_return co_await world_.database.run(
+      storage::Scope::tenant(platform),
+      [this, platform, end_user, input, context, fresh](storage::Transaction& tx) {
+        const FlowStore store(world_.vault, world_.clock);
+        LinkRow link = checked_link(world_, tx, platform, end_user, input);
+        const auto now = world_.clock.now();
+        std::string token = fresh;
+        if (input.reuse && !input.connection_id) {
+          if (const auto live = store.find_live_link(tx, link, now + kReusableLife)) {
+            token = token_of(world_.vault, *live, *live->nonce);
+            // Not after the key that it was made with has gone.
+            if (store.find_link(tx, token))
+              return ConnectLink{world_.public_url + "/connect/" + token, input.app, live->expires_at};
+          }
+          link.nonce = fresh;
+          token = token_of(world_.vault, link, fresh);
+        }
+        if (context.actor) link.created_by = context.actor->key_id;
+        link.expires_at = now + kLinkLife;
+        store.insert_link(tx, link, token);
+        world_.audit.append(tx, platform,
+                            audit_event(context, "connect.link_created", end_user, input.app,
+                                        {{"app", input.app}, {"repair", input.connection_id.has_value()}}));
+        return ConnectLink{world_.public_url + "/connect/" + token, input.app, link.expires_at};
+      });
 }
 
 core::Task<ConnectPage> ConnectFlow::page(std::string token, std::string cookie) {
@@ -197,16 +235,43 @@ core::Task<StartedFlow> ConnectFlow::start(std::string token, std::string cookie
         flow.vars = found.link.vars;
         flow.scopes = spec.scopes_to_request(found.app.app.scopes);
         flow.connection_id = found.link.connection_id;
+        flow.created_by = found.link.created_by;
         flow.expires_at = world_.clock.now() + kFlowLife;
         store.insert_flow(tx, flow, state.reveal());
-        world_.audit.append(tx, flow.platform_id,
-                            browser_event("connect.started", flow.end_user_id, flow.id.str(), request_id,
-                                          {{"app", flow.app}, {"scopes", flow.scopes}}));
+        world_.audit.append(
+            tx, flow.platform_id,
+            browser_event("connect.started", flow.end_user_id, flow.id.str(), request_id,
+                          with_link_maker(flow.created_by, {{"app", flow.app}, {"scopes", flow.scopes}})));
         return StartedFlow{
             {},
             ProviderClient::authorize_url(spec, spec.with_fallbacks(flow.vars), flow.client_id,
                                           flow.redirect_uri, flow.scopes, state, flow.code_verifier),
             cookie};
+      });
+}
+
+core::Task<CancelledLink> ConnectFlow::cancel(std::string token, std::string cookie, std::string csrf,
+                                              std::string request_id) {
+  if (!is_browser_secret(cookie) || !core::constant_time_equal(csrf, csrf_of(cookie, token))) {
+    co_return CancelledLink{FlowReason::WrongBrowser, {}, {}};
+  }
+  // As page(): the token says which tenant this is.
+  co_return co_await world_.database.run(
+      storage::Scope::system(), [this, token, request_id](storage::Transaction& tx) {
+        const auto found =
+            find_destination(world_, tx, FlowStore(world_.vault, world_.clock).consume_link(tx, token));
+        CancelledLink out{found.fault, found.link.app, {}};
+        if (found.fault) return out;
+        const std::string reason(flow_reason(FlowReason::AccessDenied));
+        world_.audit.append(
+            tx, found.link.platform_id,
+            browser_event("connect.failed", found.link.end_user_id, found.link.app, request_id,
+                          with_link_maker(found.link.created_by, {{"app", out.app}, {"reason", reason}})));
+        if (found.link.return_url) {
+          out.return_to =
+              with_query(*found.link.return_url, {{"status", "error"}, {"app", out.app}, {"reason", reason}});
+        }
+        return out;
       });
 }
 

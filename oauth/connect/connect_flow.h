@@ -3,6 +3,7 @@
 //
 //   create_link  one-time link (256 bits, stored hashed, ten minutes)
 //   page         what the link shows; changes nothing, so that link previews do not use it up
+//   cancel       the other button: uses the link up and tells the platform
 //   start        the button: uses the link up, binds the flow to the browser, gives the provider's URL
 //   finish       the provider's callback: every check, the exchange, the identity probe, the connection
 //   confirm      only with the platform setting `connect_verifier_url`: the platform says who its user is
@@ -41,6 +42,9 @@ struct NewLink {
   Values vars;                            // of source "link"
   // Repairs this connection: another account than its own is refused (account_mismatch).
   std::optional<core::ConnectionId> connection_id;
+  // Gives the end user's live link to this app again while it is good for five more minutes, so that asking
+  // over and over does not make link after link. For callers that act for the end user; not for repairs.
+  bool reuse = false;
 };
 
 struct ConnectLink {
@@ -83,6 +87,12 @@ struct StartedFlow {
   std::string cookie;
 };
 
+struct CancelledLink {
+  std::optional<FlowReason> fault;  // the link could not be ended: as for start()
+  std::string app;
+  std::optional<std::string> return_to;  // with status=error&reason=access_denied; none: our own page
+};
+
 struct CallbackRequest {
   std::optional<std::string> app;  // of /oauth/callback/{app}; none for /oauth/callback
   core::FormFields query;
@@ -119,6 +129,9 @@ class ConnectFlow {
   // `csrf` is what page() gave for this cookie and token; a wrong one is WrongBrowser.
   core::Task<StartedFlow> start(std::string token, std::string cookie, std::string csrf,
                                 std::string request_id);
+  // The no on our own page: uses the link up. `csrf` as for start().
+  core::Task<CancelledLink> cancel(std::string token, std::string cookie, std::string csrf,
+                                   std::string request_id);
   // Throws only for our own faults (no database); everything that the world outside did is an outcome.
   core::Task<CallbackOutcome> finish(CallbackRequest request);
   // Throws Error{NotFound} for a flow that does not wait (any more), Error{PermissionDenied} with the code
@@ -133,12 +146,19 @@ class ConnectFlow {
 
  private:
   struct Obtained;
+  struct Claim;
+  Claim claim(storage::Transaction& tx, const CallbackRequest& request, const std::string& state) const;
   core::Task<Obtained> obtain(FlowRow flow, CallbackRequest request, ClientCredentials client);
   core::Task<CallbackOutcome> settle(ClaimedFlow claimed, GrantRecord grant,
                                      std::optional<std::string> verifier_url, std::string request_id);
-  core::Task<> discard(FlowRow flow, GrantRecord grant);
+  core::Task<> discard(FlowRow flow, GrantRecord grant, FlowReason reason, std::string request_id);
+  // Without an actor in `context`: the end user's browser.
   core::ConnectionId save(storage::Transaction& tx, const FlowRow& flow, const GrantRecord& grant,
-                          const std::string& request_id) const;
+                          const AuditContext& context) const;
+  // "connect.failed" for a flow that has ended.
+  void record_failure(storage::Transaction& tx, const FlowRow& flow, FlowReason reason,
+                      const std::string& request_id) const;
+  void record_refusal(storage::Transaction& tx, const FlowRow& flow, const std::string& request_id) const;
 
   ConnectWorld& world_;
   ProviderClient& provider_;

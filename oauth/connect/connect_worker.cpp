@@ -1,10 +1,13 @@
 #include "oauth/connect/connect_worker.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "core/log.h"
 #include "oauth/connect/connect_world.h"
 #include "oauth/connect/connection_service.h"
 #include "oauth/connect/flow_store.h"
+#include "oauth/connect/platform_facts.h"
 #include "oauth/connect/revocation_queue.h"
 #include "oauth/connect/token_service.h"
 
@@ -86,9 +89,13 @@ core::Task<> ConnectWorker::discard_old() {
   // Every tenant's rows: background work.
   co_await world_.database.run(storage::Scope::system(), [this](storage::Transaction& tx) {
     const FlowStore flows(world_.vault, world_.clock);
-    for (const auto& flow : flows.lock_overdue(tx, kOverduePerRound)) {
+    auto overdue = flows.lock_overdue(tx, kOverduePerRound);
+    // The trails of several platforms are locked in the order of their ids everywhere.
+    std::ranges::sort(overdue, {}, &FlowRow::platform_id);
+    for (const auto& flow : overdue) {
       put_outcome(flow, tx, flows);
-      flows.finish(tx, flow.platform_id, flow.id);
+      if (!flows.finish(tx, flow.platform_id, flow.id)) continue;
+      world_.audit.append(tx, flow.platform_id, flow_failed({}, flow, "expired"));
     }
     flows.discard_old(tx, world_.clock.now() - kKeepOld, kDiscardsPerRound);
   });

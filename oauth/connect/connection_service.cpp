@@ -8,6 +8,7 @@
 #include "oauth/connect/connect_world.h"
 #include "oauth/connect/connection_store.h"
 #include "oauth/connect/flow_store.h"
+#include "oauth/connect/platform_facts.h"
 #include "oauth/connect/revocation_queue.h"
 
 namespace assistiv::oauth {
@@ -95,7 +96,8 @@ std::vector<core::EndUserId> ConnectionService::end_round(storage::Transaction& 
   const FlowStore flows(world_.vault, world_.clock);
   for (const auto& flow : flows.lock_waiting_of(tx, platform, filter.end_user_id, filter.app)) {
     revocations_.put_grant(tx, platform, flows.open_outcome(flow));
-    flows.finish(tx, platform, flow.id);
+    if (flows.finish(tx, platform, flow.id))
+      world_.audit.append(tx, platform, flow_failed(context, flow, "expired"));
   }
   const auto connections =
       ConnectionStore(world_.clock, world_.random).lock_live(tx, platform, filter, kConnectionsPerRound);

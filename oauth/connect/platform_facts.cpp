@@ -1,6 +1,9 @@
 #include "oauth/connect/platform_facts.h"
 
+#include <nlohmann/json.hpp>
+
 #include "core/json_read.h"
+#include "oauth/connect/flow_store.h"
 
 namespace assistiv::oauth {
 
@@ -33,8 +36,19 @@ storage::AuditEvent browser_event(std::string event, core::EndUserId end_user, s
   out.end_user_id = end_user;
   out.subject = std::move(subject);
   out.details_json = core::dump_json(details);
+  out.details_are_canonical = details.is_object();
   out.request_id = std::move(request_id);
   return out;
+}
+
+storage::AuditEvent flow_failed(const AuditContext& context, const FlowRow& flow, const std::string& reason) {
+  return audit_event(context, "connect.failed", flow.end_user_id, flow.id.str(),
+                     with_link_maker(flow.created_by, {{"app", flow.app}, {"reason", reason}}));
+}
+
+core::Json with_link_maker(const std::optional<core::KeyId>& key, core::Json details) {
+  if (key) details["link_key_id"] = key->str();
+  return details;
 }
 
 }  // namespace assistiv::oauth

@@ -6,10 +6,13 @@
 
 #include "core/ids.h"
 #include "core/json.h"
+#include "oauth/identity/audit_context.h"
 #include "storage/audit.h"
 #include "storage/database.h"
 
 namespace assistiv::oauth {
+
+struct FlowRow;
 
 struct PlatformFacts {
   std::string platform_name;
@@ -27,5 +30,11 @@ bool owns_connection(storage::Transaction& tx, core::PlatformId platform, core::
 // An event that the end user caused with a browser, without a key.
 storage::AuditEvent browser_event(std::string event, core::EndUserId end_user, std::string subject,
                                   std::string request_id, const core::Json& details);
+
+// "connect.failed" by somebody else than the browser's user: the platform, the server.
+storage::AuditEvent flow_failed(const AuditContext& context, const FlowRow& flow, const std::string& reason);
+
+// `details` and, where it is known, the key that made the link ("link_key_id").
+core::Json with_link_maker(const std::optional<core::KeyId>& key, core::Json details);
 
 }  // namespace assistiv::oauth

@@ -10,6 +10,7 @@
 #include "oauth/connect/connect_world.h"
 #include "oauth/connect/connection_store.h"
 #include "oauth/connect/credential_store.h"
+#include "oauth/identity/audit_context.h"
 
 namespace assistiv::oauth {
 
@@ -32,6 +33,7 @@ core::Secret doomed_text(const DoomedToken& token) {
       {"app", token.app},
       {"slot", token.slot},
       {"account_id", token.account_id},
+      {"connection_id", token.connection_id},
       {"vars", vars},
       {"client_id", token.client.client_id},
       {"client_secret", token.client.client_secret.reveal()},
@@ -48,6 +50,7 @@ DoomedToken doomed_of_text(const core::Secret& text) {
   token.app = member("app");
   token.slot = member("slot");
   token.account_id = member("account_id");
+  token.connection_id = object.value("connection_id", "");
   for (const auto& [name, value] : object.at("vars").items()) token.vars[name] = value.get<std::string>();
   token.client = {member("client_id"), core::Secret(member("client_secret"))};
   token.access = core::Secret(member("access"));
@@ -77,6 +80,22 @@ bool is_possible(const RevokeRequest& request, const DoomedToken& token) {
   const bool refresh =
       uses_param(request.body, "refresh_token") || uses_param(request.query, "refresh_token");
   return (!secret || !token.client.client_secret.empty()) && (!refresh || !token.refresh.empty());
+}
+
+// The trail of a platform that is gone has gone with it; its tokens are revoked all the same.
+bool platform_exists(storage::Transaction& tx, core::PlatformId platform) {
+  return !tx.exec("select from platform where platform_id = $1::uuid", {platform.str()}).empty();
+}
+
+storage::AuditEvent revocation_event(const DoomedToken& token, const RevocationResult& result, int attempts) {
+  Json details = {{"app", token.app},
+                  {"account_id", token.account_id},
+                  {"slot", token.slot},
+                  {"revoked_upstream", result.revoked},
+                  {"attempts", attempts}};
+  if (result.reason) details["reason"] = *result.reason;
+  const bool known = !token.connection_id.empty();
+  return audit_event({}, "connection.revocation", {}, known ? token.connection_id : token.app, details);
 }
 
 bool covers_slot(const RevokeRequest& request, const std::string& slot) {
@@ -127,6 +146,7 @@ std::vector<core::Uuid> RevocationQueue::put_connection(storage::Transaction& tx
     token.app = connection.app;
     token.slot = state.slot;
     token.account_id = connection.account_id;
+    token.connection_id = connection.id.str();
     token.vars = connection.vars;
     token.client.client_id = state.client_id;
     // The secret of another client is of no use to this grant.
@@ -288,12 +308,14 @@ core::Task<RevocationResult> RevocationQueue::attempt(Work work) {
   const auto due = world_.clock.now() + revocation_backoff(work.attempts);
   co_await world_.database.run(
       storage::Scope::tenant(work.platform_id),
-      [platform = work.platform_id, row = work.row, again, due](storage::Transaction& tx) {
+      [this, platform = work.platform_id, row = work.row, again, due,
+       ended = revocation_event(work.token, result, work.attempts)](storage::Transaction& tx) {
         const char* sql = again ? "update upstream_revocation set due_at = assistiv_time($3::bigint)"
                                   " where platform_id = $1::uuid and revocation_id = $2::uuid"
                                 : "delete from upstream_revocation where platform_id = $1::uuid"
                                   " and revocation_id = $2::uuid and $3::bigint is not null";
         tx.exec(sql, {platform.str(), row.str(), std::to_string(core::to_epoch_ms(due))});
+        if (!again && platform_exists(tx, platform)) world_.audit.append(tx, platform, ended);
       });
   co_return result;
 }

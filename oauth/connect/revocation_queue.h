@@ -27,7 +27,8 @@ struct ConnectWorld;
 // One credential to revoke.
 struct DoomedToken {
   std::string app, slot;
-  std::string account_id;  // "" when it is not known
+  std::string account_id;     // "" when it is not known
+  std::string connection_id;  // for the audit trail; empty where there was none
   Values vars;
   ClientCredentials client;
   core::Secret access, refresh;

@@ -1,5 +1,7 @@
 #include "oauth/identity/audit_context.h"
 
+#include <nlohmann/json.hpp>
+
 #include "core/json_read.h"
 
 namespace assistiv::oauth {
@@ -14,6 +16,7 @@ storage::AuditEvent audit_event(const AuditContext& context, std::string event,
   out.end_user_id = end_user;
   out.subject = std::move(subject);
   out.details_json = core::dump_json(details);
+  out.details_are_canonical = details.is_object();
   out.request_id = context.request_id;
   return out;
 }

@@ -107,7 +107,7 @@ core::Task<Platform> IdentityService::update_platform(core::PlatformId id, Platf
 
 core::Task<> IdentityService::remove_platform(core::PlatformId id, AuditContext context) {
   const auto platform = co_await get_platform(id);
-  if (hooks_.before_remove) co_await hooks_.before_remove(id, std::nullopt);
+  if (hooks_.before_remove) co_await hooks_.before_remove(id, std::nullopt, context);
   co_await database_.run(Scope::tenant(id), [this, id, context, slug = platform.slug](Transaction& tx) {
     audit_.append(tx, id, audit_event(context, "platform.removed", {}, id.str(), {{"slug", slug}}));
     if (!platforms_.remove(tx, id)) throw no_platform();
@@ -115,7 +115,9 @@ core::Task<> IdentityService::remove_platform(core::PlatformId id, AuditContext 
   });
   // The tenant's audit trail may have gone with it; the log keeps who did it.
   core::log::info("platform.removed", {{"platform_id", id.str()},
+                                       {"slug", platform.slug},
                                        {"request_id", context.request_id},
+                                       {"key_id", context.actor ? context.actor->key_id.str() : ""},
                                        {"actor", context.actor ? to_string(context.actor->kind) : "system"}});
   changed("platform", id.str());
 }
@@ -174,7 +176,7 @@ core::Task<EndUser> IdentityService::update_end_user(core::PlatformId platform, 
 core::Task<> IdentityService::remove_end_user(core::PlatformId platform, core::EndUserId id,
                                               AuditContext context) {
   co_await get_end_user(platform, id);
-  if (hooks_.before_remove) co_await hooks_.before_remove(platform, id);
+  if (hooks_.before_remove) co_await hooks_.before_remove(platform, id, context);
   co_await database_.run(Scope::tenant(platform), [this, platform, id, context](Transaction& tx) {
     if (!end_users_.remove(tx, platform, id)) throw no_end_user();
     tx.notify("end_user", end_user_topic(platform, id));

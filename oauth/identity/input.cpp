@@ -18,8 +18,19 @@ std::size_t code_points(std::string_view utf8) {
       std::count_if(utf8.begin(), utf8.end(), [](unsigned char c) { return (c & 0xC0) != 0x80; }));
 }
 
+// C0, C1 and what changes the direction of the text around it (Unicode: bidirectional embeddings, overrides
+// and isolates): a name is shown to people beside our own words. `text` is valid UTF-8.
 bool has_control_character(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = [&](std::size_t n) {
+      return i + n < text.size() ? static_cast<unsigned char>(text[i + n]) : 0u;
+    };
+    if (byte(0) < 0x20 || byte(0) == 0x7f) return true;
+    if (byte(0) == 0xC2 && byte(1) < 0xA0) return true;
+    if (byte(0) == 0xE2 && byte(1) == 0x80 && byte(2) >= 0xAA && byte(2) <= 0xAE) return true;
+    if (byte(0) == 0xE2 && byte(1) == 0x81 && byte(2) >= 0xA6 && byte(2) <= 0xA9) return true;
+  }
+  return false;
 }
 
 // jsonb cannot hold U+0000. The depth is bounded by the parser.

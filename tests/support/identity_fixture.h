@@ -56,7 +56,7 @@ class IdentityTest : public ::testing::Test {
   // A hook that the test replaces.
   IdentityHooks hooks() {
     return {.before_remove =
-                [this](core::PlatformId platform, std::optional<core::EndUserId> end_user) {
+                [this](core::PlatformId platform, std::optional<core::EndUserId> end_user, AuditContext) {
                   return before_remove_ ? before_remove_(platform, end_user) : nothing();
                 },
             .changed =

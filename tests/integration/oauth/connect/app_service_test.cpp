@@ -89,6 +89,10 @@ TEST_F(AppServiceTest, takes_its_connections_with_it_and_revokes_them_from_the_q
   EXPECT_EQ(count("from upstream_revocation"), 0);
   EXPECT_EQ(http_.requests("DELETE", kRevokeGrantUrl).size(), 2u);
   EXPECT_EQ(count("from audit_entry where event = 'connection.revoked'"), 2);
+  EXPECT_EQ(count("from audit_entry where event = 'app.updated' and details ->> 'is_active' = 'false'"), 1);
+  EXPECT_EQ(count("from audit_entry where event = 'connection.revocation'"
+                  " and details ->> 'revoked_upstream' = 'true'"),
+            2);
 }
 
 }  // namespace assistiv::test

@@ -126,8 +126,10 @@ TEST_F(ConnectFlowTest, makes_links_for_own_active_apps_and_end_users_only) {
   EXPECT_EQ(error_of(node_->flow.create_link(platform_, end_user_, input, context())).field(), "/return_url");
   input.return_url.reset();
   input.app = "plain";
-  EXPECT_EQ(error_of(node_->flow.create_link(platform_, end_user_, input, context())).kind(),
-            core::ErrorKind::NotFound);
+  const auto inactive = error_of(node_->flow.create_link(platform_, end_user_, input, context()));
+  EXPECT_EQ(inactive.kind(), core::ErrorKind::NotFound);
+  EXPECT_NE(inactive.message().find("POST /v1/platforms/" + platform_.str() + "/mcp/apps"),
+            std::string::npos);
   oauth::AppPatch patch;
   patch.is_active = false;
   run(node_->apps.update(platform_, "demo", patch, context()));
@@ -147,16 +149,106 @@ TEST_F(ConnectFlowTest, never_redirects_for_a_state_that_it_does_not_know) {
   EXPECT_FALSE(refused(request, FlowReason::InvalidState).redirect_to.has_value());
 }
 
-TEST_F(ConnectFlowTest, refuses_another_browser_and_ends_the_flow) {
+TEST_F(ConnectFlowTest, refuses_another_browser_and_lets_the_right_one_go_on) {
   const auto browser = start_flow(platform_, end_user_);
   auto request = callback(browser);
   request.cookie = core::random_token(random_, 32);
   EXPECT_FALSE(refused(request, FlowReason::WrongBrowser).redirect_to.has_value());
-  refused(callback(browser), FlowReason::AlreadyUsed);
-  request = callback(start_flow(platform_, end_user_));
   request.cookie.clear();
   refused(request, FlowReason::WrongBrowser);
   EXPECT_TRUE(http_.requests().empty());
+  EXPECT_EQ(count("from audit_entry where event = 'connect.refused'"), 1)
+      << "once, however often it is tried";
+  provider_grants(1);
+  EXPECT_FALSE(run(node_->flow.finish(callback(browser))).fault.has_value());
+}
+
+TEST_F(ConnectFlowTest, ends_a_link_at_the_persons_no) {
+  const auto token = make_link(platform_, end_user_, {});
+  const auto page = run(node_->flow.page(token, ""));
+  const auto other = core::random_token(random_, 32);
+  EXPECT_EQ(run(node_->flow.cancel(token, other, page.csrf, "r")).fault, FlowReason::WrongBrowser);
+  const auto end = run(node_->flow.cancel(token, page.cookie, page.csrf, "r"));
+  EXPECT_FALSE(end.fault.has_value());
+  EXPECT_EQ(end.return_to, error_url("access_denied"));
+  EXPECT_EQ(run(node_->flow.start(token, page.cookie, page.csrf, "r")).fault, FlowReason::AlreadyUsed);
+  EXPECT_EQ(run(node_->flow.cancel(token, page.cookie, page.csrf, "r")).fault, FlowReason::AlreadyUsed);
+  EXPECT_EQ(column("select details ->> 'reason' from audit_entry where event = 'connect.failed'"),
+            "access_denied");
+}
+
+TEST_F(ConnectFlowTest, hands_a_live_link_out_again) {
+  oauth::NewLink again;
+  again.reuse = true;
+  const auto first = make_link(platform_, end_user_, again);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(make_link(platform_, end_user_, again), first);
+  EXPECT_EQ(count("from connect_link"), 1);
+  EXPECT_EQ(count("from audit_entry where event = 'connect.link_created'"), 1);
+  EXPECT_NE(make_link(platform_, end_user_, {}), first) << "who asks for a link of his own gets one";
+  EXPECT_NE(make_link(platform_, make_end_user(platform_, "user-2"), again), first);
+  oauth::NewLink elsewhere = again;
+  elsewhere.return_url = kReturnUrl;
+  EXPECT_EQ(make_link(platform_, end_user_, elsewhere), first) << "it is the app's first one";
+  clock_.advance(std::chrono::minutes(6));
+  const auto second = make_link(platform_, end_user_, again);
+  EXPECT_NE(second, first) << "too old to be handed out";
+  open_link(second);
+  EXPECT_NE(make_link(platform_, end_user_, again), second) << "used";
+}
+
+TEST_F(ConnectFlowTest, makes_one_link_for_many_simultaneous_callers) {
+  oauth::NewLink again;
+  again.app = "demo";
+  again.reuse = true;
+  std::vector<std::future<oauth::ConnectLink>> made;
+  for (int i = 0; i < 8; ++i)
+    made.push_back(io_.start(node_->flow.create_link(platform_, end_user_, again, context())));
+  for (auto& one : made) one.get();
+  EXPECT_EQ(count("from connect_link"), 1);
+}
+
+TEST_F(ConnectFlowTest, leaves_an_entry_for_every_flow_that_fails) {
+  const auto reason = [&] {
+    return column(
+        "select details ->> 'reason' from audit_entry where event = 'connect.failed'"
+        " order by seq desc limit 1");
+  };
+  auto request = callback(start_flow(platform_, end_user_));
+  request.query = {{"error", "access_denied"}, request.query[1]};
+  refused(request, FlowReason::AccessDenied);
+  EXPECT_EQ(reason(), "access_denied");
+  refused(request, FlowReason::AlreadyUsed);
+  request = callback(start_flow(platform_, end_user_));
+  http_.once("POST", kTokenUrl, FakeHttpClient::replies(200, R"({"error":"bad_verification_code"})"));
+  refused(request, FlowReason::ExchangeFailed);
+  EXPECT_EQ(reason(), "exchange_failed");
+  request = callback(start_flow(platform_, end_user_));
+  clock_.advance(std::chrono::minutes(11));
+  refused(request, FlowReason::Expired);
+  EXPECT_EQ(reason(), "expired");
+  EXPECT_EQ(count("from audit_entry where event = 'connect.failed'"), 3);
+}
+
+TEST_F(ConnectFlowTest, says_in_the_trail_whose_key_made_the_link_and_who_confirmed) {
+  database_.exec(
+      "update platform set settings = '{\"connect_verifier_url\": \"https://platform.test/verify\"}'");
+  const auto actor = std::make_shared<oauth::Principal>();
+  actor->kind = oauth::PrincipalKind::Platform;
+  actor->key_id = core::KeyId::make(clock_, random_);
+  actor->platform_id = platform_;
+  oauth::NewLink input;
+  input.app = "demo";
+  const auto url = run(node_->flow.create_link(platform_, end_user_, input, {actor, "r"})).url;
+  const auto browser = open_link(url.substr(url.rfind('/') + 1));
+  provider_grants(1);
+  const auto outcome = run(node_->flow.finish(callback(browser)));
+  run(node_->flow.confirm(platform_, *outcome.flow_id, end_user_, {actor, "r"}));
+  const auto key = actor->key_id.str();
+  const std::string of = " from audit_entry where event = ";
+  EXPECT_EQ(column("select key_id" + of + "'connect.link_created'"), key);
+  EXPECT_EQ(column("select details ->> 'link_key_id'" + of + "'connect.started'"), key);
+  EXPECT_EQ(column("select actor_kind || ' ' || key_id" + of + "'connection.created'"), "platform " + key);
+  EXPECT_EQ(column("select details ->> 'link_key_id'" + of + "'connection.created'"), key);
 }
 
 TEST_F(ConnectFlowTest, refuses_another_apps_callback_path) {
@@ -323,6 +415,8 @@ TEST_F(ConnectFlowTest, discards_what_the_platform_denies_or_forgets) {
   const auto victim = make_end_user(platform_, "victim");
   const auto denied = await_flow(1);
   EXPECT_EQ(error_of(node_->flow.confirm(platform_, denied, victim, context())).code(), "end_user_mismatch");
+  EXPECT_EQ(column("select details ->> 'reason' from audit_entry where event = 'connect.failed'"),
+            "end_user_mismatch");
   EXPECT_EQ(error_of(node_->flow.confirm(platform_, denied, end_user_, context())).kind(),
             core::ErrorKind::NotFound);
   EXPECT_EQ(count("from upstream_revocation"), 1);
@@ -334,6 +428,7 @@ TEST_F(ConnectFlowTest, discards_what_the_platform_denies_or_forgets) {
   http_.always("DELETE", kRevokeGrantUrl, FakeHttpClient::replies(204, ""));
   run(node_->worker.run_once());
   EXPECT_EQ(http_.requests("DELETE", kRevokeGrantUrl).size(), 2u);
+  EXPECT_EQ(count("from audit_entry where event = 'connect.failed' and details ->> 'reason' = 'expired'"), 1);
   EXPECT_EQ(count("from connect_flow where outcome is not null"), 0);
   EXPECT_EQ(count("from connection"), 0);
 }

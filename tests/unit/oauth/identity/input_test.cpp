@@ -30,7 +30,8 @@ TEST(Input, counts_characters_and_not_bytes) {
 
 TEST(Input, refuses_text_that_the_database_or_a_log_cannot_hold) {
   for (const auto& text : {std::string("a\0b", 3), std::string("a\nb"), std::string("\x7f"),
-                           std::string("\xff"), std::string("\xc3")}) {
+                           std::string("\xff"), std::string("\xc3"), std::string("a\u0085b"),
+                           std::string("a\u202eb"), std::string("a\u2066b"), std::string("\u2069")}) {
     EXPECT_EQ(refused_field([&] { checked_text(text, 1, 10, "/name"); }), "/name");
   }
 }
