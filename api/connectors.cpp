@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "core/log.h"
 
 namespace assistiv::api {
 
@@ -76,11 +77,24 @@ core::Task<mcp::AccessToken> ConnectionTokens::after_401(mcp::CredentialRef cred
                                                       credential.slot, version));
 }
 
-core::Task<mcp::ConnectLink> FlowLinks::create(core::PlatformId platform, core::EndUserId end_user,
-                                               std::string app) {
+core::Task<> ConnectionTokens::rejected(mcp::CredentialRef credential, std::int64_t version) {
+  try {
+    co_await tokens_.mark_needs_reauth(credential.platform_id, credential.connection_id, credential.slot,
+                                       version, "rejected_by_api");
+  } catch (const core::Error& error) {
+    // The call has its answer all the same; the next one finds out again.
+    core::log::warn("connector.reauth_not_marked",
+                    {{"connection_id", credential.connection_id.str()}, {"error", error.what()}});
+  }
+}
+
+core::Task<mcp::ConnectLink> FlowLinks::create(oauth::PrincipalPtr who, std::string app,
+                                               std::string request_id) {
   oauth::NewLink input;
   input.app = std::move(app);
-  const auto link = co_await flow_.create_link(platform, end_user, std::move(input), {});
+  input.reuse = true;
+  const auto link = co_await flow_.create_link(who->platform_id, who->end_user_id.value(), std::move(input),
+                                               {who, std::move(request_id)});
   co_return mcp::ConnectLink{link.url, link.expires_at};
 }
 

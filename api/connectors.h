@@ -34,6 +34,7 @@ class ConnectionTokens final : public mcp::TokenSource {
       : tokens_(tokens), connections_(connections) {}
   core::Task<mcp::AccessToken> token(mcp::CredentialRef credential) override;
   core::Task<mcp::AccessToken> after_401(mcp::CredentialRef credential, std::int64_t version) override;
+  core::Task<> rejected(mcp::CredentialRef credential, std::int64_t version) override;
 
  private:
   oauth::TokenService& tokens_;
@@ -43,8 +44,8 @@ class ConnectionTokens final : public mcp::TokenSource {
 class FlowLinks final : public mcp::ConnectLinks {
  public:
   explicit FlowLinks(oauth::ConnectFlow& flow) : flow_(flow) {}
-  core::Task<mcp::ConnectLink> create(core::PlatformId platform, core::EndUserId end_user,
-                                      std::string app) override;
+  core::Task<mcp::ConnectLink> create(oauth::PrincipalPtr who, std::string app,
+                                      std::string request_id) override;
 
  private:
   oauth::ConnectFlow& flow_;

@@ -236,6 +236,7 @@ Failure no_response(const Tool& tool, const core::OutboundError& error, bool saf
       out.message = title + " cannot be reached. Try again later.";
       break;
     case core::OutboundFailure::Timeout:
+      out.timed_out = true;
       out.message = title + " did not answer in time.";
       break;
     case core::OutboundFailure::TooLarge:

@@ -19,6 +19,7 @@ struct Failure {
   std::optional<std::chrono::seconds> retry_after;
   std::vector<std::string> missing_scopes;
   std::optional<int> status;
+  bool timed_out = false;        // there was no answer in time
   bool outcome_unknown = false;  // a change may or may not have been made
 };
 

@@ -50,9 +50,15 @@ struct RestCall {
   CursorScope scope;
   AccessToken token;
   bool refreshed = false;
+  std::int64_t refused_version = 0;
   milliseconds waited{0};
 };
 using RestCallPtr = std::shared_ptr<RestCall>;
+
+CredentialRef credential_of(const RestCall& call) {
+  const auto& invocation = call.invocation;
+  return {invocation.platform_id, invocation.end_user_id, invocation.connection_id, call.tool.plan->slot};
+}
 
 using Sent = std::variant<core::OutboundResponse, core::OutboundError>;
 
@@ -198,8 +204,8 @@ std::optional<Failure> RestExecutor::Impl::prepare(RestCall& call) const {
   if (const auto fields = arguments.find(kFieldsArgument); fields != arguments.end()) {
     for (const auto& field : *fields) call.fields.insert(field.get<std::string>());
   }
-  call.scope = {call.tool.name, call.invocation.connection_id.str(), arguments_digest(arguments)};
   if (call.tool.plan->paginator) {
+    call.scope = {call.tool.name, call.invocation.connection_id.str(), arguments_digest(arguments)};
     const auto page = first_page(call);
     if (!page) {
       return invalid_arguments(
@@ -213,18 +219,14 @@ std::optional<Failure> RestExecutor::Impl::prepare(RestCall& call) const {
 }
 
 core::Task<std::optional<Failure>> RestExecutor::Impl::get_token(RestCallPtr call) {
-  const auto& invocation = call->invocation;
-  call->token = co_await parts.tokens.token(
-      {invocation.platform_id, invocation.end_user_id, invocation.connection_id, call->tool.plan->slot});
+  call->token = co_await parts.tokens.token(credential_of(*call));
   co_return token_failure(call->tool, call->token);
 }
 
 core::Task<std::optional<Failure>> RestExecutor::Impl::refresh(RestCallPtr call) {
-  const auto& invocation = call->invocation;
   call->refreshed = true;
-  call->token = co_await parts.tokens.after_401(
-      {invocation.platform_id, invocation.end_user_id, invocation.connection_id, call->tool.plan->slot},
-      call->token.version);
+  call->refused_version = call->token.version;
+  call->token = co_await parts.tokens.after_401(credential_of(*call), call->token.version);
   co_return token_failure(call->tool, call->token);
 }
 
@@ -299,7 +301,13 @@ core::Task<StepOutcome> RestExecutor::Impl::run_step(RestCallPtr call, const Ste
     Json body = read_response_body(response);
     if (is_success(plan, response, body)) co_return Answer{std::move(response), std::move(body)};
     auto failure = classify(call->tool, response, body, safe, parts.clock.now());
-    if (failure.code == FailureCode::ReauthRequired && !call->refreshed) {
+    if (failure.code == FailureCode::ReauthRequired) {
+      if (call->refreshed) {
+        // A token that was not renewed because it is young may be refused for a passing reason.
+        if (call->token.version != call->refused_version)
+          co_await parts.tokens.rejected(credential_of(*call), call->token.version);
+        co_return failure;
+      }
       if (auto refused = co_await refresh(call)) co_return std::move(*refused);
       continue;
     }

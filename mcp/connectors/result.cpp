@@ -32,7 +32,8 @@ TakenItems take_items(const ResultPlan& plan, const Json& page, const Bindings& 
 
 ToolExecution succeeded(const Json& structured, int upstream_status) {
   ToolExecution out;
-  out.result_json = structured_result(structured, core::dump_json(structured));
+  const std::string text = core::dump_json(structured);
+  out.result_json = structured_result_of(text, text);
   out.upstream_status = upstream_status;
   return out;
 }
@@ -47,6 +48,7 @@ ToolExecution failed(const Failure& failure) {
                                                             : ExecutionOutcome::ToolError;
   out.code = failure_code(failure.code);
   out.result_json = error_result(out.code, failure.message, std::move(details));
+  out.timed_out = failure.timed_out;
   out.upstream_status = failure.status;
   return out;
 }

@@ -41,6 +41,9 @@ class TokenSource {
   virtual core::Task<AccessToken> token(CredentialRef credential) = 0;
   // The upstream refused `version` with 401: refreshes once, or gives the newer token that somebody else got.
   virtual core::Task<AccessToken> after_401(CredentialRef credential, std::int64_t version) = 0;
+  // It refused `version`, which after_401() gave, too: the grant is gone, and the next call should say so
+  // without asking the upstream.
+  virtual core::Task<> rejected(CredentialRef credential, std::int64_t version) = 0;
 };
 
 }  // namespace assistiv::mcp

@@ -74,9 +74,10 @@ Turn turn_of(const CallPtr& call, ToolCallResult result, bool refused) {
     case ToolOutcome::NotConnected:
       return not_connected(call, std::move(result), refused);
     case ToolOutcome::Unknown:
-      return final_turn(failed(kInvalidParams,
-                               "There is no tool of this name for this caller. tools/list shows what "
-                               "there is."));
+      return final_turn(failed(
+          kInvalidParams,
+          (result.message.empty() ? "There is no tool of this name for this caller." : result.message) +
+              " tools/list shows what there is."));
     case ToolOutcome::InputRequired:
       return {{}, std::move(result.input_requests_json), std::move(result.input_state)};
     case ToolOutcome::ProtocolError:

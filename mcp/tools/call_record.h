@@ -20,14 +20,17 @@ namespace assistiv::mcp {
 enum class CallEnd {
   Done,       // the upstream did it
   ToolError,  // the upstream was asked, the tool failed
+  Cancelled,  // by the caller, while it ran
+  TimedOut,   // the upstream did not answer in time
   Failed,     // our fault
   Unknown,    // no such tool for this caller
   Denied,     // by a rule
   InvalidArguments,
   NotConnected,
+  NeedsReauth,  // the connection's grant has ended
   ScopeMissing,
   ApprovalRequired,  // waits, or was denied by the decider
-  TooMany,           // calls of this end user at once, or approvals
+  TooMany,           // calls of this end user at once, approvals, or refusals of this key
 };
 std::string_view call_end_name(CallEnd end);
 
@@ -50,7 +53,11 @@ struct CallRecord {
   std::optional<core::ConnectionId> connection_id;
   std::optional<core::ApprovalId> approval_id;
   std::optional<int> upstream_status;
+  std::size_t unrecorded = 0;  // refused calls of this key since the last entry that left none (RefusalLimit)
 
+  // "tool.started": in the trail before the vendor is asked to change something, so that whatever happens to
+  // this server leaves a trace. Throws Unavailable when it cannot be written; then the tool must not run.
+  static core::Task<> write_intent(std::shared_ptr<const CallRecord> record, storage::AuditLog* audit);
   // Counts, and queues the entry. A trail that cannot take it is logged as an error and does not fail the
   // call: the tool has acted already, and a failed call would be repeated.
   static core::Task<> write(std::shared_ptr<const CallRecord> record, storage::AuditLog* audit);

@@ -2,8 +2,8 @@
 #include <string>
 
 #include "core/clock.h"
-#include "core/ids.h"
 #include "core/task.h"
+#include "oauth/principal.h"
 
 namespace assistiv::mcp {
 
@@ -16,8 +16,10 @@ struct ConnectLink {
 class ConnectLinks {
  public:
   virtual ~ConnectLinks() = default;
-  virtual core::Task<ConnectLink> create(core::PlatformId platform, core::EndUserId end_user,
-                                         std::string app) = 0;
+  // The link of the end user that `who` is. Calls that follow each other give the same one while it is good
+  // and unused.
+  virtual core::Task<ConnectLink> create(oauth::PrincipalPtr who, std::string app,
+                                         std::string request_id) = 0;
 };
 
 }  // namespace assistiv::mcp

@@ -38,6 +38,7 @@ struct ToolExecution {
   std::string result_json;             // {"content":[...],"structuredContent":...,"isError":...}
   std::string code;                    // of a ToolError: "not_found", "rate_limited", ...
   std::optional<int> upstream_status;  // of the last exchange, for the audit trail
+  bool timed_out = false;              // a ToolError because the upstream did not answer in time
 };
 
 class ToolExecutor {

@@ -8,8 +8,17 @@ namespace assistiv::mcp {
 
 namespace {
 
-core::Json text_content(std::string_view text) {
-  return core::Json::array({core::Json{{"type", "text"}, {"text", text}}});
+// Built as text: what is in it has been serialized already, and nothing reads the whole again.
+std::string result_with(std::string_view text, bool is_error, std::string_view more) {
+  const std::string quoted = core::dump_json(core::Json(text));
+  std::string out = R"({"content":[{"text":)";
+  out.reserve(quoted.size() + more.size() + 100);
+  out += quoted;
+  out += R"(,"type":"text"}],"isError":)";
+  out += is_error ? "true" : "false";
+  out += more;
+  out += '}';
+  return out;
 }
 
 }  // namespace
@@ -17,13 +26,15 @@ core::Json text_content(std::string_view text) {
 std::string error_result(std::string_view code, std::string_view message, core::Json details) {
   details["code"] = code;
   details["message"] = message;
-  const std::string text = core::dump_json({{"error", std::move(details)}});
-  return core::dump_json({{"content", text_content(text)}, {"isError", true}});
+  return result_with(R"({"error":)" + core::dump_json(details) + '}', true, "");
 }
 
 std::string structured_result(const core::Json& structured, std::string_view text) {
-  return core::dump_json(
-      {{"content", text_content(text)}, {"structuredContent", structured}, {"isError", false}});
+  return structured_result_of(core::dump_json(structured), text);
+}
+
+std::string structured_result_of(std::string_view structured_json, std::string_view text) {
+  return result_with(text, false, R"(,"structuredContent":)" + std::string(structured_json));
 }
 
 }  // namespace assistiv::mcp

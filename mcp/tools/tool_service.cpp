@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "core/metrics.h"
 #include "mcp/connectors/catalog.h"
 #include "mcp/grants/approval_service.h"
 #include "mcp/tools/call_record.h"
@@ -49,6 +50,13 @@ std::string_view rule_in_words(DecidedBy rule) {
   return "the platform";
 }
 
+// The catalogue is open to every key, so this tells nobody more than they may know.
+std::string not_activated(const CallContext& context, const std::string& app) {
+  return "This platform has not activated the app \"" + app +
+         "\". The platform does that with its key (sk-plat_...): POST /v1/platforms/" +
+         context.principal->platform_id.str() + "/mcp/apps.";
+}
+
 std::string scopes_in_words(const std::vector<std::vector<std::string>>& any) {
   std::string out;
   for (const auto& set : any) {
@@ -61,19 +69,34 @@ std::string scopes_in_words(const std::vector<std::vector<std::string>>& any) {
 }  // namespace
 
 struct ToolService::Impl {
-  Impl(ToolServiceParts p, ToolServiceOptions o) : parts(p), in_flight(o.calls_per_end_user_max) {}
+  Impl(ToolServiceParts p, ToolServiceOptions o)
+      : parts(p), in_flight(o.calls_per_end_user_max), refusals(o.refusals) {}
   ToolServiceParts parts;
   InFlight in_flight;
+  RefusalLimit refusals;
 };
 
 namespace {
 
+CallEnd end_of(const ToolExecution& failed) {
+  if (failed.timed_out) return CallEnd::TimedOut;
+  return failed.code == "cancelled" ? CallEnd::Cancelled : CallEnd::ToolError;
+}
+
+CallEnd end_of(const std::exception& error) {
+  const auto* ours = dynamic_cast<const core::Error*>(&error);
+  if (ours == nullptr) return CallEnd::Failed;
+  if (ours->kind() == core::ErrorKind::Cancelled) return CallEnd::Cancelled;
+  return ours->kind() == core::ErrorKind::DeadlineExceeded ? CallEnd::TimedOut : CallEnd::Failed;
+}
+
 // One call on its way. Lives in the frame of ToolService::call.
 class ToolCall {
  public:
-  ToolCall(ToolServiceParts parts, CallContext context, core::Json arguments,
+  ToolCall(ToolServiceParts parts, RefusalLimit& refusals, CallContext context, core::Json arguments,
            std::shared_ptr<CallRecord> record)
       : parts_(parts),
+        refusals_(refusals),
         context_(std::move(context)),
         arguments_(std::move(arguments)),
         record_(std::move(record)) {}
@@ -94,8 +117,9 @@ class ToolCall {
 
  private:
   bool resolve() {
-    tool_ = parts_.catalog.find_tool(record_->tool);
-    if (tool_ == nullptr || (context_.app && tool_->app != *context_.app)) return false;
+    const Tool* found = parts_.catalog.find_tool(record_->tool);
+    if (found == nullptr || (context_.app && found->app != *context_.app)) return false;
+    tool_ = found;
     app_ = access_->find(tool_->app);
     if (app_ == nullptr) return false;
     record_->known = true;
@@ -110,7 +134,8 @@ class ToolCall {
     ToolCallResult out;
     out.outcome = ToolOutcome::Unknown;
     out.code = "unknown_tool";
-    out.message = "Unknown tool: " + record_->tool;
+    out.message = tool_ != nullptr && app_ == nullptr ? not_activated(context_, tool_->app)
+                                                      : "There is no tool of this name for this caller.";
     return out;
   }
 
@@ -138,8 +163,7 @@ class ToolCall {
   // Asks for a link to connect the app. None when there cannot be one now; the reason is logged.
   core::Task<std::optional<ConnectLink>> link(const AppAccess* app) {
     try {
-      co_return co_await parts_.links.create(context_.principal->platform_id,
-                                             *context_.principal->end_user_id, app->app->id);
+      co_return co_await parts_.links.create(context_.principal, app->app->id, context_.request_id);
     } catch (const core::Error& e) {
       core::log::warn("connect.no_link", {{"app", app->app->id},
                                           {"error", e.what()},
@@ -151,6 +175,9 @@ class ToolCall {
 
   // A refusal whose remedy is to connect: `why` is followed by the link.
   core::Task<ToolCallResult> to_connect(CallEnd end, std::string code, std::string why, core::Json details) {
+    // The call is turned away below; a link would be a row that nobody gets.
+    if (refusals_.exhausted(context_.principal->key_id, record_->started))
+      co_return refuse(end, std::move(code), why, std::move(details));
     const auto connect = co_await link(app_);
     details["app"] = app_->app->id;
     if (!connect) {
@@ -176,7 +203,7 @@ class ToolCall {
   }
 
   core::Task<ToolCallResult> reauth() {
-    return to_connect(CallEnd::NotConnected, "reauth_required",
+    return to_connect(CallEnd::NeedsReauth, "reauth_required",
                       "The connection to " + app_->app->title + " has ended and must be renewed.",
                       core::Json::object());
   }
@@ -238,6 +265,7 @@ class ToolCall {
   }
 
   core::Task<ToolCallResult> execute() {
+    if (tool_->risk != Risk::Read) co_await CallRecord::write_intent(record_, &parts_.audit);
     record_->executed = true;
     ToolExecution execution = co_await parts_.executor.execute(
         {.platform_id = context_.principal->platform_id,
@@ -253,7 +281,7 @@ class ToolCall {
     record_->upstream_status = execution.upstream_status;
     if (execution.outcome == ExecutionOutcome::NeedsReauth) co_return co_await reauth();
     const bool done = execution.outcome == ExecutionOutcome::Done;
-    record_->end = done ? CallEnd::Done : CallEnd::ToolError;
+    record_->end = done ? CallEnd::Done : end_of(execution);
     record_->code = execution.code;
     ToolCallResult out;
     out.outcome = done ? ToolOutcome::Done : ToolOutcome::ToolError;
@@ -288,6 +316,7 @@ class ToolCall {
   }
 
   ToolServiceParts parts_;
+  RefusalLimit& refusals_;
   CallContext context_;
   core::Json arguments_;
   std::shared_ptr<CallRecord> record_;
@@ -295,6 +324,17 @@ class ToolCall {
   const AppAccess* app_ = nullptr;
   const Tool* tool_ = nullptr;
 };
+
+ToolCallResult too_many_refusals(std::chrono::seconds retry_after) {
+  static auto& turned_away =
+      core::metrics::counter("assistiv_tool_refusals_turned_away_total",
+                             "Refused tool calls that left no audit entry of their own.");
+  turned_away.add();
+  return tool_error("rate_limited",
+                    "Too many calls with this key were refused. Read what the refusals said, and wait before "
+                    "another try.",
+                    {{"retry_after_s", retry_after.count()}});
+}
 
 void require_end_user(const CallContext& context) {
   if (!context.principal || !context.principal->end_user_id) {
@@ -314,8 +354,7 @@ core::Task<std::shared_ptr<const ToolList>> ToolService::list(CallContext contex
   const auto access = co_await impl->parts.access.get(context.principal);
   if (!context.app) co_return access->all;
   const AppAccess* app = access->find(*context.app);
-  if (app == nullptr)
-    throw core::not_found("This platform has not activated the app \"" + *context.app + "\".");
+  if (app == nullptr) throw core::not_found(not_activated(context, *context.app));
   co_return app->tools;
 }
 
@@ -328,12 +367,12 @@ core::Task<ToolCallResult> ToolService::call(CallContext context, std::string na
   ToolCallResult result;
   std::exception_ptr error;
   if (seat) {
-    ToolCall one(impl->parts, std::move(context), std::move(arguments), record);
+    ToolCall one(impl->parts, impl->refusals, std::move(context), std::move(arguments), record);
     try {
       result = co_await one.run();
-    } catch (const std::exception&) {
+    } catch (const std::exception& e) {
       error = std::current_exception();
-      record->end = CallEnd::Failed;
+      record->end = end_of(e);
     }
   } else {
     record->end = CallEnd::TooMany;
@@ -341,6 +380,11 @@ core::Task<ToolCallResult> ToolService::call(CallContext context, std::string na
     result = tool_error("rate_limited",
                         "Too many calls of this user are running. Wait for one of them to end, then retry.",
                         {{"retry_after_s", 1}});
+  }
+  if (!record->executed && !error) {
+    const auto turned_away = impl->refusals.take(record->principal->key_id, record->started);
+    if (!turned_away) co_return too_many_refusals(impl->refusals.retry_after());
+    record->unrecorded = *turned_away;
   }
   co_await CallRecord::write(record, &impl->parts.audit);
   if (error) std::rethrow_exception(error);

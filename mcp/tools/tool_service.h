@@ -1,11 +1,14 @@
 #pragma once
 // The one door to the tools of connected apps. A call passes, in this order: does the caller see the app; do
 // its rules let the tool through; are the arguments valid; is the app connected; are the scopes there; is an
-// approval needed. Then it is executed. Every call leaves one audit entry, "tool.called" or "tool.denied".
+// approval needed. Then it is executed. Every call leaves one audit entry, "tool.called" or "tool.denied";
+// one that changes something leaves "tool.started" before. Refused calls past refusal_limit.h leave none of
+// their own: the next entry of the key says how many there were.
 #include <cstddef>
 #include <memory>
 
 #include "core/task.h"
+#include "mcp/tools/refusal_limit.h"
 #include "mcp/tools/tool.h"
 
 namespace assistiv::storage {
@@ -22,6 +25,7 @@ class ToolExecutor;
 
 struct ToolServiceOptions {
   std::size_t calls_per_end_user_max = 32;  // in flight on this node
+  RefusalLimitOptions refusals;
 };
 
 // All must outlive the service.

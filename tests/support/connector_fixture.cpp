@@ -45,6 +45,11 @@ core::Task<mcp::AccessToken> ScriptedTokens::token(mcp::CredentialRef credential
   co_return current;
 }
 
+core::Task<> ScriptedTokens::rejected(mcp::CredentialRef, std::int64_t version) {
+  rejected_versions.push_back(version);
+  co_return;
+}
+
 core::Task<mcp::AccessToken> ScriptedTokens::after_401(mcp::CredentialRef credential, std::int64_t version) {
   asked.push_back(std::move(credential));
   refused_versions.push_back(version);

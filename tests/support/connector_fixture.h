@@ -44,10 +44,12 @@ class ScriptedTokens final : public mcp::TokenSource {
   mcp::AccessToken refreshed;
   std::vector<mcp::CredentialRef> asked;
   std::vector<std::int64_t> refused_versions;
+  std::vector<std::int64_t> rejected_versions;  // refused again after the refresh
 
   ScriptedTokens();
   core::Task<mcp::AccessToken> token(mcp::CredentialRef credential) override;
   core::Task<mcp::AccessToken> after_401(mcp::CredentialRef credential, std::int64_t version) override;
+  core::Task<> rejected(mcp::CredentialRef credential, std::int64_t version) override;
 };
 
 mcp::AccessToken ready_token(std::string value, std::int64_t version);

@@ -72,7 +72,16 @@ TEST_F(RestExecutorTest, gives_up_after_a_second_401) {
   EXPECT_EQ(run.error["code"], "reauth_required");
   EXPECT_EQ(run.execution.upstream_status, 401);
   EXPECT_THAT(fixture.tokens.refused_versions, SizeIs(1));
+  EXPECT_THAT(fixture.tokens.rejected_versions, testing::ElementsAre(fixture.tokens.refreshed.version));
   EXPECT_THAT(fixture.http.requests(), SizeIs(2));
+}
+
+TEST_F(RestExecutorTest, ends_no_grant_for_a_token_that_was_too_young_to_be_renewed) {
+  fixture.tokens.refreshed = fixture.tokens.current;
+  fixture.http.reply(401, {{"message", "Bad credentials"}});
+  fixture.http.reply(401, {{"message", "Bad credentials"}});
+  EXPECT_EQ(get_repository().execution.outcome, ExecutionOutcome::NeedsReauth);
+  EXPECT_THAT(fixture.tokens.rejected_versions, IsEmpty());
 }
 
 TEST_F(RestExecutorTest, sends_nothing_when_the_grant_is_gone) {

@@ -51,11 +51,13 @@ class FakeExecutor final : public ToolExecutor {
 
 class FakeLinks final : public ConnectLinks {
  public:
-  core::Task<ConnectLink> create(core::PlatformId, core::EndUserId, std::string app) override {
+  core::Task<ConnectLink> create(oauth::PrincipalPtr, std::string app, std::string) override {
+    ++made;
     if (fails) throw core::not_found("no such app");
     co_return ConnectLink{"https://mcp.example/connect/" + app, core::from_epoch_ms(1'800'000'600'000)};
   }
   bool fails = false;
+  int made = 0;
 };
 
 class ToolServiceTest : public test::GrantsFixture {
@@ -165,7 +167,10 @@ TEST_F(ToolServiceTest, unknown_tools_and_tools_of_other_apps_look_the_same) {
     EXPECT_EQ(result->outcome, ToolOutcome::Unknown);
     EXPECT_EQ(result->code, "unknown_tool");
   }
-  EXPECT_EQ(not_activated.message, "Unknown tool: mail_list");
+  EXPECT_EQ(missing.message, other_door.message);
+  EXPECT_NE(not_activated.message.find("POST /v1/platforms/" + platform_.str() + "/mcp/apps"),
+            std::string::npos)
+      << not_activated.message;
   EXPECT_EQ(audit("tool.denied").size(), 4u);
   EXPECT_TRUE(executor_.calls().empty());
 }
@@ -204,11 +209,15 @@ TEST_F(ToolServiceTest, a_connection_that_ended_must_be_renewed) {
   connection_is("needs_reauth");
   EXPECT_EQ(error_in(call("notes_get"))["code"], "reauth_required");
   connection_is("active");
-  executor_.answer = {ExecutionOutcome::NeedsReauth, "", "reauth_required", 401};
+  executor_.answer = {.outcome = ExecutionOutcome::NeedsReauth,
+                      .result_json = "",
+                      .code = "reauth_required",
+                      .upstream_status = 401};
   const auto result = call("notes_get");
   EXPECT_EQ(result.outcome, ToolOutcome::NotConnected);
   EXPECT_EQ(error_in(result)["code"], "reauth_required");
   EXPECT_EQ(audit("tool.called")[0]["details"]["upstream_status"], 401);
+  EXPECT_EQ(audit("tool.called")[0]["details"]["outcome"], "needs_reauth");
 }
 
 TEST_F(ToolServiceTest, says_so_when_no_link_can_be_made) {
@@ -304,6 +313,48 @@ TEST_F(ToolServiceTest, an_end_user_has_a_bounded_number_of_calls_in_flight) {
   EXPECT_EQ(audit("tool.denied").size(), 1u);
 }
 
+TEST_F(ToolServiceTest, a_change_is_in_the_trail_before_the_vendor_is_asked) {
+  executor_.hold = true;
+  auto pending = io_.start(service_.call(context(), "notes_add", {{"text", "1"}}));
+  EXPECT_TRUE(run(executor_.started.wait_for(1h)));
+  const auto rows = database_.exec("select event, details ->> 'app' as app from audit_entry order by seq");
+  ASSERT_EQ(rows.size(), 1u) << "durable: this reads the database, past the queue";
+  EXPECT_EQ(rows[0].text("event"), "tool.started");
+  EXPECT_EQ(rows[0].text("app"), "notes");
+  executor_.hold = false;
+  executor_.release.set();
+  pending.get();
+  EXPECT_EQ(audit("tool.called").size(), 1u);
+  call("notes_get");
+  EXPECT_EQ(audit("tool.started").size(), 1u) << "reading needs none";
+}
+
+TEST_F(ToolServiceTest, tells_a_cancelled_call_from_one_that_took_too_long) {
+  executor_.answer = {.outcome = ExecutionOutcome::ToolError, .result_json = "{}", .code = "cancelled"};
+  call("notes_get");
+  EXPECT_EQ(audit("tool.called")[0]["details"]["outcome"], "cancelled");
+  executor_.answer.code = "upstream";
+  executor_.answer.timed_out = true;
+  call("notes_get");
+  EXPECT_EQ(audit("tool.called")[0]["details"]["outcome"], "timed_out");
+}
+
+TEST_F(ToolServiceTest, bounds_what_refused_calls_leave_behind) {
+  ToolService strict({access_, catalog_, executor_, links_, approvals_, audit_},
+                     {.refusals = {.burst = 3, .refill = 1h}});
+  connection_is("revoked");
+  for (int i = 0; i < 10; ++i) {
+    const auto result = run(strict.call(context(), "notes_get", {{"text", "x"}}));
+    EXPECT_EQ(error_in(result)["code"], i < 3 ? "not_connected" : "rate_limited");
+  }
+  run(strict.call(context(), "no_such_tool", {}));
+  EXPECT_EQ(audit("tool.denied").size(), 3u);
+  EXPECT_EQ(links_.made, 3);
+  connection_is("active");
+  EXPECT_EQ(run(strict.call(context(), "notes_get", {{"text", "x"}})).outcome, ToolOutcome::Done)
+      << "what may run, runs";
+}
+
 TEST_F(ToolServiceTest, lists_by_door) {
   EXPECT_EQ(listed(), (std::vector<std::string>{"notes_get", "notes_add", "notes_post", "notes_wipe"}));
   policy(R"({"mode":"list","tools":["notes_get"]})");
@@ -313,7 +364,9 @@ TEST_F(ToolServiceTest, lists_by_door) {
   EXPECT_EQ(listed(), std::vector<std::string>{"assistiv_connect_app"});
   EXPECT_EQ(listed("notes"), std::vector<std::string>{"notes_get"})
       << "so that a call can answer with the link";
-  EXPECT_EQ(error_of([&] { listed("mail"); }).kind(), core::ErrorKind::NotFound);
+  const auto not_activated = error_of([&] { listed("mail"); });
+  EXPECT_EQ(not_activated.kind(), core::ErrorKind::NotFound);
+  EXPECT_NE(not_activated.message().find("POST /v1/platforms/"), std::string::npos);
 }
 
 TEST_F(ToolServiceTest, the_connect_tool_gives_a_link) {
