@@ -117,16 +117,20 @@ core::HttpReply error_reply(const core::Error& error, const std::string& request
 std::string bearer_key(const core::HttpRequest& request) {
   const auto header = request.headers.get("authorization");
   if (!header) {
-    throw core::Error(core::ErrorKind::Unauthenticated,
-                      "This needs a key: send the header \"Authorization: Bearer sk-...\".")
+    throw core::Error(
+        core::ErrorKind::Unauthenticated,
+        "This needs a key: send the header \"Authorization: Bearer <key>\". An agent sends its "
+        "end user's key (sk-eu_...), a platform's backend sk-plat_..., the operator sk-admin_...")
         .with_challenge("Bearer");  // RFC 6750 section 3.1: no error attribute without credentials
   }
   if (request.headers.count("authorization") > 1) {
     throw core::Error(core::ErrorKind::Unauthenticated, "Send one Authorization header only.");
   }
   if (header->size() < 8 || !core::equals_ignore_case(header->substr(0, 7), "Bearer ")) {
-    throw core::Error(core::ErrorKind::Unauthenticated,
-                      "Only the Bearer scheme is accepted: \"Authorization: Bearer sk-...\".");
+    throw core::Error(
+        core::ErrorKind::Unauthenticated,
+        "Only the Bearer scheme is accepted: \"Authorization: Bearer <key>\", with a key that starts "
+        "with sk-eu_, sk-plat_ or sk-admin_.");
   }
   return std::string(header->substr(std::min(header->find_first_not_of(' ', 7), header->size())));
 }

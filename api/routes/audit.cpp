@@ -5,6 +5,7 @@
 #include "api/routes/requests.h"
 #include "api/routes/routes.h"
 #include "api/wire/views.h"
+#include "oauth/identity/identity_service.h"
 
 namespace assistiv::api {
 
@@ -19,6 +20,7 @@ core::Task<core::HttpReply> list_audit(Services* s, Call call) {
   }
   filter.page = call.page();
   filter.limit = call.limit();
+  co_await s->identity.get_platform(call.platform_id());
   // What this node has recorded so far is part of the answer.
   co_await s->audit.flush();
   const auto page = co_await s->audit.list(call.platform_id(), filter);
@@ -28,6 +30,8 @@ core::Task<core::HttpReply> list_audit(Services* s, Call call) {
 }
 
 core::Task<core::HttpReply> verify_audit(Services* s, Call call) {
+  // Without its platform there is no trail: "valid, 0 entries" would be a false comfort.
+  co_await s->identity.get_platform(call.platform_id());
   co_await s->audit.flush();
   const auto verdict = co_await s->audit.verify(call.platform_id());
   core::Json view = {{"valid", verdict.valid},

@@ -73,6 +73,7 @@ core::Task<core::HttpReply> authorize(Services* s, Call call) {
   oauth::NewLink input;
   input.app = call.query_or("app", "");
   if (input.app.empty()) throw core::bad_request("\"app\" is required, e.g. ?app=github.", "app");
+  input.reuse = true;
   if (call.query.contains("return_url")) input.return_url = call.query.at("return_url");
   const auto link = co_await s->connect.create_link(call.principal->platform_id, *call.principal->end_user_id,
                                                     std::move(input), audit_context(call));
@@ -107,17 +108,35 @@ bool from_our_page(const core::HttpRequest& request, const std::string& public_u
   return !site || *site == "same-origin";
 }
 
+struct ConsentForm {
+  std::string csrf;
+  bool cancelled = false;
+};
+
+ConsentForm read_consent(const std::string& body) {
+  ConsentForm out;
+  const auto fields = core::form_decode(body);
+  if (!fields) return out;
+  for (const auto& [name, value] : *fields) {
+    if (name == "csrf") out.csrf = value;
+    if (name == "decision") out.cancelled = value == "cancel";
+  }
+  return out;
+}
+
 core::Task<core::HttpReply> start_flow(Services* s, Call call) {
   if (!from_our_page(call.request, s->config.public_url))
     co_return fault_page(oauth::FlowReason::WrongBrowser);
-  std::string csrf;
-  if (const auto fields = core::form_decode(call.request.body)) {
-    for (const auto& [name, value] : *fields)
-      if (name == "csrf") csrf = value;
+  const auto cookie = core::cookie(call.request.headers, s->connect.cookie_name());
+  const auto form = read_consent(call.request.body);
+  if (form.cancelled) {
+    const auto end =
+        co_await s->connect.cancel(call.params.at("token"), cookie, form.csrf, call.request.request_id);
+    if (end.return_to) co_return forward_page(*end.return_to, host_of(*end.return_to));
+    co_return fault_page(end.fault.value_or(oauth::FlowReason::AccessDenied));
   }
-  const auto flow = co_await s->connect.start(call.params.at("token"),
-                                              core::cookie(call.request.headers, s->connect.cookie_name()),
-                                              csrf, call.request.request_id);
+  const auto flow =
+      co_await s->connect.start(call.params.at("token"), cookie, form.csrf, call.request.request_id);
   if (flow.fault) co_return fault_page(*flow.fault);
   auto reply = forward_page(flow.provider_url, host_of(flow.provider_url));
   reply.headers.add("set-cookie", s->connect.set_cookie(flow.cookie));
@@ -169,15 +188,16 @@ void add_connect_pages(RouteTable& table, Services& services) {
                    .summary = "The consent page; changes nothing.",
                    .reply_type = "text/html",
                    .handle = with_services(services, show_consent)});
-  table.push_back({.method = "POST",
-                   .path = "/connect/{token}",
-                   .access = Access::Public,
-                   .scope = "",
-                   .operation_id = "connectStart",
-                   .tag = "Connect",
-                   .summary = "Use the link up and go on to the provider.",
-                   .reply_type = "text/html",
-                   .handle = with_services(services, start_flow)});
+  table.push_back(
+      {.method = "POST",
+       .path = "/connect/{token}",
+       .access = Access::Public,
+       .scope = "",
+       .operation_id = "connectStart",
+       .tag = "Connect",
+       .summary = "Use the link up: on to the provider, or with decision=cancel back to the platform.",
+       .reply_type = "text/html",
+       .handle = with_services(services, start_flow)});
   for (const std::string path : {"/oauth/callback", "/oauth/callback/{app}"}) {
     table.push_back({.method = "GET",
                      .path = path,

@@ -12,6 +12,11 @@ namespace assistiv::api {
 
 namespace {
 
+// Settings are for those who may manage them: a key that only infers sees whose it is.
+core::Json platform_part(const oauth::Platform& platform, bool manages) {
+  return manages ? platform_view(platform) : core::Json{{"id", platform.id.str()}, {"name", platform.name}};
+}
+
 core::Task<core::HttpReply> get_me(Services* s, Call call) {
   const auto& who = *call.principal;
   core::Json view = {{"key_id", who.key_id.str()}, {"scopes", who.scopes}};
@@ -21,13 +26,13 @@ core::Task<core::HttpReply> get_me(Services* s, Call call) {
       break;
     case oauth::PrincipalKind::Platform:
       view["kind"] = "platform";
-      view["platform"] = platform_view(co_await s->identity.get_platform(who.platform_id));
+      view["platform"] =
+          platform_part(co_await s->identity.get_platform(who.platform_id), who.has_scope("management"));
       break;
     case oauth::PrincipalKind::EndUser: {
       view["kind"] = "end_user";
       // An end user sees its platform's name, not its settings.
-      const auto platform = co_await s->identity.get_platform(who.platform_id);
-      view["platform"] = {{"id", platform.id.str()}, {"name", platform.name}};
+      view["platform"] = platform_part(co_await s->identity.get_platform(who.platform_id), false);
       view["end_user"] = end_user_view(co_await s->identity.get_end_user(who.platform_id, *who.end_user_id));
       break;
     }

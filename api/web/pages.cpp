@@ -11,6 +11,28 @@ std::string esc(const std::string& text) {
   return core::html_escape(text);
 }
 
+// U+202A to U+202E and U+2066 to U+2069 (UTF-8: E2 80 AA..AE, E2 81 A6..A9) and control characters: a name
+// must not turn around or hide the words that stand beside it. Rows may be older than the check at the door.
+std::string without_controls(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto rest = text.substr(i, 3);
+    const unsigned char last = rest.size() == 3 ? static_cast<unsigned char>(rest[2]) : 0;
+    const bool embedding = rest.starts_with("\xE2\x80") && last >= 0xAA && last <= 0xAE;
+    const bool isolate = rest.starts_with("\xE2\x81") && last >= 0xA6 && last <= 0xA9;
+    if (embedding || isolate) {
+      i += 2;
+    } else if (static_cast<unsigned char>(text[i]) >= 0x20 && text[i] != 0x7f) {
+      out.push_back(text[i]);
+    }
+  }
+  return out;
+}
+
+std::string isolated(std::string_view text) {
+  return "<bdi>" + esc(without_controls(text)) + "</bdi>";
+}
+
 core::HttpReply html_page(int status, const std::string& title, const std::string& body,
                           const std::string& head = {}) {
   auto reply = core::text_reply(
@@ -43,26 +65,25 @@ std::string permission_list(const std::vector<std::string>& permissions) {
 }  // namespace
 
 core::HttpReply consent_page(const ConsentPage& page) {
-  const std::string cancel =
-      page.cancel_url.empty() ? ""
-                              : "<a class=\"button quiet\" href=\"" + esc(page.cancel_url) + "\">Cancel</a>";
+  const std::string platform = isolated(page.platform_name);
   return html_page(
       200, "Connect " + page.app_title,
-      "<p class=\"mark\">" + esc(page.platform_name) + "</p><h1>Connect your " + esc(page.app_title) +
-          " account</h1><p><strong>" + esc(page.platform_name) + "</strong> asks to use your " +
-          esc(page.app_title) +
-          " account, so that its AI agents can work there for you.</p><dl><dt>Platform</dt><dd>" +
-          esc(page.platform_name) + "</dd><dt>Your account there</dt><dd>" + esc(page.end_user_label) +
+      "<p class=\"mark\">" + platform + "</p><h1>Connect your " + esc(page.app_title) +
+          " account</h1><p><strong>" + platform + "</strong> asks to use your " + esc(page.app_title) +
+          " account, so that its AI agents can work there for you.</p><dl><dt>Platform</dt><dd>" + platform +
+          "</dd><dt>Your account there</dt><dd>" + isolated(page.end_user_label) +
           "</dd><dt>You sign in at</dt><dd>" + esc(page.provider_host) + "</dd></dl>" +
           permission_list(page.permissions) +
           "<p class=\"soft\">Go on only if you started this yourself and the account above is yours. "
           "Somebody who sent "
-          "you this link could otherwise act in your name. To say no, just close this page. You can "
-          "disconnect at any time.</p>"
+          "you this link could otherwise act in your name. You can disconnect at any time.</p>"
           "<form method=\"post\" action=\"" +
           esc(page.action) + "\"><input type=\"hidden\" name=\"csrf\" value=\"" + esc(page.csrf) +
-          "\"><div class=\"actions\"><button class=\"button\" type=\"submit\">Continue to " +
-          esc(page.app_title) + "</button>" + cancel + "</div></form>");
+          "\"><div class=\"actions\"><button class=\"button\" type=\"submit\" name=\"decision\" "
+          "value=\"continue\">Continue to " +
+          esc(page.app_title) +
+          "</button><button class=\"button quiet\" type=\"submit\" name=\"decision\" "
+          "value=\"cancel\">Cancel</button></div></form>");
 }
 
 core::HttpReply forward_page(const std::string& url, const std::string& app_title) {

@@ -15,9 +15,10 @@ struct ConsentPage {
   std::vector<std::string> permissions;  // in words
   std::string action;                    // where the form posts to
   std::string csrf;
-  std::string cancel_url;  // empty: no way back is known
 };
 
+// The form's buttons send decision=continue or decision=cancel. Names are the platform's text: they are shown
+// isolated and without characters that change the direction of what is around them.
 core::HttpReply consent_page(const ConsentPage& page);
 // Goes on to `url` by itself and by a visible link. A page of its own and not a redirect, because browsers
 // apply the form's content security policy to every redirect that follows a form (CSP 3, form-action).

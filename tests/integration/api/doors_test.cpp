@@ -64,6 +64,9 @@ TEST_F(Doors, want_a_key) {
     EXPECT_EQ(reply.status, 401);
     EXPECT_EQ(reply.code(), "unauthorized");
     EXPECT_EQ(reply.headers.get("www-authenticate"), "Bearer");
+    for (const auto* kind : {"Authorization: Bearer", "sk-eu_", "sk-plat_", "sk-admin_"}) {
+      EXPECT_NE(reply.text.find(kind), std::string::npos) << kind;
+    }
   });
 }
 
@@ -207,6 +210,33 @@ TEST_F(Doors, enforce_scopes) {
   EXPECT_EQ(
       app.send("POST", "/mcp", made["raw_key"], R"({"jsonrpc":"2.0","id":1,"method":"tools/list"})").status,
       403);
+}
+
+TEST_F(Doors, show_settings_to_keys_that_manage_only) {
+  const auto tenant = app.new_tenant("Settings");
+  app.send("PATCH", tenant.path(), tenant.key, R"({"settings":{"internal":"words"}})");
+  EXPECT_EQ(app.send("GET", "/v1/me", tenant.key).data()["platform"]["settings"]["internal"], "words");
+  const auto issued =
+      app.send("POST", tenant.path() + "/api-keys", tenant.key, R"({"name":"i","scopes":["inference"]})");
+  const auto seen = app.send("GET", "/v1/me", issued.data()["raw_key"]);
+  EXPECT_EQ(seen.data()["platform"]["name"], "Settings");
+  EXPECT_EQ(seen.text.find("settings"), std::string::npos) << seen.text;
+}
+
+TEST_F(Doors, know_no_audit_trail_without_its_platform) {
+  const auto tenant = app.new_tenant("Gone");
+  EXPECT_EQ(app.send("GET", tenant.path() + "/audit/verify", app.admin_key()).status, 200);
+  app.send("DELETE", tenant.path(), app.admin_key());
+  for (const std::string id : {tenant.id, std::string("01990000-0000-7000-8000-000000000001")}) {
+    const auto base = "/v1/platforms/" + id + "/audit";
+    EXPECT_EQ(app.send("GET", base, app.admin_key()).status, 404);
+    EXPECT_EQ(app.send("GET", base + "/verify", app.admin_key()).status, 404);
+  }
+}
+
+TEST_F(Doors, refuse_names_that_would_turn_a_page_around) {
+  EXPECT_EQ(app.send("POST", "/v1/platforms", app.admin_key(), "{\"name\":\"Ac\u202eme\"}").status, 400);
+  EXPECT_EQ(app.send("PATCH", ours().path(), ours().key, "{\"name\":\"Ac\u2066me\"}").status, 400);
 }
 
 TEST_F(Doors, remove_a_platform_with_everything) {
