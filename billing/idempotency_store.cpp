@@ -78,13 +78,29 @@ void IdempotencyStore::keep(storage::Transaction& tx, core::PlatformId platform,
       {platform.str(), key.caller, key.key, std::to_string(reply.status), reply.body});
 }
 
+void IdempotencyStore::give_back(storage::Transaction& tx, core::PlatformId platform,
+                                 const IdempotencyKey& key) const {
+  tx.exec("delete from idempotency_key where platform_id = $1::uuid and caller = $2 and idempotency_key = $3",
+          {platform.str(), key.caller, key.key});
+}
+
 MoneyReply IdempotencyStore::once(storage::Transaction& tx, core::PlatformId platform,
                                   const std::optional<IdempotencyKey>& key,
                                   const std::function<MoneyReply()>& work) const {
+  return *once_if_possible(tx, platform, key, [&work] { return std::optional(work()); });
+}
+
+std::optional<MoneyReply> IdempotencyStore::once_if_possible(
+    storage::Transaction& tx, core::PlatformId platform, const std::optional<IdempotencyKey>& key,
+    const std::function<std::optional<MoneyReply>()>& work) const {
   if (!key) return work();
   if (!claim(tx, platform, *key)) return first_reply(tx, platform, *key);
   auto reply = work();
-  keep(tx, platform, *key, reply);
+  if (reply) {
+    keep(tx, platform, *key, *reply);
+  } else {
+    give_back(tx, platform, *key);
+  }
   return reply;
 }
 

@@ -46,6 +46,10 @@ class IdempotencyStore {
   // the other was rolled back. Throws Conflict when the key was used for another request.
   MoneyReply once(storage::Transaction& tx, core::PlatformId platform,
                   const std::optional<IdempotencyKey>& key, const std::function<MoneyReply()>& work) const;
+  // The same for work that cannot be done yet: nothing, and the key stays free. The transaction may commit.
+  std::optional<MoneyReply> once_if_possible(storage::Transaction& tx, core::PlatformId platform,
+                                             const std::optional<IdempotencyKey>& key,
+                                             const std::function<std::optional<MoneyReply>()>& work) const;
   // Forgets keys past their retention; gives how many.
   std::size_t discard_expired(storage::Transaction& tx, std::size_t limit) const;
 
@@ -53,6 +57,7 @@ class IdempotencyStore {
   bool claim(storage::Transaction& tx, core::PlatformId platform, const IdempotencyKey& key) const;
   MoneyReply first_reply(storage::Transaction& tx, core::PlatformId platform,
                          const IdempotencyKey& key) const;
+  void give_back(storage::Transaction& tx, core::PlatformId platform, const IdempotencyKey& key) const;
   void keep(storage::Transaction& tx, core::PlatformId platform, const IdempotencyKey& key,
             const MoneyReply& reply) const;
 

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::string_view kApiVersion = "2026-04-11";
 
-core::Json usd_or_null(const std::optional<core::NanoUsd>& amount) {
+core::Json usd_text_or_null(const std::optional<core::NanoUsd>& amount) {
   return amount ? core::Json(core::format_usd(*amount)) : core::Json(nullptr);
 }
 
@@ -25,9 +25,9 @@ std::string webhook_payload(const BudgetEvent& event) {
       {"type", event.type},
       {"amount_usd", core::format_usd(event.amount)},
       {"tokens", event.tokens},
-      {"max_usd_after", usd_or_null(event.max_after)},
+      {"max_usd_after", usd_text_or_null(event.max_after)},
       {"used_usd_after", core::format_usd(event.used_after)},
-      {"remaining_usd_after", usd_or_null(event.remaining_after)},
+      {"remaining_usd_after", usd_text_or_null(event.remaining_after)},
       {"reason", event.reason ? core::Json(*event.reason) : core::Json(nullptr)},
       {"metadata", core::try_parse_json(event.metadata_json).value_or(core::Json::object())}};
   return core::dump_json({{"event_type", to_string(event.event_type)},
