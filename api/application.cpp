@@ -130,8 +130,8 @@ core::Task<core::HttpReply> openapi_reply(const std::string* document) {
 }
 
 core::Task<> disconnect_everything(oauth::ConnectionService* connections, core::PlatformId platform,
-                                   std::optional<core::EndUserId> end_user) {
-  co_await connections->disconnect_all(platform, {.end_user_id = end_user}, {});
+                                   std::optional<core::EndUserId> end_user, oauth::AuditContext context) {
+  co_await connections->disconnect_all(platform, {.end_user_id = end_user}, std::move(context));
 }
 
 core::Task<bool> key_is_valid(oauth::Authenticator* authenticator, core::Secret key) {
@@ -333,8 +333,9 @@ mcp::EndpointWorld Application::Impl::endpoint_world() {
 
 oauth::IdentityHooks Application::Impl::identity_hooks() {
   oauth::IdentityHooks hooks;
-  hooks.before_remove = [this](core::PlatformId platform, std::optional<core::EndUserId> end_user) {
-    return disconnect_everything(&connections, platform, end_user);
+  hooks.before_remove = [this](core::PlatformId platform, std::optional<core::EndUserId> end_user,
+                               oauth::AuditContext context) {
+    return disconnect_everything(&connections, platform, end_user, std::move(context));
   };
   hooks.changed = [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); };
   return hooks;
