@@ -438,7 +438,12 @@ TEST_F(EdgeRequestTest, says_that_the_port_is_taken) {
   options.port = server_->port();
   Server second(options, io_, clock_, random_,
                 [](core::HttpRequest) -> core::Task<core::HttpReply> { co_return core::HttpReply{}; });
-  EXPECT_THROW(second.start(), core::Error);
+  try {
+    second.start();
+    FAIL() << "two servers on one port";
+  } catch (const core::Error& error) {
+    EXPECT_THAT(error.message(), testing::HasSubstr("ASSISTIV_PORT (port in the file)"));
+  }
 }
 
 }  // namespace
