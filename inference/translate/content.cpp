@@ -4,6 +4,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "core/encoding.h"
 #include "core/error.h"
 #include "core/http.h"
 #include "core/json_read.h"
@@ -14,6 +15,7 @@ namespace assistiv::inference {
 namespace {
 
 constexpr std::size_t kPortableMax = 64;
+constexpr std::size_t kCallIdMax = 40;  // OpenAI's limit
 constexpr int kArgumentsDepthMax = 64;
 
 std::string portable(std::string_view text) {
@@ -111,7 +113,8 @@ core::Json arguments_object(const std::string& arguments, const std::string& poi
 }
 
 std::string portable_call_id(std::string_view id) {
-  return portable(id);
+  if (id.size() <= kCallIdMax) return portable(id);
+  return portable(id.substr(0, kCallIdMax - 17)) + "_" + core::sha256_hex(id).substr(0, 16);
 }
 
 std::string portable_tool_name(std::string_view name) {

@@ -28,8 +28,8 @@ std::string_view media_type_of_url(std::string_view url);
 // Rule A7: arguments text as an object. "" is {}. Text that is no JSON object is an Error{InvalidArgument} at
 // `pointer` under Strict and {"_raw": text} else.
 core::Json arguments_object(const std::string& arguments, const std::string& pointer, Unsupported mode);
-// An id that every provider takes: [A-Za-z0-9_-], at most 64 (others are replaced one by one, so a call and
-// its result stay a pair).
+// An id that every provider takes: [A-Za-z0-9_-], at most 40. The same id always gives the same, so a call
+// and its result stay a pair.
 std::string portable_call_id(std::string_view id);
 // Rule A8: a schema that says it is an object.
 core::Json object_schema(const core::Json& parameters);

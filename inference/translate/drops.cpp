@@ -56,8 +56,10 @@ bool put_back(core::Json& body, const Extra& extra) {
     const auto index = index_of(tokens[i + 1]);
     if (at->is_object()) {
       const auto it = at->find(tokens[i]);
-      if (it == at->end()) return false;
-      at = &*it;
+      const bool first = index == std::size_t{0} && i + 2 == tokens.size();
+      if (it == at->end() && !first) return false;
+      at = &(*at)[tokens[i]];
+      if (first && at->is_null()) *at = core::Json::array();  // a list of nothing but extras
       if (index) open_text(*at);
     } else if (const auto here = index_of(tokens[i]); at->is_array() && here && *here < at->size()) {
       at = &(*at)[*here];

@@ -71,7 +71,7 @@ void Fields::fail(std::string_view name, std::string_view message) const {
 const core::Json* Fields::any(std::string_view name) {
   const auto it = object_.find(name);
   if (it == object_.end()) return nullptr;
-  taken_.push_back(it.key());
+  if (std::find(taken_.begin(), taken_.end(), it.key()) == taken_.end()) taken_.push_back(it.key());
   return it->is_null() ? nullptr : &*it;
 }
 
