@@ -60,6 +60,8 @@ create function assistiv_rate_take(p uuid, n uuid, items jsonb)
 declare
   item record;
   frees bigint[] := '{}';
+  own bigint[] := '{}';
+  is_own bigint;
   is_free bigint;
   enough boolean := true;
   gets bigint;
@@ -69,10 +71,12 @@ begin
     perform pg_advisory_xact_lock(hashtextextended('rate ' || p::text || item.s, 0));
   end loop;
   for item in select i.* from jsonb_to_recordset(items) as i(s uuid, d text, w bigint, l bigint, need bigint) loop
-    select item.l - coalesce(sum(r.amount), 0) into is_free from rate_lease r
+    select item.l - coalesce(sum(r.amount), 0), coalesce(sum(r.amount) filter (where r.node = n), 0)
+      into is_free, is_own from rate_lease r
       where r.platform_id = p and r.subject = item.s and r.dimension = item.d and r.window_start = item.w
         and (item.w <> 0 or r.expires_at > clock_timestamp());
     frees := frees || is_free;
+    own := own || is_own;
     enough := enough and is_free >= item.need;
   end loop;
   place := 0;
@@ -81,7 +85,7 @@ begin
   loop
     place := place + 1;
     gets := 0;
-    held := 0;
+    held := own[place];
     if enough then
       gets := least(frees[place], greatest(item.need, least(item.want, frees[place] / 4)));
       insert into rate_lease as r (platform_id, subject, dimension, window_start, node, amount, expires_at)
