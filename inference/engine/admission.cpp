@@ -1,0 +1,96 @@
+#include "inference/engine/admission.h"
+
+#include <algorithm>
+
+namespace assistiv::inference {
+
+using billing::Refusal;
+
+namespace {
+
+// A reply cut to fewer tokens than this helps nobody.
+constexpr std::int64_t kOutputMin = 16;
+
+billing::AdmissionRequest request_for(const CallState& state, const Candidate& candidate, int attempt,
+                                      const billing::PricePtr& price) {
+  billing::AdmissionRequest request;
+  request.payer = payer_of(*state.call.principal);
+  auto& facts = request.facts;
+  facts.request_id = state.call.request_id;
+  facts.attempt = attempt;
+  facts.request_type = state.call.request_type;
+  facts.provider = candidate.target->provider;
+  facts.model = state.call.request.model;
+  facts.provider_model = candidate.target->model.name;
+  for (const std::string_view name : {"x-aig-tag", "x-tag"})
+    if (const auto tag = state.call.headers.get(name); tag && facts.tag.empty())
+      facts.tag = std::string(tag->substr(0, 128));
+  facts.key_id = state.call.principal->key_id.str();
+  facts.run_id = state.call.run_id;
+  facts.stream = state.wants_stream();
+  const auto& prepared = state.prepared;
+  request.price = price;
+  if (price) {
+    request.bound = billing::cost_bound(*price, prepared.input_bound, prepared.output_bound);
+    core::Usage input_only;
+    input_only.input = prepared.input_estimate;
+    request.lost_cost = std::min(billing::cost_of(*price, input_only), request.bound);
+  }
+  request.token_bound = prepared.input_bound + prepared.output_bound;
+  return request;
+}
+
+// The most output tokens that fit into `rest`.
+std::int64_t affordable(const billing::Price& price, std::int64_t input, std::int64_t output,
+                        core::NanoUsd rest) {
+  std::int64_t fits = -1, too_many = output + 1;
+  while (too_many - fits > 1) {
+    const std::int64_t middle = fits + (too_many - fits) / 2;
+    (billing::cost_bound(price, input, middle) <= rest ? fits : too_many) = middle;
+  }
+  return fits;
+}
+
+core::Task<std::int64_t> output_that_fits(billing::Ledger* ledger, billing::AdmissionRequest refused,
+                                          Refusal refusal, std::int64_t input, std::int64_t output) {
+  if (refusal.level == Refusal::Level::TokenBudget)
+    co_return std::min(output, refusal.limit - refusal.spent - refusal.held - input);
+  if (!refused.price) co_return -1;
+  const auto rest = co_await ledger->available(refused.payer);
+  co_return rest ? affordable(*refused.price, input, output, *rest) : -1;
+}
+
+}  // namespace
+
+billing::Payer payer_of(const oauth::Principal& principal) {
+  return {principal.platform_id, principal.end_user_id};
+}
+
+core::Task<std::unique_ptr<Meter>> admit(std::shared_ptr<Engine> engine, std::shared_ptr<CallState> state,
+                                         Candidate candidate, int attempt) {
+  auto& prepared = state->prepared;
+  if (state->free) co_return std::make_unique<Meter>(nullptr, nullptr, prepared.input_estimate);
+  const auto price = price_for(*candidate.target, state->settings());
+  auto& ledger = engine->world.ledger;
+  auto request = request_for(*state, candidate, attempt, price);
+  auto admission = co_await ledger.admit(request);
+  if (auto* hold = std::get_if<billing::HoldPtr>(&admission))
+    co_return std::make_unique<Meter>(std::move(*hold), price, prepared.input_estimate);
+  const auto refusal = std::get<Refusal>(admission);
+  if (!state->forward_path.empty() || refusal.code == "budget_suspended") billing::throw_refusal(refusal);
+
+  const std::int64_t fits =
+      co_await output_that_fits(&ledger, request, refusal, prepared.input_bound, prepared.output_bound);
+  const std::int64_t choices = std::max<std::int64_t>(state->call.request.n.value_or(1), 1);
+  if (fits / choices < std::min(kOutputMin, prepared.output_bound)) billing::throw_refusal(refusal);
+  PrepareOptions smaller;
+  smaller.output_max = fits / choices;
+  prepared = prepare(state->call, *candidate.target, state->settings(), smaller);
+  request = request_for(*state, candidate, attempt, price);
+  admission = co_await ledger.admit(request);
+  if (auto* hold = std::get_if<billing::HoldPtr>(&admission))
+    co_return std::make_unique<Meter>(std::move(*hold), price, prepared.input_estimate);
+  billing::throw_refusal(std::get<Refusal>(admission));
+}
+
+}  // namespace assistiv::inference

@@ -1,0 +1,16 @@
+#pragma once
+// The hold of one attempt. Internal to the engine.
+#include <memory>
+
+#include "inference/engine/attempt.h"
+
+namespace assistiv::inference {
+
+billing::Payer payer_of(const oauth::Principal& principal);
+
+// Reserves what the prepared call can cost at most. When the budget cannot pay that, the output is limited to
+// what it can pay and `prepared` made again. Throws Error{PaymentRequired}.
+core::Task<std::unique_ptr<Meter>> admit(std::shared_ptr<Engine> engine, std::shared_ptr<CallState> state,
+                                         Candidate candidate, int attempt);
+
+}  // namespace assistiv::inference

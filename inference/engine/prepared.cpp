@@ -1,0 +1,248 @@
+#include "inference/engine/prepared.h"
+
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "core/encoding.h"
+#include "core/error.h"
+#include "core/json_read.h"
+#include "inference/engine/body_edit.h"
+#include "inference/engine/meter.h"
+
+namespace assistiv::inference {
+
+namespace {
+
+// What a provider adds of its own: chat templates, the system prompt of tool use.
+constexpr std::int64_t kOwnTokens = 512;
+constexpr std::int64_t kOwnTokensOfTools = 1024;
+// Media by reference: what the dearest provider makes of one image, or of one whole document or recording.
+constexpr std::int64_t kImageTokens = 16'384;
+constexpr std::int64_t kDocumentTokens = 262'144;
+constexpr std::int64_t kDefaultMaxTokens = 4096;
+constexpr std::string_view kAnthropicVersion = "2023-06-01";
+
+std::int64_t reference_tokens(const MediaPart& media) {
+  if (media.url.empty() && media.file_id.empty()) return 0;
+  if (media.url.starts_with("data:")) return 0;  // its bytes are counted
+  return media.kind == MediaPart::Kind::Image ? kImageTokens : kDocumentTokens;
+}
+
+std::int64_t tokens_besides_bytes(const Request& request) {
+  std::int64_t tokens = kOwnTokens + (request.tools.empty() ? 0 : kOwnTokensOfTools);
+  for (const auto& message : request.messages) {
+    for (const auto& part : message.parts) {
+      if (const auto* media = std::get_if<MediaPart>(&part)) tokens += reference_tokens(*media);
+      if (const auto* result = std::get_if<ToolResultPart>(&part))
+        for (const auto& inner : result->parts)
+          if (const auto* shown = std::get_if<MediaPart>(&inner)) tokens += reference_tokens(*shown);
+    }
+  }
+  return tokens;
+}
+
+void add_credential(core::HttpHeaders& headers, const Target& target) {
+  if (target.api_key.empty()) return;
+  switch (target.dialect) {
+    case DialectId::Anthropic:
+      return headers.set("x-api-key", target.api_key.reveal());
+    case DialectId::Gemini:
+      return headers.set("x-goog-api-key", target.api_key.reveal());
+    case DialectId::OpenAiChat:
+    case DialectId::OpenAiResponses:
+      return headers.set("authorization", "Bearer " + target.api_key.reveal());
+  }
+}
+
+void pass_header(core::HttpHeaders& headers, const InferenceCall& call, std::string_view name) {
+  if (const auto value = call.headers.get(name)) headers.set(name, std::string(*value));
+}
+
+void add_headers(Prepared& out, const InferenceCall& call, const Target& target) {
+  out.headers.set("content-type", "application/json");
+  if (target.dialect == DialectId::Anthropic && !out.headers.get("anthropic-version"))
+    out.headers.set("anthropic-version", std::string(kAnthropicVersion));
+  if (call.dialect == target.dialect) {
+    pass_header(out.headers, call, "anthropic-version");
+    pass_header(out.headers, call, "anthropic-beta");
+    pass_header(out.headers, call, "openai-beta");
+  }
+  pass_header(out.headers, call, "idempotency-key");
+  for (const auto& [name, value] : target.headers.fields()) out.headers.set(name, value);
+  add_credential(out.headers, target);
+}
+
+std::string path_of(const Target& target, bool stream) {
+  switch (target.dialect) {
+    case DialectId::OpenAiChat:
+      return "/chat/completions";
+    case DialectId::OpenAiResponses:
+      return "/responses";
+    case DialectId::Anthropic:
+      return "/messages";
+    case DialectId::Gemini:
+      return "/models/" + core::percent_encode(target.model.name) +
+             (stream ? ":streamGenerateContent?alt=sse" : ":generateContent");
+  }
+  return "";
+}
+
+std::string quoted(const std::string& text) {
+  return core::dump_json(core::Json(text));
+}
+
+// Cuts the members that exist, or adds the one that the target reads.
+std::string with_output_max(std::string body, const Target& target, std::int64_t max) {
+  const std::string number = std::to_string(max);
+  switch (target.dialect) {
+    case DialectId::Anthropic:
+      return with_json_member(body, "max_tokens", number);
+    case DialectId::OpenAiResponses:
+      return with_json_member(body, "max_output_tokens", number);
+    case DialectId::Gemini: {
+      const auto name = json_member(body, "generation_config") ? "generation_config" : "generationConfig";
+      const std::string config(json_member(body, name).value_or("{}"));
+      const auto inner = json_member(config, "max_output_tokens") ? "max_output_tokens" : "maxOutputTokens";
+      return with_json_member(body, name, with_json_member(config, inner, number));
+    }
+    case DialectId::OpenAiChat:
+      break;
+  }
+  const bool older = json_member(body, "max_tokens").has_value();
+  const bool newer = json_member(body, "max_completion_tokens").has_value();
+  if (older) body = with_json_member(body, "max_tokens", number);
+  if (newer || (!older && target.model.flavor == "openai"))
+    return with_json_member(body, "max_completion_tokens", number);
+  return older ? body : with_json_member(body, "max_tokens", number);
+}
+
+std::string with_usage_on_stream(const std::string& body) {
+  const auto present = json_member(body, "stream_options");
+  const std::string options = present && present->starts_with('{') ? std::string(*present) : "{}";
+  return with_json_member(body, "stream_options", with_json_member(options, "include_usage", "true"));
+}
+
+bool may_pass_through(const InferenceCall& call, const Target& target) {
+  // xAI takes OpenAI's dialect with fields left out, which only the encoder knows.
+  return !call.raw.empty() && call.dialect == target.dialect && target.model.flavor != "xai" &&
+         plain_member_names(call.raw);
+}
+
+void pass_through(Prepared& out, const InferenceCall& call, const Target& target,
+                  std::optional<std::int64_t> output_max) {
+  out.same_dialect = true;
+  out.body = call.raw;
+  if (call.dialect != DialectId::Gemini && call.request.model != target.model.name)
+    out.body = with_json_member(out.body, "model", quoted(target.model.name));
+  if (output_max) out.body = with_output_max(std::move(out.body), target, *output_max);
+  if (call.dialect == DialectId::OpenAiChat && call.request.stream && !call.request.include_usage &&
+      target.accepts_stream_options) {
+    out.body = with_usage_on_stream(out.body);
+    out.strip_usage = true;
+  }
+  out.url = target.base_url + path_of(target, call.request.stream);
+}
+
+void encode(Prepared& out, const InferenceCall& call, const Target& target, const InferenceSettings& settings,
+            std::optional<std::int64_t> output_max) {
+  Request request = call.request;
+  request.model = target.model.name;
+  if (output_max) request.max_output_tokens = output_max;
+  EncodeOptions options;
+  options.target = target.model;
+  options.unsupported = settings.unsupported;
+  options.keep_system_in_place = settings.keep_system_in_place;
+  options.default_max_tokens = kDefaultMaxTokens;
+  if (const auto beta = call.headers.get("anthropic-beta"); beta && call.dialect == DialectId::Anthropic)
+    options.anthropic_beta = std::string(*beta);
+  auto encoded = dialect(target.dialect).encode_request(request, options);
+  if (target.dialect == DialectId::OpenAiChat) {
+    if (request.stream && target.accepts_stream_options) {
+      encoded.body["stream_options"]["include_usage"] = true;
+    } else {
+      encoded.body.erase("stream_options");
+    }
+  }
+  // The encoder may have set a limit of its own; the hold is made on what is sent.
+  if (target.dialect == DialectId::Anthropic && encoded.body.contains("max_tokens") &&
+      encoded.body["max_tokens"].is_number_integer())
+    out.output_bound = std::max(out.output_bound, encoded.body["max_tokens"].get<std::int64_t>());
+  out.url = target.base_url + encoded.path;
+  out.headers = std::move(encoded.headers);
+  out.body = core::dump_json(encoded.body);
+  out.dropped = std::move(encoded.dropped);
+}
+
+// The limit to put into the request, when it must carry another one than the caller wrote.
+std::optional<std::int64_t> limit_to_send(const InferenceCall& call, const Target& target,
+                                          const PrepareOptions& options) {
+  const auto& asked = call.request.max_output_tokens;
+  if (options.output_max) return std::min(asked.value_or(*options.output_max), *options.output_max);
+  if (asked) return {};
+  if (target.dialect == DialectId::Anthropic)
+    return target.model.max_output_tokens.value_or(kDefaultMaxTokens);
+  // The model's own limit bounds the output as well as one in the request would.
+  if (target.model.max_output_tokens || !options.billed) return {};
+  return kDefaultMaxTokens;
+}
+
+}  // namespace
+
+Prepared prepare(const InferenceCall& call, const Target& target, const InferenceSettings& settings,
+                 PrepareOptions options) {
+  Prepared out;
+  const auto limit = limit_to_send(call, target, options);
+  const std::int64_t output = limit ? *limit
+                                    : call.request.max_output_tokens.value_or(
+                                          target.model.max_output_tokens.value_or(kDefaultMaxTokens));
+  out.output_bound = std::max<std::int64_t>(output, 0);
+  if (may_pass_through(call, target)) {
+    pass_through(out, call, target, limit);
+  } else {
+    encode(out, call, target, settings, limit);
+  }
+  const std::int64_t choices = std::clamp<std::int64_t>(call.request.n.value_or(1), 1, 1024);
+  out.output_bound = std::min(out.output_bound, std::numeric_limits<std::int64_t>::max() / 4096) * choices;
+  add_headers(out, call, target);
+  const std::int64_t besides = tokens_besides_bytes(call.request);
+  out.input_bound = static_cast<std::int64_t>(out.body.size()) + besides;
+  out.input_estimate = estimated_tokens(out.body.size());
+  return out;
+}
+
+Prepared prepare_forward(const InferenceCall& call, const Target& target, const std::string& path) {
+  Prepared out;
+  out.same_dialect = true;
+  out.body = call.raw;
+  if (call.dialect != DialectId::Gemini && call.request.model != target.model.name)
+    out.body = with_json_member(out.body, "model", quoted(target.model.name));
+  std::string wanted = path;
+  constexpr std::string_view kModel = "{model}";
+  if (const auto at = wanted.find(kModel); at != std::string::npos)
+    wanted.replace(at, kModel.size(), core::percent_encode(target.model.name));
+  out.url = target.base_url + wanted;
+  add_headers(out, call, target);
+  out.input_bound = static_cast<std::int64_t>(out.body.size()) + kOwnTokens;
+  out.input_estimate = estimated_tokens(out.body.size());
+  return out;
+}
+
+billing::PricePtr price_for(const Target& target, const InferenceSettings& settings) {
+  if (target.price) return target.price;
+  if (settings.unknown_price_per_million) {
+    auto price = std::make_shared<billing::Price>();
+    price->provider = target.provider;
+    price->model = target.model.name;
+    price->base.input = price->base.output = settings.unknown_price_per_million;
+    price->source = "ceiling";
+    return price;
+  }
+  if (target.local) return nullptr;
+  throw core::Error(core::ErrorKind::Unprocessable,
+                    "Nobody has said what the model \"" + target.model.name + "\" of " + target.provider +
+                        " costs. Set a price for it, or a ceiling for unknown prices on the platform.")
+      .with_code("unknown_price");
+}
+
+}  // namespace assistiv::inference
