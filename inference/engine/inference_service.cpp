@@ -164,8 +164,12 @@ core::Task<core::HttpReply> run_call(EnginePtr engine, std::shared_ptr<ResponseC
 // Every error becomes a reply of the caller's dialect.
 core::Task<core::HttpReply> guarded(core::Task<core::HttpReply> work, StatePtr state) {
   std::optional<core::Error> error;
+  core::HttpHeaders headers;
   try {
     co_return co_await std::move(work);
+  } catch (const RateLimitedError& e) {
+    error = e;
+    headers = e.headers();
   } catch (const core::Error& e) {
     error = e;
   } catch (const std::exception& e) {
@@ -177,6 +181,7 @@ core::Task<core::HttpReply> guarded(core::Task<core::HttpReply> work, StatePtr s
         {{"request_id", state->call.request_id}, {"error", error->what()}, {"detail", error->detail()}});
   auto reply = error_reply(state->call.dialect, *error, state->call.request_id);
   add_facts(reply.headers, *state);
+  for (const auto& [name, value] : headers.fields()) reply.headers.set(name, value);
   co_return reply;
 }
 

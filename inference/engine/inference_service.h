@@ -34,11 +34,22 @@ class RateTicket {
   virtual const core::HttpHeaders& headers() const = 0;
 };
 
-// Thread-safe. Plugged by api/ with billing's rate limits.
+// A refusal with the x-ratelimit-* headers that belong to it.
+class RateLimitedError final : public core::Error {
+ public:
+  RateLimitedError(core::Error error, core::HttpHeaders headers)
+      : core::Error(std::move(error)), headers_(std::move(headers)) {}
+  const core::HttpHeaders& headers() const { return headers_; }
+
+ private:
+  core::HttpHeaders headers_;
+};
+
+// Thread-safe. inference/engine/limiter_gate.h is the one over billing's rate limits.
 class RateGate {
  public:
   virtual ~RateGate() = default;
-  // Throws Error{RateLimited} with the wait. Never null.
+  // Throws RateLimitedError with the wait. Never null.
   virtual core::Task<std::unique_ptr<RateTicket>> enter(billing::Payer payer, std::string model,
                                                         std::int64_t tokens) = 0;
 };
