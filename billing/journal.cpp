@@ -11,7 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
-#include <sstream>
+#include <utility>
 
 #include "billing/journal_record.h"
 #include "core/error.h"
@@ -247,6 +247,11 @@ void Journal::sync() {
     if (::fdatasync(fd) != 0) core::log::error("ledger.journal_sync", {{"detail", std::strerror(errno)}});
     ::close(fd);
   }
+}
+
+void Journal::unlock() {
+  std::lock_guard lock(mutex_);
+  if (lock_fd_ >= 0) ::close(std::exchange(lock_fd_, -1));
 }
 
 void Journal::remove() {

@@ -78,6 +78,8 @@ class Journal {
   std::size_t bytes() const;
   // Blocks: what was appended before is on the disk.
   void sync();
+  // Gives the journal up to whoever comes, as the end of the process does.
+  void unlock();
   // After the last commit of an orderly end: no files are left. Nothing may be appended afterwards.
   void remove();
 

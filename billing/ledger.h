@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "billing/price.h"
 #include "core/clock.h"
@@ -15,6 +16,8 @@
 #include "core/money.h"
 #include "core/task.h"
 #include "core/usage.h"
+#include "storage/database.h"
+#include "storage/notifier.h"
 
 namespace assistiv::billing {
 
@@ -110,7 +113,77 @@ class Ledger {
   // What could still be held for this payer at this moment, the least of its levels; for clamping max_tokens.
   // Nothing when no level limits it.
   virtual core::Task<std::optional<core::NanoUsd>> available(Payer payer) = 0;
+  // After the commit of a change to an account (AccountStore), so that this node does not wait for its
+  // notice. Other nodes learn of it within the notice's moment.
+  virtual void account_changed(core::PlatformId /*platform*/, std::optional<core::EndUserId> /*end_user*/) {}
 };
+
+struct LedgerOptions {
+  // Journals of this machine's processes: a process finishes those of dead ones, so they share it.
+  std::string journal_directory;
+  // How long after its last heartbeat a node admits, and when its leases may be taken from it. The second
+  // must leave the first room: what a node that was paused still had under way is then written off.
+  std::chrono::milliseconds admit_for{10'000};
+  std::chrono::milliseconds lease_expiry{60'000};
+  // The most of what is left of an account that one lease takes.
+  int slice_percent = 5;
+  std::chrono::milliseconds refuse_after{200};    // a request that does not fit at once waits so long
+  std::chrono::milliseconds return_idle{2'000};   // an unused lease is given back
+  std::chrono::milliseconds settle_interval{20};  // between the starts of two batches
+  std::size_t batch_max = 1'000;
+  std::size_t unsettled_max = 50'000;                      // calls that wait for the database
+  std::size_t journal_bytes_max = std::size_t{256} << 20;  // more: admission stops
+  std::size_t segment_bytes = std::size_t{8} << 20;
+  // A hold waits until it is on the disk: for those who want to survive a power cut. Zero: the page cache is
+  // enough, it outlives the process.
+  std::chrono::milliseconds fsync_interval{0};
+};
+
+class BudgetEventSink;
+
+// All of it outlives the ledger.
+struct LedgerWorld {
+  storage::Database& database;
+  storage::Notifier* notifier;  // may be null: then notices of other nodes come late
+  const core::Clock& clock;
+  core::Random& random;
+  core::AnyExecutor executor;  // of background work
+  BudgetEventSink* events;     // may be null
+  LedgerOptions options;
+};
+
+// A ledger with its life. One per process.
+class LedgerNode : public Ledger {
+ public:
+  // Registers the node, finishes the journals of dead processes, starts the background work. Blocks; not for
+  // I/O threads. Until then admit() throws Unavailable.
+  virtual void start() = 0;
+  // Ends in order: nothing is admitted, everything that ended is committed, leases go back. Blocks; not for
+  // I/O threads. A node that is destroyed without it leaves everything as a killed process does.
+  virtual void stop() = 0;
+  // True when everything that was settled before the call is committed.
+  virtual core::Task<bool> flush(std::chrono::milliseconds timeout) = 0;
+};
+
+// Subscribes to the notifier: call it before Notifier::start().
+std::unique_ptr<LedgerNode> make_ledger(LedgerWorld world);
+
+// The books of one platform against each other. Calls under way are in none of the sums.
+struct AccountReport {
+  std::string account_id;
+  std::string kind;           // "wallet", "budget"
+  bool limit_ok = false;      // limit = what the entries say
+  bool settled_ok = false;    // settled of this period = what the entries say
+  bool leased_ok = false;     // leased = sum of the leases of this period
+  bool usage_ok = false;      // usage entries, write-offs included = usage rows
+  bool within_limit = false;  // settled + leased <= limit, unless the limit was lowered
+  std::int64_t limit = 0, settled = 0, leased = 0, entries = 0, usage = 0, written_off = 0;  // nano-USD
+};
+struct LedgerReport {
+  std::vector<AccountReport> accounts;
+  bool balanced = true;  // all of all
+};
+core::Task<LedgerReport> verify_ledger(storage::Database* database, core::PlatformId platform);
 
 // 402 with the code and the numbers, as every door throws it.
 [[noreturn]] void throw_refusal(const Refusal& refusal);
