@@ -11,6 +11,31 @@ namespace assistiv::core {
 
 namespace {
 
+// The keys of one object. Most objects have a few: looking through them costs less than a tree of copies.
+class KeySet {
+ public:
+  // False when it was there before.
+  bool insert(const std::string& name) {
+    if (!many_.empty()) return many_.insert(name).second;
+    if (std::find(few_.begin(), few_.end(), name) != few_.end()) return false;
+    few_.push_back(name);
+    if (few_.size() > kFew) {
+      many_.insert(few_.begin(), few_.end());
+      few_.clear();
+    }
+    return true;
+  }
+  void clear() {
+    few_.clear();
+    many_.clear();
+  }
+
+ private:
+  static constexpr std::size_t kFew = 16;
+  std::vector<std::string> few_;
+  std::set<std::string> many_;
+};
+
 // Builds the document while it refuses depth, duplicate keys and faults. (nlohmann's own callback parser
 // reports neither duplicates nor depth before it has built the value.)
 class StrictBuilder : public nlohmann::json_sax<Json> {
@@ -27,16 +52,17 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
   bool string(string_t& value) override { return dom_.string(value); }
   bool binary(binary_t& value) override { return dom_.binary(value); }
   bool start_object(std::size_t size) override {
-    keys_.emplace_back();
+    if (objects_ == keys_.size()) keys_.emplace_back();
+    ++objects_;
     return enter() && dom_.start_object(size);
   }
   bool key(string_t& name) override {
-    if (!keys_.back().insert(name).second)
+    if (!keys_[objects_ - 1].insert(name))
       return refuse("the key \"" + name.substr(0, 100) + "\" occurs twice");
     return dom_.key(name);
   }
   bool end_object() override {
-    keys_.pop_back();
+    keys_[--objects_].clear();
     --depth_;
     return dom_.end_object();
   }
@@ -62,7 +88,8 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
   nlohmann::detail::json_sax_dom_parser<Json> dom_;
   int depth_max_;
   int depth_ = 0;
-  std::vector<std::set<std::string>> keys_;
+  std::size_t objects_ = 0;   // open ones
+  std::vector<KeySet> keys_;  // of the open ones; the rest is kept for reuse
 };
 
 std::string escape_pointer(std::string_view name) {

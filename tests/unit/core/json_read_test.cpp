@@ -33,6 +33,18 @@ std::pair<std::string, std::string> read_fault(const Read& read) {
   return {"none", ""};
 }
 
+TEST(ParseJson, finds_a_key_that_occurs_twice_however_many_there_are) {
+  for (const int keys : {2, 15, 16, 17, 18, 100}) {
+    std::string members;
+    for (int i = 0; i < keys; ++i) members += "\"k" + std::to_string(i) + "\":{\"k0\":1},";
+    const auto object = [&](const std::string& last) { return "{" + members + "\"" + last + "\":1}"; };
+    EXPECT_TRUE(try_parse_json(object("other")).has_value()) << keys;
+    EXPECT_TRUE(try_parse_json("[" + object("other") + "," + object("other") + "]").has_value()) << keys;
+    EXPECT_FALSE(try_parse_json(object("k0")).has_value()) << keys;
+    EXPECT_FALSE(try_parse_json(object("k" + std::to_string(keys - 1))).has_value()) << keys;
+  }
+}
+
 TEST(ParseJson, reads_every_type) {
   const Json value = parse_json(R"({"a":[1,-2,3.5,true,false,null,"x"],"b":{"c":18446744073709551615}})");
   EXPECT_EQ(value["a"].size(), 7u);

@@ -45,6 +45,20 @@ TEST(Log, writes_the_same_line_to_standard_error) {
   EXPECT_EQ(line["braces"], "{} {0} %s");
 }
 
+TEST(Log, keeps_the_order_of_lines_that_wait_and_lines_that_do_not) {
+  testing::internal::CaptureStderr();
+  log::info("first", {{"text", "\"quoted\"\nä\x01"}, {"big", std::int64_t{1} << 62}});
+  log::warn("second");
+  const auto text = testing::internal::GetCapturedStderr();
+  const auto end = text.find('\n');
+  ASSERT_NE(end, std::string::npos);
+  const auto first = nlohmann::json::parse(text.substr(0, end));
+  EXPECT_EQ(first["event"], "first");
+  EXPECT_EQ(first["text"], "\"quoted\"\nä\x01");
+  EXPECT_EQ(first["big"], std::int64_t{1} << 62);
+  EXPECT_EQ(nlohmann::json::parse(text.substr(end + 1))["event"], "second");
+}
+
 TEST(Log, leaves_out_what_is_below_the_level) {
   LogCapture capture;
   log::set_level(log::Level::Warn);
