@@ -64,6 +64,7 @@ Edge::Edge(ServerOptions given, core::Clock& the_clock, core::Random& the_random
       limits{options.target_bytes_max, options.header_bytes_max, options.header_fields_max,
              options.body_bytes_max},
       trusted(options.trusted_proxies),
+      addresses(options.connections_per_address_max, options.uncounted_addresses),
       handler(std::move(the_handler)),
       clock(the_clock),
       random(the_random) {}

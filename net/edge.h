@@ -15,6 +15,7 @@
 #include "core/metrics.h"
 #include "core/random.h"
 #include "core/task.h"
+#include "net/address_limit.h"
 #include "net/peer.h"
 #include "net/request_parser.h"
 #include "net/server.h"
@@ -41,6 +42,7 @@ struct Edge {
   const ServerOptions options;
   const RequestLimits limits;
   const TrustedProxies trusted;
+  AddressLimit addresses;
   const core::HttpHandler handler;
   core::Clock& clock;
   core::Random& random;

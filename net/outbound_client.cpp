@@ -1,6 +1,7 @@
 #include "net/outbound_client.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <mutex>
 #include <vector>
@@ -55,11 +56,6 @@ Url checked_url(const core::OutboundRequest& request, Reach reach) {
   return *url;
 }
 
-core::metrics::Counter& result_counter(std::string_view result) {
-  return core::metrics::counter("assistiv_outbound_exchanges_total", "Outbound HTTP exchanges by result.",
-                                {{"result", std::string(result)}});
-}
-
 std::string_view name_of(OutboundFailure failure) {
   switch (failure) {
     case OutboundFailure::Refused:
@@ -76,6 +72,27 @@ std::string_view name_of(OutboundFailure failure) {
       return "broken";
   }
   return "broken";
+}
+
+core::metrics::Counter& counter_of(std::string_view result) {
+  return core::metrics::counter("assistiv_outbound_exchanges_total", "Outbound HTTP exchanges by result.",
+                                {{"result", std::string(result)}});
+}
+
+// Looked up once: the registry has a lock and builds the labels anew.
+core::metrics::Counter& failure_counter(OutboundFailure failure) {
+  static const auto counters = [] {
+    std::array<core::metrics::Counter*, 6> out{};
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = &counter_of(name_of(OutboundFailure(i)));
+    return out;
+  }();
+  static_assert(static_cast<std::size_t>(OutboundFailure::Broken) == 5);
+  return *counters[static_cast<std::size_t>(failure)];
+}
+
+core::metrics::Counter& response_counter() {
+  static auto& counter = counter_of("response");
+  return counter;
 }
 
 struct IdleClient {
@@ -301,10 +318,10 @@ core::Task<core::OutboundResponse> OutboundClient::send(core::OutboundRequest re
   auto state = state_;
   try {
     auto response = co_await State::send(state, std::make_shared<core::OutboundRequest>(std::move(request)));
-    result_counter("response").add();
+    response_counter().add();
     co_return response;
   } catch (const OutboundError& e) {
-    result_counter(name_of(e.failure())).add();
+    failure_counter(e.failure()).add();
     throw;
   }
 }

@@ -42,7 +42,8 @@ std::string remedy(const boost::system::error_code& error, const ServerOptions& 
   if (error == boost::system::errc::address_not_available) {
     return "Set ASSISTIV_LISTEN_ADDRESS (listen_address in the file) to an address of this machine.";
   }
-  const std::string other = error == boost::system::errc::permission_denied ? "a port from 1024 on" : "a free port";
+  const std::string other =
+      error == boost::system::errc::permission_denied ? "a port from 1024 on" : "a free port";
   return "Stop what uses port " + std::to_string(options.port) +
          " or set ASSISTIV_PORT (port in the file) to " + other + "; 0 takes any.";
 }
@@ -121,8 +122,8 @@ struct Server::State : std::enable_shared_from_this<State> {
   void listen();
   const std::shared_ptr<Lane>& least_loaded();
   void take(Tcp::socket socket, const std::shared_ptr<Lane>& lane);
-  void launch(std::shared_ptr<Connection> connection, std::shared_ptr<Lane> lane,
-              Connection::Purpose purpose);
+  void launch(std::shared_ptr<Connection> connection, std::shared_ptr<Lane> lane, Connection::Purpose purpose,
+              AddressLimit::Seat seat);
   void ended_one();
   void stop_accepting();
   void each(void (Member::*action)());
@@ -174,6 +175,10 @@ const std::shared_ptr<Lane>& Server::State::least_loaded() {
 void Server::State::take(Tcp::socket socket, const std::shared_ptr<Lane>& lane) {
   const auto peer = peer_of(socket);
   if (!peer) return;
+  // Closed without a word: answering would give the one address what it was refused.
+  auto seat =
+      edge->trusted.contains(*peer) ? std::optional(AddressLimit::Seat()) : edge->addresses.enter(*peer);
+  if (!seat) return edge->metrics.rejected.add();
   const std::size_t open = edge->connections;
   if (open >= edge->options.connections_max + kRejectionsMax) return edge->metrics.rejected.add();
   const auto purpose =
@@ -183,11 +188,11 @@ void Server::State::take(Tcp::socket socket, const std::shared_ptr<Lane>& lane) 
   auto transport =
       context ? make_tls_transport(std::move(socket), context) : make_plain_transport(std::move(socket));
   launch(std::make_shared<Connection>(edge, lane, std::move(transport), *peer, context != nullptr), lane,
-         purpose);
+         purpose, *std::move(seat));
 }
 
 void Server::State::launch(std::shared_ptr<Connection> connection, std::shared_ptr<Lane> lane,
-                           Connection::Purpose purpose) {
+                           Connection::Purpose purpose, AddressLimit::Seat seat) {
   edge->opened();
   edge->metrics.accepted.add();
   if (++lane->load >= lane->descriptors) {
@@ -199,12 +204,13 @@ void Server::State::launch(std::shared_ptr<Connection> connection, std::shared_p
     ++running;
   }
   const auto executor = lane->executor();
-  asio::co_spawn(executor, Connection::run(std::move(connection), purpose),
-                 [self = shared_from_this(), lane = std::move(lane)](std::exception_ptr error) {
-                   if (error) core::log::error("http.connection_failed");
-                   --lane->load;
-                   self->ended_one();
-                 });
+  asio::co_spawn(
+      executor, Connection::run(std::move(connection), purpose),
+      [self = shared_from_this(), lane = std::move(lane), seat = std::move(seat)](std::exception_ptr error) {
+        if (error) core::log::error("http.connection_failed");
+        --lane->load;
+        self->ended_one();
+      });
 }
 
 void Server::State::ended_one() {

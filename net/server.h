@@ -39,6 +39,10 @@ struct ServerOptions {
   std::size_t body_bytes_max = 4 << 20;      // 413, before reading when Content-Length says so
   std::size_t bodies_bytes_max = 512 << 20;  // of all requests that are being read at one time; 503
   std::size_t connections_max = 16384;       // 503 and close
+  // The same for each client address (IPv6: each /64), but for these and the trusted proxies; 0 is no limit.
+  // A program on the same machine is not counted: most often it is a proxy that nobody declared.
+  std::size_t connections_per_address_max = 1024;
+  std::vector<std::string> uncounted_addresses = {"127.0.0.0/8", "::1"};
 
   std::chrono::milliseconds header_timeout{10'000};  // first byte to the end of the head, TLS handshake; 408
   std::chrono::milliseconds body_timeout{30'000};    // for the whole body; 408

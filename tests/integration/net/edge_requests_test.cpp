@@ -346,6 +346,24 @@ TEST_F(EdgeTimeoutTest, closes_a_client_that_does_not_read_its_reply) {
   EXPECT_TRUE(eventually([&] { return server_->connections() == 0; }));
 }
 
+TEST_F(EdgeRequestTest, closes_what_one_address_opens_beyond_its_limit) {
+  ServerOptions options;
+  options.connections_per_address_max = 1;
+  options.uncounted_addresses.clear();  // the test's own address is a loopback one
+  start(options);
+  {
+    auto first = connect();
+    first.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    EXPECT_EQ(first.read_reply()->status, 200);
+    auto second = connect();
+    EXPECT_TRUE(second.closed());
+    first.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    EXPECT_EQ(first.read_reply()->status, 200) << "who was there first stays";
+  }
+  ASSERT_TRUE(eventually([&] { return server_->connections() == 0; }));
+  EXPECT_EQ(ask("GET / HTTP/1.1\r\nHost: h\r\n\r\n")->status, 200);
+}
+
 TEST_F(EdgeRequestTest, refuses_connections_beyond_the_limit_and_recovers) {
   ServerOptions options;
   options.connections_max = 2;
