@@ -1,7 +1,10 @@
 #include "mcp/connectors/rest_executor.h"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <utility>
 #include <variant>
 
 #include "core/async.h"
@@ -54,6 +57,21 @@ struct RestCall {
   milliseconds waited{0};
 };
 using RestCallPtr = std::shared_ptr<RestCall>;
+
+// Looked up once for each app and outcome, of which there are few: the registry has a lock and builds the
+// labels anew.
+core::metrics::Histogram& upstream_seconds(const std::string& app, const std::string& outcome) {
+  static std::mutex mutex;
+  static std::map<std::pair<std::string, std::string>, core::metrics::Histogram*> known;
+  const std::lock_guard lock(mutex);
+  auto& found = known[{app, outcome}];
+  if (found == nullptr) {
+    found =
+        &core::metrics::histogram("assistiv_connector_call_seconds", "Time of tool calls at the upstream.",
+                                  {{"app", app}, {"outcome", outcome}});
+  }
+  return *found;
+}
 
 CredentialRef credential_of(const RestCall& call) {
   const auto& invocation = call.invocation;
@@ -182,9 +200,7 @@ core::Task<ToolExecution> RestExecutor::execute(ToolInvocation invocation) {
   const auto begin = std::chrono::steady_clock::now();
   auto out = co_await impl->run(call);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  core::metrics::histogram("assistiv_connector_call_seconds", "Time of tool calls at the upstream.",
-                           {{"app", tool.app}, {"outcome", out.code.empty() ? "ok" : out.code}})
-      .observe(took.count());
+  upstream_seconds(tool.app, out.code.empty() ? "ok" : out.code).observe(took.count());
   co_return out;
 }
 
