@@ -23,7 +23,7 @@ storage::Param column(const std::vector<UsageRow>& rows, F value) {
   return out.take();
 }
 
-std::optional<std::string> text_or_null(const std::string& text) {
+std::optional<std::string> filled(const std::string& text) {
   return text.empty() ? std::nullopt : std::optional(text);
 }
 
@@ -82,9 +82,9 @@ void add_facts(std::vector<storage::Param>& out, const std::vector<UsageRow>& ro
   out.push_back(call_optional(rows, [](Call c) {
     return c.hold.budget ? std::optional(c.hold.budget->account.str()) : std::nullopt;
   }));
-  out.push_back(call_optional(rows, [](Call c) { return text_or_null(c.hold.facts.key_id); }));
-  out.push_back(call_optional(rows, [](Call c) { return text_or_null(c.hold.facts.run_id); }));
-  out.push_back(call_optional(rows, [](Call c) { return text_or_null(c.hold.facts.tag); }));
+  out.push_back(call_optional(rows, [](Call c) { return filled(c.hold.facts.key_id); }));
+  out.push_back(call_optional(rows, [](Call c) { return filled(c.hold.facts.run_id); }));
+  out.push_back(call_optional(rows, [](Call c) { return filled(c.hold.facts.tag); }));
   out.push_back(call_text(rows, [](Call c) { return c.hold.facts.request_type; }));
   out.push_back(call_text(rows, [](Call c) { return c.hold.facts.provider; }));
   out.push_back(call_text(rows, [](Call c) { return c.hold.facts.model; }));
@@ -96,8 +96,8 @@ void add_end(std::vector<storage::Param>& out, const std::vector<UsageRow>& rows
   using Call = const SettledCall&;
   out.push_back(call_text(rows, [](Call c) { return std::string(to_string(c.settlement.outcome)); }));
   out.push_back(call_integer(rows, [](Call c) { return c.settlement.status; }));
-  out.push_back(call_optional(rows, [](Call c) { return text_or_null(c.settlement.error); }));
-  out.push_back(call_optional(rows, [](Call c) { return text_or_null(c.settlement.upstream_request_id); }));
+  out.push_back(call_optional(rows, [](Call c) { return filled(c.settlement.error); }));
+  out.push_back(call_optional(rows, [](Call c) { return filled(c.settlement.upstream_request_id); }));
   for (const auto count :
        {&core::Usage::input, &core::Usage::output, &core::Usage::cache_read, &core::Usage::cache_write_5m,
         &core::Usage::cache_write_1h, &core::Usage::input_audio, &core::Usage::input_image,
@@ -105,7 +105,7 @@ void add_end(std::vector<storage::Param>& out, const std::vector<UsageRow>& rows
     out.push_back(count_column(rows, count));
   }
   out.push_back(call_text(rows, [](Call c) { return c.settlement.usage_estimated ? "true" : "false"; }));
-  out.push_back(call_optional(rows, [](Call c) { return text_or_null(c.hold.price_id); }));
+  out.push_back(call_optional(rows, [](Call c) { return filled(c.hold.price_id); }));
   out.push_back(column(rows, [](const UsageRow& row) {
     return std::optional(std::to_string(row.call->cost - row.unbilled));
   }));
