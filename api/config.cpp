@@ -184,6 +184,10 @@ const std::vector<Setting>& settings() {
                    &Config::body_bytes_max),
       size_setting("connections_max", "Open client connections; more are refused with 503.", "10000", 1,
                    1000000, &Config::connections_max),
+      size_setting("connections_per_address_max",
+                   "Open connections of one client address (IPv6: one /64), loopback and trusted_proxies not "
+                   "counted; more are closed; 0 is no limit.",
+                   "1024", 0, 1000000, &Config::connections_per_address_max),
       seconds_setting("header_timeout", "Seconds for a request head to arrive.", "10",
                       &Config::header_timeout),
       seconds_setting("body_timeout", "Seconds for a request body to arrive.", "30", &Config::body_timeout),
@@ -202,6 +206,14 @@ const std::vector<Setting>& settings() {
       switch_setting("allow_loopback_upstreams",
                      "Lets outbound calls reach loopback and private addresses (tests).",
                      &Config::allow_loopback_upstreams),
+      switch_setting(
+          "allow_private_model_servers",
+          "Lets platforms name model servers at private addresses and mark them local; otherwise only "
+          "the operator can.",
+          &Config::allow_private_model_servers),
+      switch_setting("on_premise_only",
+                     "Only model providers marked local are called, whatever a platform has configured.",
+                     &Config::on_premise_only),
       switch_setting("conformance_fixtures",
                      "Serves /mcp/conformance, anonymous, on a loopback address only.",
                      &Config::conformance_fixtures),

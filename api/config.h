@@ -35,6 +35,7 @@ struct Config {
   std::string access_log;
   std::size_t io_threads = 0;
   std::size_t header_bytes_max = 0, body_bytes_max = 0, connections_max = 0;
+  std::size_t connections_per_address_max = 1024;
   std::chrono::seconds header_timeout{}, body_timeout{}, keep_alive_timeout{}, write_timeout{},
       drain_timeout{};
   std::string master_keys_file;
@@ -42,6 +43,8 @@ struct Config {
   std::map<std::string, ConnectorOverride> connector_overrides;
   bool allow_loopback_upstreams = false;
   bool conformance_fixtures = false;
+  bool allow_private_model_servers = false;
+  bool on_premise_only = false;
 
   bool has_role(std::string_view role) const;
 };
