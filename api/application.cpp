@@ -103,6 +103,7 @@ net::ServerOptions server_options(const Config& config) {
   options.header_bytes_max = config.header_bytes_max;
   options.body_bytes_max = config.body_bytes_max;
   options.connections_max = config.connections_max;
+  options.connections_per_address_max = config.connections_per_address_max;
   options.header_timeout = config.header_timeout;
   options.body_timeout = config.body_timeout;
   options.keep_alive_timeout = config.keep_alive_timeout;
