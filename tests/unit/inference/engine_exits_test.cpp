@@ -1,0 +1,196 @@
+// Every way a call can end settles its hold exactly once, and bills what it should (reference: gateways 3.2,
+// rules 5 to 8).
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "support/engine_fakes.h"
+
+namespace assistiv::inference {
+namespace {
+
+using billing::CallOutcome;
+using core::OutboundFailure;
+using test::EngineWorld;
+using test::ScriptedReply;
+using testing::HasSubstr;
+using testing::Not;
+
+const std::string kBody = R"({"model":"asked-model","messages":[{"role":"user","content":"Hello"}]})";
+const std::string kStreamBody =
+    R"({"model":"asked-model","stream":true,"messages":[{"role":"user","content":"Hello"}]})";
+
+const std::string kReply =
+    R"({"id":"c1","object":"chat.completion","created":1,"model":"served-model","choices":[{"index":0,)"
+    R"("message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],)"
+    R"("usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}})";
+
+std::string chunk(const std::string& delta, const std::string& finish = "null") {
+  return R"(data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"served-model","choices":[)"
+         R"({"index":0,"delta":)" +
+         delta + R"(,"finish_reason":)" + finish + "}]}\n\n";
+}
+const std::string kRole = chunk(R"({"role":"assistant","content":""})");
+const std::string kText = chunk(R"({"content":"Hi there, hello"})");
+const std::string kStop = chunk("{}", "\"stop\"");
+const std::string kUsage =
+    R"(data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"served-model","choices":[],)"
+    R"("usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}})"
+    "\n\n";
+const std::string kDone = "data: [DONE]\n\n";
+
+ScriptedReply broken_stream(std::vector<std::string> pieces, OutboundFailure failure) {
+  auto reply = ScriptedReply::sse(std::move(pieces));
+  reply.breaks = failure;
+  return reply;
+}
+
+struct Exit {
+  std::string name;
+  bool stream;
+  ScriptedReply reply;
+  int client_status;  // of the head
+  CallOutcome outcome;
+  std::int64_t cost;             // nano-USD; -1: something estimated, more than nothing
+  int client_leaves_after = -1;  // writes
+};
+
+void PrintTo(const Exit& exit, std::ostream* out) {
+  *out << exit.name;
+}
+
+class Exits : public testing::TestWithParam<Exit> {};
+
+TEST_P(Exits, settle_once) {
+  const Exit& exit = GetParam();
+  EngineWorld world;
+  world.targets.settings.attempts_max = 1;
+  world.targets.settings.gone_grace = std::chrono::milliseconds(50);
+  world.offer({test::test_target("one")});
+  world.upstream.next(exit.reply);
+  {
+    auto reply = world.run(world.call(exit.stream ? kStreamBody : kBody));
+    EXPECT_EQ(reply.status, exit.client_status) << reply.body;
+    if (reply.stream) {
+      auto sink = std::make_shared<test::CollectingSink>();
+      if (exit.client_leaves_after >= 0) sink->writes_max = exit.client_leaves_after;
+      world.stream(reply, sink);
+    }
+  }
+  const auto settled = world.ledger.settlements();
+  ASSERT_EQ(settled.size(), 1U);
+  EXPECT_EQ(world.ledger.lost(), 0);
+  EXPECT_EQ(world.ledger.settled_twice(), 0);
+  EXPECT_EQ(settled[0].outcome, exit.outcome) << billing::to_string(settled[0].outcome);
+  if (exit.cost >= 0) {
+    EXPECT_EQ(settled[0].cost.nanos, exit.cost);
+  } else {
+    EXPECT_GT(settled[0].cost.nanos, 0);
+    EXPECT_TRUE(settled[0].usage_estimated);
+  }
+  EXPECT_LE(settled[0].cost, world.ledger.admissions()[0].bound);
+}
+
+ScriptedReply hanging(std::vector<std::string> pieces) {
+  auto reply = ScriptedReply::sse(std::move(pieces));
+  reply.hangs = true;
+  return reply;
+}
+
+// 10 input tokens at 1,000 and 5 output tokens at 2,000 nano-USD.
+constexpr std::int64_t kFull = 20'000;
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, Exits,
+    testing::Values(
+        Exit{"success", false, ScriptedReply::json(200, kReply), 200, CallOutcome::Success, kFull},
+        Exit{"success_stream", true, ScriptedReply::sse({kRole + kText, kStop + kUsage + kDone}), 200,
+             CallOutcome::Success, kFull},
+        Exit{"no_usage", false,
+             ScriptedReply::json(200, R"({"choices":[{"message":{"role":"assistant","content":"Hi"},)"
+                                      R"("finish_reason":"stop"}]})"),
+             200, CallOutcome::Success, -1},
+        Exit{"no_usage_stream", true, ScriptedReply::sse({kRole + kText + kStop + kDone}), 200,
+             CallOutcome::Success, -1},
+        Exit{"upstream_400", false,
+             ScriptedReply::json(400, R"({"error":{"message":"bad","type":"invalid_request_error"}})"), 400,
+             CallOutcome::UpstreamError, 0},
+        Exit{"upstream_401", false, ScriptedReply::json(401, R"({"error":{"message":"no"}})"), 502,
+             CallOutcome::UpstreamError, 0},
+        Exit{"upstream_500", false, ScriptedReply::json(500, "oops"), 502, CallOutcome::UpstreamError, 0},
+        Exit{"upstream_529", true, ScriptedReply::json(529, R"({"error":{"message":"busy"}})"), 503,
+             CallOutcome::UpstreamError, 0},
+        Exit{"html", false, ScriptedReply::json(200, "<html>hello</html>"), 502, CallOutcome::UpstreamError,
+             0},
+        Exit{"half_json", false, ScriptedReply::json(200, R"({"choices":[)"), 502, CallOutcome::UpstreamError,
+             0},
+        Exit{"error_in_200", false, ScriptedReply::json(200, R"({"error":{"message":"x","code":500}})"), 502,
+             CallOutcome::UpstreamError, 0},
+        Exit{"no_connection", false, ScriptedReply::failing(OutboundFailure::ConnectFailed), 502,
+             CallOutcome::UpstreamError, 0},
+        Exit{"no_head_in_time", false, ScriptedReply::failing(OutboundFailure::Timeout), 504,
+             CallOutcome::UpstreamError, 0},
+        Exit{"reset_in_body", false,
+             [] {
+               auto reply = ScriptedReply::json(200, kReply.substr(0, 40));
+               reply.breaks = OutboundFailure::Broken;
+               return reply;
+             }(),
+             502, CallOutcome::UpstreamError, 0},
+        Exit{"error_as_first_event", true,
+             ScriptedReply::sse({"data: {\"error\":{\"message\":\"no\",\"code\":500}}\n\n"}), 502,
+             CallOutcome::UpstreamError, 0},
+        Exit{"truncated_before_first_byte", true, ScriptedReply::sse({}), 502, CallOutcome::UpstreamError, 0},
+        Exit{"error_mid_stream", true,
+             ScriptedReply::sse({kRole + kText, "data: {\"error\":{\"message\":\"no\",\"code\":500}}\n\n"}),
+             200, CallOutcome::StreamError, -1},
+        Exit{"truncated_mid_text", true, ScriptedReply::sse({kRole, kText}), 200, CallOutcome::Truncated, -1},
+        Exit{"reset_mid_text", true, broken_stream({kRole, kText}, OutboundFailure::Broken), 200,
+             CallOutcome::Truncated, -1},
+        Exit{"idle_timeout_mid_text", true, broken_stream({kRole, kText}, OutboundFailure::Timeout), 200,
+             CallOutcome::Timeout, -1},
+        Exit{"client_gone_usage_within_grace", true,
+             ScriptedReply::sse({kRole + kText, kStop + kUsage + kDone}), 200, CallOutcome::Success, kFull,
+             1},
+        Exit{"client_gone_no_usage", true, hanging({kRole + kText}), 200, CallOutcome::ClientGone, -1, 0}),
+    [](const auto& info) { return info.param.name; });
+
+TEST(EngineExits, a_caller_who_leaves_before_the_head_cancels_the_provider) {
+  EngineWorld world;
+  world.offer({test::test_target("one")});
+  ScriptedReply hangs;
+  hangs.hangs = true;
+  world.upstream.next(hangs);
+  auto reply = world.io.start(world.service().run(world.call(kBody)));
+  while (world.upstream.requests().empty()) std::this_thread::yield();
+  world.gone.request_stop();
+  EXPECT_EQ(reply.get().status, 499);
+  ASSERT_EQ(world.ledger.settlements().size(), 1U);
+  EXPECT_EQ(world.ledger.settlements()[0].outcome, CallOutcome::ClientGone);
+}
+
+TEST(EngineExits, a_stream_that_nobody_reads_settles) {
+  EngineWorld world;
+  world.offer({test::test_target("one")});
+  world.upstream.next(hanging({kRole + kText}));
+  world.run(world.call(kStreamBody));
+  ASSERT_EQ(world.ledger.settlements().size(), 1U);
+  EXPECT_EQ(world.ledger.settlements()[0].outcome, CallOutcome::ClientGone);
+  EXPECT_EQ(world.upstream.dropped(), 1);
+}
+
+TEST(EngineExits, a_cut_stream_ends_with_an_error_frame) {
+  EngineWorld world;
+  world.offer({test::test_target("one")});
+  world.upstream.next(ScriptedReply::sse({kRole, kText}));
+  auto reply = world.run(world.call(kStreamBody));
+  const auto bytes = world.stream(reply);
+  EXPECT_THAT(bytes, HasSubstr("Hi there"));
+  EXPECT_THAT(bytes, HasSubstr("\"error\""));
+  EXPECT_THAT(bytes, Not(HasSubstr("[DONE]")));
+}
+
+}  // namespace
+}  // namespace assistiv::inference
