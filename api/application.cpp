@@ -12,6 +12,9 @@
 #include "api/openapi/schemas.h"
 #include "api/routes/routes.h"
 #include "api/version.h"
+#include "billing/price_book.h"
+#include "billing/rate_limit.h"
+#include "billing/usage_report.h"
 #include "core/encoding.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -185,6 +188,9 @@ struct Application::Impl {
   std::unique_ptr<oauth::Vault> vault;
   storage::Notifier notifier;
   storage::AuditLog audit;
+  billing::PriceBook prices;
+  billing::RateLimiter rates;
+  billing::UsageReport usage;
 
   net::SystemResolver resolver;
   net::OutboundClient outbound;
@@ -246,6 +252,9 @@ Application::Impl::Impl(Config c, World w)
       vault((migrate(database), oauth::Vault::open_file(config.master_keys_file, world.random))),
       notifier(database_url(config, postgres)),
       audit(database, world.clock),
+      prices(database, world.clock, world.random),
+      rates(database, audit, world.clock, world.random),
+      usage(database),
       outbound(outbound_options(config), resolver),
       catalog(mcp::Catalog::load(mcp::manifest_files(config.manifests_dir), api_overrides(config))),
       registry(catalog, config.connector_overrides),
@@ -284,6 +293,7 @@ Application::Impl::Impl(Config c, World w)
       pipeline(routes(), authenticator, schemas, {config.cors_origins, config.access_log == "all"}) {
   openapi = openapi_document(pipeline.table(), schemas, config.public_url);
   notifier.subscribe([this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); });
+  prices.load();
   new_admin_key_file =
       oauth::OperatorKeys(database, world.clock, world.random).ensure(config.data_dir).value_or("");
 }
@@ -301,6 +311,9 @@ std::uint16_t Application::Impl::listen() {
 }
 
 RouteTable Application::Impl::routes() {
+  services.prices = &prices;
+  services.rates = &rates;
+  services.usage = &usage;
   if (config.conformance_fixtures) {
     fixtures = std::make_unique<mcp::FixtureEndpoint>(endpoint_options(config), endpoint_world());
     services.conformance = &fixtures->endpoint();
@@ -321,6 +334,8 @@ RouteTable Application::Impl::routes() {
 void Application::Impl::on_notice(std::string_view topic, std::string_view payload) {
   if (topic == "keyring") vault->reload();
   authenticator.on_notify(topic, payload);
+  prices.on_notify(topic, payload);
+  rates.on_notify(topic, payload);
   tokens.on_notify(topic, payload);
   access.on_notify(topic, payload);
   endpoint.on_notify(topic, payload);
@@ -347,6 +362,8 @@ void Application::Impl::start() {
   notifier.start();
   audit.start(io.next());
   authenticator.start(io.next());
+  prices.start(io.next());
+  rates.start(io.next());
   if (config.has_role("worker")) {
     connect_worker.start(io.next());
     background.spawn(io.next(), "sweep approvals",
@@ -371,6 +388,8 @@ void Application::Impl::stop() {
   if (fixtures) fixtures->endpoint().stop();
   server.stop();
   background.stop();
+  rates.stop();
+  prices.stop();
   connect_worker.stop();
   authenticator.stop();
   notifier.stop();

@@ -21,6 +21,9 @@ RouteTable make_routes(Services& services) {
     add_connect_pages(table, services);
     add_me_routes(table, services);
     add_audit_routes(table, services);
+    add_usage_routes(table, services);
+    add_rate_limit_routes(table, services);
+    add_price_routes(table, services);
   }
   if (services.config.has_role("mcp")) add_mcp_routes(table, services);
   add_operations_routes(table, services);

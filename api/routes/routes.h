@@ -7,6 +7,11 @@
 namespace assistiv::core {
 class Clock;
 }
+namespace assistiv::billing {
+class PriceBook;
+class RateLimiter;
+class UsageReport;
+}  // namespace assistiv::billing
 namespace assistiv::storage {
 class AuditLog;
 class Database;
@@ -45,6 +50,10 @@ struct Services {
   const mcp::Catalog& catalog;
   mcp::Endpoint& endpoint;
   mcp::Endpoint* conformance;  // null unless conformance_fixtures is on
+  // Set before the table is made.
+  billing::PriceBook* prices = nullptr;
+  billing::RateLimiter* rates = nullptr;
+  billing::UsageReport* usage = nullptr;
 };
 
 using ServiceHandler = core::Task<core::HttpReply> (*)(Services*, Call);
@@ -61,6 +70,9 @@ void add_connection_routes(RouteTable& table, Services& services);
 void add_connect_pages(RouteTable& table, Services& services);
 void add_me_routes(RouteTable& table, Services& services);
 void add_audit_routes(RouteTable& table, Services& services);
+void add_usage_routes(RouteTable& table, Services& services);
+void add_rate_limit_routes(RouteTable& table, Services& services);
+void add_price_routes(RouteTable& table, Services& services);
 void add_mcp_routes(RouteTable& table, Services& services);
 void add_operations_routes(RouteTable& table, Services& services);
 
