@@ -36,7 +36,7 @@ std::vector<storage::Param> filter_params(core::PlatformId platform, const Usage
           filter.end_user_id ? storage::Param(filter.end_user_id->str()) : storage::Param()};
 }
 
-std::optional<std::int64_t> count_of(const storage::Row& row, std::string_view column) {
+std::optional<std::int64_t> optional_count(const storage::Row& row, std::string_view column) {
   return row.is_null(column) ? std::nullopt : std::optional(row.integer(column));
 }
 
@@ -58,22 +58,22 @@ UsageEntry usage_of(const storage::Row& row) {
   out.outcome = row.text("outcome");
   out.status = row.integer("status");
   out.error = row.text("error");
-  out.input = count_of(row, "input_tokens");
-  out.output = count_of(row, "output_tokens");
-  out.cache_read = count_of(row, "cache_read_tokens");
-  out.cache_write_5m = count_of(row, "cache_write_5m_tokens");
-  out.cache_write_1h = count_of(row, "cache_write_1h_tokens");
-  out.input_audio = count_of(row, "input_audio_tokens");
-  out.input_image = count_of(row, "input_image_tokens");
-  out.reasoning = count_of(row, "reasoning_tokens");
-  out.output_audio = count_of(row, "output_audio_tokens");
-  out.output_image = count_of(row, "output_image_tokens");
+  out.input = optional_count(row, "input_tokens");
+  out.output = optional_count(row, "output_tokens");
+  out.cache_read = optional_count(row, "cache_read_tokens");
+  out.cache_write_5m = optional_count(row, "cache_write_5m_tokens");
+  out.cache_write_1h = optional_count(row, "cache_write_1h_tokens");
+  out.input_audio = optional_count(row, "input_audio_tokens");
+  out.input_image = optional_count(row, "input_image_tokens");
+  out.reasoning = optional_count(row, "reasoning_tokens");
+  out.output_audio = optional_count(row, "output_audio_tokens");
+  out.output_image = optional_count(row, "output_image_tokens");
   out.usage_estimated = row.boolean("usage_estimated");
   out.price_id = row.text("price_id");
   out.cost = {row.integer("cost")};
   out.unbilled = {row.integer("unbilled")};
   out.latency_ms = row.integer("latency_ms");
-  out.first_token_ms = count_of(row, "first_token_ms");
+  out.first_token_ms = optional_count(row, "first_token_ms");
   return out;
 }
 
