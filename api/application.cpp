@@ -8,6 +8,7 @@
 
 #include "api/connectors.h"
 #include "api/http/pipeline.h"
+#include "api/models.h"
 #include "api/openapi/document.h"
 #include "api/openapi/schemas.h"
 #include "api/routes/routes.h"
@@ -221,6 +222,7 @@ struct Application::Impl {
   mcp::Endpoint endpoint;
   std::unique_ptr<mcp::FixtureEndpoint> fixtures;
 
+  Models models;
   Services services;
   BodySchemas schemas;
   std::string openapi;
@@ -237,6 +239,7 @@ struct Application::Impl {
   void on_notice(std::string_view topic, std::string_view payload);
   oauth::IdentityHooks identity_hooks();
   mcp::EndpointWorld endpoint_world();
+  ModelsWorld models_world();
   void start();
   void stop();
 };
@@ -288,8 +291,9 @@ Application::Impl::Impl(Config c, World w)
       tools({access, catalog, executor, links, approvals, audit}),
       sessions(database, world.clock),
       endpoint(endpoint_options(config), {.tools = tools, .logging = mcp::LogSupport::Yes}, endpoint_world()),
-      services{config,  world.clock, database, audit,     identity, apps,     registry,
-               connect, connections, grants,   approvals, catalog,  endpoint, nullptr},
+      models(models_world()),
+      services{config,      world.clock, database,  audit,   identity, apps,    registry,         connect,
+               connections, grants,      approvals, catalog, endpoint, nullptr, &models.gateway()},
       pipeline(routes(), authenticator, schemas, {config.cors_origins, config.access_log == "all"}) {
   openapi = openapi_document(pipeline.table(), schemas, config.public_url);
   notifier.subscribe([this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); });
@@ -339,12 +343,24 @@ void Application::Impl::on_notice(std::string_view topic, std::string_view paylo
   tokens.on_notify(topic, payload);
   access.on_notify(topic, payload);
   endpoint.on_notify(topic, payload);
+  models.on_notify(topic, payload);
   if (fixtures) fixtures->endpoint().on_notify(topic, payload);
 }
 
 mcp::EndpointWorld Application::Impl::endpoint_world() {
   return {sessions, *vault, world.clock, world.random,
           [this](core::Secret key) { return key_is_valid(&authenticator, std::move(key)); }};
+}
+
+ModelsWorld Application::Impl::models_world() {
+  return {
+      config,      io,
+      database,    notifier,
+      audit,       *vault,
+      resolver,    outbound,
+      tools,       authenticator,
+      world.clock, world.random,
+      nullptr,     [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }};
 }
 
 oauth::IdentityHooks Application::Impl::identity_hooks() {
@@ -364,6 +380,7 @@ void Application::Impl::start() {
   authenticator.start(io.next());
   prices.start(io.next());
   rates.start(io.next());
+  models.start(config.has_role("worker"));
   if (config.has_role("worker")) {
     connect_worker.start(io.next());
     background.spawn(io.next(), "sweep approvals",
@@ -390,6 +407,7 @@ void Application::Impl::stop() {
   background.stop();
   rates.stop();
   prices.stop();
+  models.stop();
   connect_worker.stop();
   authenticator.stop();
   notifier.stop();

@@ -5,11 +5,13 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "api/http/inference_paths.h"
 #include "api/openapi/schemas.h"
 #include "core/encoding.h"
 #include "core/json_read.h"
 #include "core/log.h"
 #include "core/metrics.h"
+#include "inference/engine/inference_service.h"
 #include "oauth/identity/authenticator.h"
 
 namespace assistiv::api {
@@ -20,7 +22,8 @@ constexpr std::string_view kCorsMethods = "GET, POST, PUT, PATCH, DELETE, OPTION
 constexpr std::string_view kCorsRequestHeaders =
     "authorization, content-type, accept, mcp-session-id, mcp-protocol-version, mcp-method, mcp-name, "
     "last-event-id, "
-    "idempotency-key, traceparent, tracestate";
+    "idempotency-key, traceparent, tracestate, x-api-key, x-goog-api-key, anthropic-version, anthropic-beta, "
+    "openai-beta, x-cache, x-aig-tag, x-tag, x-aig-unsupported";
 constexpr std::string_view kCorsReplyHeaders =
     "x-request-id, mcp-session-id, www-authenticate, retry-after, location";
 
@@ -55,7 +58,7 @@ core::HttpReply reply_for(const core::Error& error, const core::HttpRequest& req
                                         {"error", error.what()},
                                         {"detail", error.detail()}});
   }
-  return error_reply(error, request.request_id);
+  return error_reply_at(request.path, error, request.request_id);
 }
 
 core::Task<core::HttpReply> guarded(core::Task<core::HttpReply> work, const core::HttpRequest* request) {
@@ -114,6 +117,25 @@ core::HttpReply error_reply(const core::Error& error, const std::string& request
   return reply;
 }
 
+core::HttpReply error_reply_at(std::string_view path, const core::Error& error,
+                               const std::string& request_id) {
+  const auto dialect = dialect_of_path(path);
+  return dialect ? inference::error_reply(*dialect, error, request_id) : error_reply(error, request_id);
+}
+
+std::string presented_key(const core::HttpRequest& request) {
+  if (!dialect_of_path(request.path) || request.headers.get("authorization")) return bearer_key(request);
+  for (const auto* name : {"x-api-key", "x-goog-api-key"}) {
+    const auto key = request.headers.get(name);
+    if (!key || key->empty()) continue;
+    if (request.headers.count(name) > 1) {
+      throw core::Error(core::ErrorKind::Unauthenticated, "Send one key only.");
+    }
+    return std::string(*key);
+  }
+  return bearer_key(request);
+}
+
 std::string bearer_key(const core::HttpRequest& request) {
   const auto header = request.headers.get("authorization");
   if (!header) {
@@ -155,6 +177,9 @@ void check_access(const Route& route, const oauth::Principal& principal) {
     case Access::EndUser:
       if (principal.kind != PrincipalKind::EndUser) refuse("an end-user (sk-eu_)");
       break;
+    case Access::Tenant:
+      if (principal.kind == PrincipalKind::Operator) refuse("a platform (sk-plat_) or an end-user (sk-eu_)");
+      break;
   }
   if (!route.scope.empty() && principal.kind != PrincipalKind::Operator &&
       !principal.has_scope(route.scope)) {
@@ -188,7 +213,7 @@ void Pipeline::read_inputs(const Route& route, Call& call) const {
 
 core::Task<core::HttpReply> Pipeline::dispatch(const Route& route, Call call) {
   if (route.access != Access::Public && route.access != Access::Own) {
-    const std::string key = bearer_key(call.request);
+    const std::string key = presented_key(call.request);
     call.principal = authenticator_.cached(key);
     if (!call.principal) call.principal = co_await authenticator_.authenticate(key);
     check_access(route, *call.principal);
@@ -214,8 +239,9 @@ core::Task<core::HttpReply> Pipeline::answer(core::HttpRequest request) {
     if (match.allow.empty()) throw core::not_found("There is nothing at this address. See /openapi.json.");
     std::string allow;
     for (const auto& method : match.allow) allow += (allow.empty() ? "" : ", ") + method;
-    auto reply = error_reply({core::ErrorKind::MethodNotAllowed, "This address answers to: " + allow + "."},
-                             request.request_id);
+    auto reply = error_reply_at(
+        request.path, {core::ErrorKind::MethodNotAllowed, "This address answers to: " + allow + "."},
+        request.request_id);
     reply.headers.add("allow", allow);
     co_return reply;
   }

@@ -51,10 +51,15 @@ class Pipeline {
 
 // The error envelope of the management API: {"error":{"code","message","field"?,"request_id"}}.
 core::HttpReply error_reply(const core::Error& error, const std::string& request_id);
+// The envelope that callers of `path` expect: the dialect's on inference routes, ours everywhere else.
+core::HttpReply error_reply_at(std::string_view path, const core::Error& error,
+                               const std::string& request_id);
 
 // The bearer key of a request; throws Error{Unauthenticated} when it is missing or malformed. A key in the
 // query string is refused (RFC 6750 section 2.3 is not supported).
 std::string bearer_key(const core::HttpRequest& request);
+// The same on inference routes, where clients of Anthropic and Google send it as x-api-key or x-goog-api-key.
+std::string presented_key(const core::HttpRequest& request);
 // Throws Error{PermissionDenied} when the principal's kind or scopes do not fit the route.
 void check_access(const Route& route, const oauth::Principal& principal);
 

@@ -24,6 +24,7 @@ enum class Access {
   Operator,  // sk-admin_
   Platform,  // sk-plat_ of the platform in the path, or sk-admin_
   EndUser,   // sk-eu_
+  Tenant,    // sk-plat_ or sk-eu_: whoever has a platform that pays
   Own,       // the handler authenticates by itself (/mcp)
 };
 
@@ -52,7 +53,7 @@ struct QueryParam {
 
 struct Route {
   std::string method;  // "*" for every method (the handler answers 405 itself)
-  std::string path;    // "/v1/platforms/{platform_id}"
+  std::string path;    // "/v1/platforms/{platform_id}"; "{model}:countTokens" is a parameter with an end
   Access access;
   std::string scope;  // needed of the key, e.g. "management"; empty for none
   std::string operation_id;

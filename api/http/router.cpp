@@ -29,14 +29,7 @@ void Router::add(const Route& route) {
   while (!rest.empty()) {
     const auto segment = take_segment(rest);
     if (segment.starts_with('{')) {
-      const std::string name(segment.substr(1, segment.size() - 2));
-      if (!node->param) {
-        node->param = std::make_unique<Node>();
-        node->param_name = name;
-      }
-      if (node->param_name != name)
-        throw std::logic_error("two names for one path parameter in " + route.path);
-      node = node->param.get();
+      node = add_param(*node, segment, route);
     } else {
       auto& next = node->fixed[std::string(segment)];
       if (!next) next = std::make_unique<Node>();
@@ -48,6 +41,19 @@ void Router::add(const Route& route) {
   }
 }
 
+Router::Node* Router::add_param(Node& node, std::string_view segment, const Route& route) {
+  const auto close = segment.find('}');
+  const std::string name(segment.substr(1, close - 1));
+  const std::string end(segment.substr(close + 1));
+  if (!node.param_name.empty() && node.param_name != name) {
+    throw std::logic_error("two names for one path parameter in " + route.path);
+  }
+  node.param_name = name;
+  auto& next = end.empty() ? node.param : node.param_with_end[end];
+  if (!next) next = std::make_unique<Node>();
+  return next.get();
+}
+
 // Depth is bounded by the depth of the table, not by the input.
 const Router::Node* Router::walk(const Node& node, std::string_view rest,
                                  std::map<std::string, std::string>& params) const {
@@ -56,10 +62,19 @@ const Router::Node* Router::walk(const Node& node, std::string_view rest,
   if (const auto it = node.fixed.find(std::string(segment)); it != node.fixed.end()) {
     if (const Node* found = walk(*it->second, rest, params)) return found;
   }
-  if (!node.param || segment.empty()) return nullptr;
-  const auto value = core::percent_decode(segment);
+  const Node* next = node.param.get();
+  std::string_view taken = segment;
+  if (const auto colon = segment.rfind(':'); colon != std::string_view::npos && colon > 0) {
+    const auto it = node.param_with_end.find(std::string(segment.substr(colon)));
+    if (it != node.param_with_end.end()) {
+      next = it->second.get();
+      taken = segment.substr(0, colon);
+    }
+  }
+  if (next == nullptr || taken.empty()) return nullptr;
+  const auto value = core::percent_decode(taken);
   if (!value || !core::is_valid_utf8(*value)) return nullptr;
-  const Node* found = walk(*node.param, rest, params);
+  const Node* found = walk(*next, rest, params);
   if (found != nullptr) params[node.param_name] = *value;
   return found;
 }

@@ -21,17 +21,19 @@ class Router {
     std::vector<std::string> allow;  // methods of the path when only the method did not fit
   };
   // HEAD matches GET. A parameter takes one segment, percent-decoded; a segment that does not decode matches
-  // nothing.
+  // nothing. "{name}:end" takes a segment with this end, its last colon being the one before it.
   Match find(std::string_view method, std::string_view path) const;
 
  private:
   struct Node {
     std::unordered_map<std::string, std::unique_ptr<Node>> fixed;
     std::unique_ptr<Node> param;
+    std::unordered_map<std::string, std::unique_ptr<Node>> param_with_end;
     std::string param_name;
     std::map<std::string, const Route*> methods;
   };
   void add(const Route& route);
+  static Node* add_param(Node& node, std::string_view segment, const Route& route);
   const Node* walk(const Node& node, std::string_view rest, std::map<std::string, std::string>& params) const;
   Node root_;
 };

@@ -67,6 +67,8 @@ ordered_json security(Access access) {
       return {{{"operatorKey", ordered_json::array()}}};
     case Access::Platform:
       return {{{"platformKey", ordered_json::array()}}, {{"operatorKey", ordered_json::array()}}};
+    case Access::Tenant:
+      return {{{"endUserKey", ordered_json::array()}}, {{"platformKey", ordered_json::array()}}};
     case Access::EndUser:
     case Access::Own:
       return {{{"endUserKey", ordered_json::array()}}};

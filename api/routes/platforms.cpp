@@ -5,6 +5,7 @@
 #include "api/wire/views.h"
 #include "core/error.h"
 #include "core/json_read.h"
+#include "inference/providers/settings.h"
 #include "oauth/connect/return_url.h"
 #include "oauth/identity/identity_service.h"
 
@@ -24,7 +25,11 @@ void check_verifier_url(const core::JsonReader& settings) {
 
 std::optional<std::string> settings_text(const core::JsonReader& body) {
   const core::Json* settings = body.object("settings");
-  if (settings != nullptr) check_verifier_url(core::JsonReader(*settings, "/settings"));
+  if (settings != nullptr) {
+    const core::JsonReader reader(*settings, "/settings");
+    check_verifier_url(reader);
+    if (const core::Json* models = reader.object("inference")) inference::check_settings(*models);
+  }
   return settings == nullptr ? std::nullopt : std::optional<std::string>(core::dump_json(*settings));
 }
 

@@ -24,6 +24,10 @@ RouteTable make_routes(Services& services) {
     add_usage_routes(table, services);
     add_rate_limit_routes(table, services);
     add_price_routes(table, services);
+    add_inference_routes(table, services);
+    add_model_routes(table, services);
+    add_llm_config_routes(table, services);
+    add_admin_catalogue_routes(table, services);
   }
   if (services.config.has_role("mcp")) add_mcp_routes(table, services);
   add_operations_routes(table, services);

@@ -33,6 +33,7 @@ class GrantService;
 namespace assistiv::api {
 
 struct Config;
+struct ModelGateway;
 
 // What the handlers use. Everything outlives the table.
 struct Services {
@@ -49,7 +50,8 @@ struct Services {
   mcp::ApprovalService& approvals;
   const mcp::Catalog& catalog;
   mcp::Endpoint& endpoint;
-  mcp::Endpoint* conformance;  // null unless conformance_fixtures is on
+  mcp::Endpoint* conformance;      // null unless conformance_fixtures is on
+  ModelGateway* models = nullptr;  // set before the table is made
   // Set before the table is made.
   billing::PriceBook* prices = nullptr;
   billing::RateLimiter* rates = nullptr;
@@ -70,6 +72,10 @@ void add_connection_routes(RouteTable& table, Services& services);
 void add_connect_pages(RouteTable& table, Services& services);
 void add_me_routes(RouteTable& table, Services& services);
 void add_audit_routes(RouteTable& table, Services& services);
+void add_inference_routes(RouteTable& table, Services& services);
+void add_model_routes(RouteTable& table, Services& services);
+void add_llm_config_routes(RouteTable& table, Services& services);
+void add_admin_catalogue_routes(RouteTable& table, Services& services);
 void add_usage_routes(RouteTable& table, Services& services);
 void add_rate_limit_routes(RouteTable& table, Services& services);
 void add_price_routes(RouteTable& table, Services& services);

@@ -1,6 +1,7 @@
 #pragma once
 // The MCP servers that a response's tools may be on, as the loop sees them. api/ plugs this server's own
 // tools.
+#include <nlohmann/json.hpp>
 #include <stop_token>
 #include <string>
 #include <vector>

@@ -1,0 +1,214 @@
+#include <nlohmann/json.hpp>
+
+#include "api/model_gateway.h"
+#include "api/routes/requests.h"
+#include "api/routes/routes.h"
+#include "core/error.h"
+#include "inference/dialect.h"
+#include "inference/engine/inference_service.h"
+#include "inference/responses/response_service.h"
+
+namespace assistiv::api {
+
+namespace {
+
+using inference::DialectId;
+
+// What the engine wants to know of a call besides its request.
+inference::InferenceCall call_of(Call& call, DialectId dialect, std::string request_type) {
+  inference::InferenceCall out;
+  out.principal = call.principal;
+  out.request_id = call.request.request_id;
+  out.gone = call.request.gone;
+  out.headers = std::move(call.request.headers);
+  out.dialect = dialect;
+  out.request_type = std::move(request_type);
+  out.raw = std::move(call.request.body);
+  return out;
+}
+
+inference::InferenceCall decoded_call(Call& call, DialectId dialect, std::string request_type) {
+  auto out = call_of(call, dialect, std::move(request_type));
+  out.request = inference::dialect(dialect).decode_request(*call.body);
+  return out;
+}
+
+core::Task<core::HttpReply> chat_completion(Services* s, Call call) {
+  return s->models->service.run(decoded_call(call, DialectId::OpenAiChat, "chat.completion"));
+}
+
+core::Task<core::HttpReply> message(Services* s, Call call) {
+  return s->models->service.run(decoded_call(call, DialectId::Anthropic, "message"));
+}
+
+core::Task<core::HttpReply> generate(Services* s, Call call, bool stream) {
+  auto out = decoded_call(call, DialectId::Gemini, "generate_content");
+  out.request.model = call.params.at("model");
+  out.request.stream = stream;
+  return s->models->service.run(std::move(out));
+}
+
+core::Task<core::HttpReply> generate_content(Services* s, Call call) {
+  return generate(s, std::move(call), false);
+}
+
+core::Task<core::HttpReply> stream_generate_content(Services* s, Call call) {
+  if (call.query_or("alt", "") != "sse") {
+    throw core::bad_request("Streams are server-sent events here: add ?alt=sse.", "alt");
+  }
+  return generate(s, std::move(call), true);
+}
+
+// A call without a conversation: the body goes on as it stands.
+core::Task<core::HttpReply> forward(Services* s, Call call, DialectId dialect, std::string model,
+                                    inference::ForwardCall kind) {
+  std::string type = std::move(kind.call.request_type);
+  kind.call = call_of(call, dialect, std::move(type));
+  kind.call.request.dialect = dialect;
+  kind.call.request.model = std::move(model);
+  return s->models->service.forward(std::move(kind));
+}
+
+inference::ForwardCall forward_kind(std::string request_type, std::string path, bool free) {
+  inference::ForwardCall out;
+  out.call.request_type = std::move(request_type);
+  out.path = std::move(path);
+  out.free = free;
+  return out;
+}
+
+core::Task<core::HttpReply> embeddings(Services* s, Call call) {
+  auto model = call.body->at("model").get<std::string>();
+  return forward(s, std::move(call), DialectId::OpenAiChat, std::move(model),
+                 forward_kind("embedding", "/embeddings", false));
+}
+
+core::Task<core::HttpReply> count_message_tokens(Services* s, Call call) {
+  auto model = call.body->at("model").get<std::string>();
+  return forward(s, std::move(call), DialectId::Anthropic, std::move(model),
+                 forward_kind("count_tokens", "/messages/count_tokens", true));
+}
+
+core::Task<core::HttpReply> count_tokens(Services* s, Call call) {
+  auto model = call.params.at("model");
+  return forward(s, std::move(call), DialectId::Gemini, std::move(model),
+                 forward_kind("count_tokens", "/models/{model}:countTokens", true));
+}
+
+core::Task<core::HttpReply> create_response(Services* s, Call call) {
+  inference::ResponseCall out;
+  out.body = call.body;
+  out.call = call_of(call, DialectId::OpenAiResponses, "response");
+  return s->models->responses.create(std::move(out));
+}
+
+core::Task<core::HttpReply> get_response(Services* s, Call call) {
+  co_return core::json_reply(
+      200, co_await s->models->responses.get(call.principal, call.params.at("response_id")));
+}
+
+core::Task<core::HttpReply> delete_response(Services* s, Call call) {
+  const auto id = call.params.at("response_id");
+  co_await s->models->responses.remove(call.principal, id);
+  const core::Json gone = {{"id", id}, {"object", "response"}, {"deleted", true}};
+  co_return core::json_reply(200, gone.dump());
+}
+
+core::Task<core::HttpReply> list_input_items(Services* s, Call call) {
+  inference::InputItemsQuery query;
+  query.after = call.query_or("after", "");
+  query.descending = call.query_or("order", "desc") == "desc";
+  if (call.query.contains("limit")) query.limit = call.limit();
+  co_return core::json_reply(
+      200, co_await s->models->responses.input_items(call.principal, call.params.at("response_id"), query));
+}
+
+// Shared by the routes of this file.
+Route post_route(std::string path, std::string operation_id, std::string summary, std::string body_schema) {
+  return {.method = "POST",
+          .path = std::move(path),
+          .access = Access::Tenant,
+          .scope = "inference",
+          .operation_id = std::move(operation_id),
+          .tag = "Inference",
+          .summary = std::move(summary),
+          .body_schema = std::move(body_schema),
+          .reply_schema = "",
+          .reply_type = "application/json",
+          .enveloped = false};
+}
+
+Route response_route(std::string method, std::string path, std::string operation_id, std::string summary) {
+  return {.method = std::move(method),
+          .path = std::move(path),
+          .access = Access::Tenant,
+          .scope = "inference",
+          .operation_id = std::move(operation_id),
+          .tag = "Inference",
+          .summary = std::move(summary),
+          .enveloped = false};
+}
+
+void add_inference_route(RouteTable& table, Services& services, Route route, ServiceHandler handler) {
+  route.handle = with_services(services, handler);
+  table.push_back(std::move(route));
+}
+
+void add_gemini_routes(RouteTable& table, Services& services) {
+  const std::string model = "/v1beta/models/{model}";
+  add_inference_route(table, services,
+                      post_route(model + ":generateContent", "generateContent",
+                                 "Gemini's generateContent, of any model.", "GenerateContentRequest"),
+                      generate_content);
+  auto stream = post_route(model + ":streamGenerateContent", "streamGenerateContent",
+                           "Gemini's streamGenerateContent, of any model.", "GenerateContentRequest");
+  stream.reply_type = "text/event-stream";
+  stream.query = {{"alt", "\"sse\".", {"sse"}}};
+  add_inference_route(table, services, std::move(stream), stream_generate_content);
+  add_inference_route(
+      table, services,
+      post_route(model + ":countTokens", "countTokens", "Count the tokens of a request for a Gemini model.",
+                 "GenerateContentRequest"),
+      count_tokens);
+}
+
+}  // namespace
+
+void add_inference_routes(RouteTable& table, Services& services) {
+  add_inference_route(table, services,
+                      post_route("/v1/chat/completions", "createChatCompletion",
+                                 "OpenAI's chat completions, of any model.", "ChatCompletionRequest"),
+                      chat_completion);
+  add_inference_route(
+      table, services,
+      post_route("/v1/messages", "createMessage", "Anthropic's messages, of any model.", "MessageRequest"),
+      message);
+  add_inference_route(table, services,
+                      post_route("/v1/messages/count_tokens", "countMessageTokens",
+                                 "Count the tokens of a request for an Anthropic model.", "MessageRequest"),
+                      count_message_tokens);
+  add_inference_route(
+      table, services,
+      post_route("/v1/embeddings", "createEmbedding", "OpenAI's embeddings.", "EmbeddingRequest"),
+      embeddings);
+  add_gemini_routes(table, services);
+  const std::string one = "/v1/responses/{response_id}";
+  add_inference_route(
+      table, services,
+      post_route("/v1/responses", "createResponse",
+                 "OpenAI's responses, of any model; remembers them and runs MCP tools.", "ResponseRequest"),
+      create_response);
+  add_inference_route(table, services, response_route("GET", one, "getResponse", "Read a stored response."),
+                      get_response);
+  add_inference_route(table, services,
+                      response_route("DELETE", one, "deleteResponse", "Forget a stored response."),
+                      delete_response);
+  auto items = response_route("GET", one + "/input_items", "listInputItems",
+                              "What a stored response was an answer to.");
+  items.query = {{"after", "Id of the item after which to go on.", {}},
+                 {"order", "By position.", {"asc", "desc"}},
+                 {"limit", "At most 100.", {}}};
+  add_inference_route(table, services, std::move(items), list_input_items);
+}
+
+}  // namespace assistiv::api
