@@ -227,7 +227,7 @@ TEST_F(Doors, know_no_audit_trail_without_its_platform) {
   const auto tenant = app.new_tenant("Gone");
   EXPECT_EQ(app.send("GET", tenant.path() + "/audit/verify", app.admin_key()).status, 200);
   app.send("DELETE", tenant.path(), app.admin_key());
-  for (const std::string id : {tenant.id, std::string("01990000-0000-7000-8000-000000000001")}) {
+  for (const std::string& id : {tenant.id, std::string("01990000-0000-7000-8000-000000000001")}) {
     const auto base = "/v1/platforms/" + id + "/audit";
     EXPECT_EQ(app.send("GET", base, app.admin_key()).status, 404);
     EXPECT_EQ(app.send("GET", base + "/verify", app.admin_key()).status, 404);
