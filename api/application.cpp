@@ -9,6 +9,7 @@
 #include "api/connectors.h"
 #include "api/http/pipeline.h"
 #include "api/models.h"
+#include "api/money.h"
 #include "api/openapi/document.h"
 #include "api/openapi/schemas.h"
 #include "api/routes/routes.h"
@@ -198,6 +199,7 @@ struct Application::Impl {
   mcp::Catalog catalog;
   CatalogRegistry registry;
 
+  Money money;
   oauth::KeyStore keys;
   oauth::Authenticator authenticator;
   oauth::ConnectWorld connect_world;
@@ -261,6 +263,8 @@ Application::Impl::Impl(Config c, World w)
       outbound(outbound_options(config), resolver),
       catalog(mcp::Catalog::load(mcp::manifest_files(config.manifests_dir), api_overrides(config))),
       registry(catalog, config.connector_overrides),
+      money({database, audit, *vault, outbound, world.clock, world.random, outbound_options(config).reach,
+             [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }}),
       keys(world.clock, world.random),
       authenticator(database, keys, world.clock),
       connect_world{database,
@@ -318,6 +322,9 @@ RouteTable Application::Impl::routes() {
   services.prices = &prices;
   services.rates = &rates;
   services.usage = &usage;
+  services.wallets = &money.wallets();
+  services.budgets = &money.budgets();
+  services.webhooks = &money.webhooks();
   if (config.conformance_fixtures) {
     fixtures = std::make_unique<mcp::FixtureEndpoint>(endpoint_options(config), endpoint_world());
     services.conformance = &fixtures->endpoint();
@@ -342,6 +349,7 @@ void Application::Impl::on_notice(std::string_view topic, std::string_view paylo
   rates.on_notify(topic, payload);
   tokens.on_notify(topic, payload);
   access.on_notify(topic, payload);
+  money.on_notify(topic, payload);
   endpoint.on_notify(topic, payload);
   models.on_notify(topic, payload);
   if (fixtures) fixtures->endpoint().on_notify(topic, payload);
@@ -369,6 +377,10 @@ oauth::IdentityHooks Application::Impl::identity_hooks() {
                                oauth::AuditContext context) {
     return disconnect_everything(&connections, platform, end_user, std::move(context));
   };
+  hooks.end_user_created = [this](storage::Transaction& tx, const oauth::EndUser& user,
+                                  const std::string& settings, const oauth::AuditContext& context) {
+    money.end_user_created(tx, user, settings, context);
+  };
   hooks.changed = [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); };
   return hooks;
 }
@@ -383,6 +395,7 @@ void Application::Impl::start() {
   models.start(config.has_role("worker"));
   if (config.has_role("worker")) {
     connect_worker.start(io.next());
+    money.start(io.next());
     background.spawn(io.next(), "sweep approvals",
                      [this](std::stop_token stop) { return sweep_approvals(&approvals, stop); });
   }
@@ -409,6 +422,7 @@ void Application::Impl::stop() {
   prices.stop();
   models.stop();
   connect_worker.stop();
+  money.stop();
   authenticator.stop();
   notifier.stop();
   audit.stop();

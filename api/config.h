@@ -42,6 +42,7 @@ struct Config {
   std::string manifests_dir;
   std::map<std::string, ConnectorOverride> connector_overrides;
   bool allow_loopback_upstreams = false;
+  bool platform_wallet_topup = false;  // platforms may pay into their own wallets
   bool conformance_fixtures = false;
   bool allow_private_model_servers = false;
   bool on_premise_only = false;

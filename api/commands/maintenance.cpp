@@ -110,6 +110,9 @@ std::vector<oauth::SealedColumn> sealed_columns() {
   auto columns = oauth::connect_sealed_columns();
   const auto approvals = mcp::approval_sealed_columns();
   columns.insert(columns.end(), approvals.begin(), approvals.end());
+  for (const auto* secret : {"secret", "previous_secret"}) {
+    columns.push_back({"webhook_endpoint", "endpoint_id", "uuid", secret, secret});
+  }
   return columns;
 }
 

@@ -2,6 +2,7 @@
 
 #include "api/routes/requests.h"
 #include "api/routes/routes.h"
+#include "api/wire/money.h"
 #include "api/wire/views.h"
 #include "core/error.h"
 #include "core/json_read.h"
@@ -23,12 +24,26 @@ void check_verifier_url(const core::JsonReader& settings) {
   }
 }
 
+// A faulty one would only show when the next end user is made.
+void check_default_budget(const core::Json& settings) {
+  constexpr const char* kMember = "default_budget_usd";
+  try {
+    const auto amount = usd_in(core::dump_json(settings), kMember);
+    if (!amount || amount->nanos > 0) return;
+  } catch (const core::Error&) {
+  }
+  throw core::bad_request(
+      "\"default_budget_usd\" must be an amount in USD above zero, such as \"5.00\", or null.",
+      std::string("/settings/") + kMember);
+}
+
 std::optional<std::string> settings_text(const core::JsonReader& body) {
   const core::Json* settings = body.object("settings");
   if (settings != nullptr) {
     const core::JsonReader reader(*settings, "/settings");
     check_verifier_url(reader);
     if (const core::Json* models = reader.object("inference")) inference::check_settings(*models);
+    check_default_budget(*settings);
   }
   return settings == nullptr ? std::nullopt : std::optional<std::string>(core::dump_json(*settings));
 }

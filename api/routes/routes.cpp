@@ -28,6 +28,9 @@ RouteTable make_routes(Services& services) {
     add_model_routes(table, services);
     add_llm_config_routes(table, services);
     add_admin_catalogue_routes(table, services);
+    add_wallet_routes(table, services);
+    add_budget_routes(table, services);
+    add_webhook_routes(table, services);
   }
   if (services.config.has_role("mcp")) add_mcp_routes(table, services);
   add_operations_routes(table, services);

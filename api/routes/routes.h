@@ -16,6 +16,11 @@ namespace assistiv::storage {
 class AuditLog;
 class Database;
 }  // namespace assistiv::storage
+namespace assistiv::billing {
+class BudgetService;
+class WalletService;
+class WebhookService;
+}  // namespace assistiv::billing
 namespace assistiv::oauth {
 class AppService;
 class ConnectFlow;
@@ -56,6 +61,9 @@ struct Services {
   billing::PriceBook* prices = nullptr;
   billing::RateLimiter* rates = nullptr;
   billing::UsageReport* usage = nullptr;
+  billing::WalletService* wallets = nullptr;
+  billing::BudgetService* budgets = nullptr;
+  billing::WebhookService* webhooks = nullptr;
 };
 
 using ServiceHandler = core::Task<core::HttpReply> (*)(Services*, Call);
@@ -79,6 +87,9 @@ void add_admin_catalogue_routes(RouteTable& table, Services& services);
 void add_usage_routes(RouteTable& table, Services& services);
 void add_rate_limit_routes(RouteTable& table, Services& services);
 void add_price_routes(RouteTable& table, Services& services);
+void add_wallet_routes(RouteTable& table, Services& services);
+void add_budget_routes(RouteTable& table, Services& services);
+void add_webhook_routes(RouteTable& table, Services& services);
 void add_mcp_routes(RouteTable& table, Services& services);
 void add_operations_routes(RouteTable& table, Services& services);
 

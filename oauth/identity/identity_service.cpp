@@ -131,6 +131,9 @@ core::Task<ProvisionedEndUser> IdentityService::provision_end_user(core::Platfor
     if (created) {
       audit_.append(tx, platform,
                     audit_event(context, "end_user.created", user.id, user.id.str(), Json::object()));
+      if (hooks_.end_user_created) {
+        hooks_.end_user_created(tx, user, platforms_.get(tx, platform).value().settings_json, context);
+      }
     }
     audit_.append(tx, platform,
                   audit_event(context, "key.created", user.id, issued.key.id.str(), key_details(issued.key)));

@@ -22,6 +22,10 @@ struct IdentityHooks {
   // Awaited before an end user (or, without one, a whole platform) is removed: revokes its connections
   // upstream. An exception keeps the row.
   std::function<core::Task<>(core::PlatformId, std::optional<core::EndUserId>, AuditContext)> before_remove;
+  // Called in the transaction that made an end user, with its platform's settings (a JSON object).
+  std::function<void(storage::Transaction&, const EndUser&, const std::string& settings_json,
+                     const AuditContext&)>
+      end_user_created;
   // Called after a commit with what Transaction::notify sent, so that this node's caches do not wait for the
   // round trip. Same duties as a storage::Notifier callback.
   std::function<void(std::string_view topic, std::string_view payload)> changed;
