@@ -128,7 +128,7 @@ TEST(Import, refuses_another_shape_and_bounds_the_size) {
   }
   nlohmann::json many = nlohmann::json::object();
   for (int i = 0; i < 20'002; ++i) {
-    many["m" + std::to_string(i)] = {{"litellm_provider", "p"}, {"input_cost_per_token", 1}};
+    many["m" + std::to_string(i)] = {{"litellm_provider", "p"}, {"input_cost_per_token", 1U}};
   }
   EXPECT_THROW(import_prices(CatalogueFormat::LiteLlm, many), core::Error);
   nlohmann::json faulty = nlohmann::json::object();
