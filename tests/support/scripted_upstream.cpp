@@ -4,7 +4,6 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -28,7 +27,7 @@ using boost::system::error_code;
 namespace {
 
 constexpr std::size_t kReadBytes = 2048;
-constexpr std::chrono::seconds kPatience{10};
+constexpr std::chrono::seconds kUpstreamPatience{10};
 
 struct Happy {
   std::string whole;
@@ -329,13 +328,13 @@ core::Task<> ScriptedUpstream::State::accept(std::shared_ptr<State> state) {
       number = ++state->accepted;
       ++state->open;
     }
-    asio::co_spawn(state->context, serve(state, std::move(socket), number), asio::detached);
+    asio::co_spawn(state->context, serve(state, std::move(socket), number), [](std::exception_ptr) {});
   }
 }
 
 ScriptedUpstream::ScriptedUpstream(std::uint16_t port, UpstreamPace pace, bool remember)
     : state_(std::make_shared<State>(port, pace, remember)) {
-  asio::co_spawn(state_->context, State::accept(state_), asio::detached);
+  asio::co_spawn(state_->context, State::accept(state_), [](std::exception_ptr) {});
   state_->thread = std::jthread([state = state_.get()] { state->context.run(); });
 }
 
@@ -369,7 +368,7 @@ std::size_t ScriptedUpstream::connections() const {
 
 bool ScriptedUpstream::wait_until_closed() const {
   std::unique_lock lock(state_->mutex);
-  return state_->changed.wait_for(lock, kPatience, [&] { return state_->open == 0; });
+  return state_->changed.wait_for(lock, kUpstreamPatience, [&] { return state_->open == 0; });
 }
 
 WireReply wire_json(int status, const std::string& body, const std::string& headers) {
