@@ -361,14 +361,20 @@ mcp::EndpointWorld Application::Impl::endpoint_world() {
 }
 
 ModelsWorld Application::Impl::models_world() {
-  return {
-      config,      io,
-      database,    notifier,
-      audit,       *vault,
-      resolver,    outbound,
-      tools,       authenticator,
-      world.clock, world.random,
-      nullptr,     [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }};
+  return {config,
+          io,
+          database,
+          notifier,
+          audit,
+          *vault,
+          resolver,
+          outbound,
+          tools,
+          authenticator,
+          world.clock,
+          world.random,
+          &money.events(),
+          [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }};
 }
 
 oauth::IdentityHooks Application::Impl::identity_hooks() {

@@ -138,6 +138,13 @@ void read_log_level(Config& config, const std::string& text) {
   config.log_level = levels.at(read_choice(text, {"debug", "info", "warn", "error", "off"}));
 }
 
+Setting wallet_topup_setting() {
+  return switch_setting(
+      "platform_wallet_topup",
+      "Lets platform keys pay into their own wallets; else only operators do (development).",
+      &Config::platform_wallet_topup);
+}
+
 // The one list of settings.
 const std::vector<Setting>& settings() {
   static const std::vector<Setting> list = {
@@ -214,9 +221,7 @@ const std::vector<Setting>& settings() {
       switch_setting("on_premise_only",
                      "Only model providers marked local are called, whatever a platform has configured.",
                      &Config::on_premise_only),
-      switch_setting("platform_wallet_topup",
-                     "Lets platform keys pay into their own wallets; else only operators do (development).",
-                     &Config::platform_wallet_topup),
+      wallet_topup_setting(),
       switch_setting("conformance_fixtures",
                      "Serves /mcp/conformance, anonymous, on a loopback address only.",
                      &Config::conformance_fixtures),
