@@ -21,7 +21,6 @@ using Steady = std::chrono::steady_clock;
 constexpr std::chrono::seconds kSweepEvery{10};
 constexpr std::chrono::seconds kIdle{60};
 constexpr std::chrono::milliseconds kClosed{250};
-constexpr std::chrono::milliseconds kAskBackEvery{500};
 // Others answer a notice within milliseconds as a rule; after that the window counts as full.
 constexpr std::array<std::chrono::milliseconds, 3> kReturnWaits{
     std::chrono::milliseconds(25), std::chrono::milliseconds(60), std::chrono::milliseconds(120)};
@@ -130,7 +129,9 @@ struct RateTicket::Taken {
     const std::lock_guard lock(platform->mutex);
     for (const auto& one : ones) {
       if (one.dimension == RateDimension::Concurrency) {
-        --one.subject->windows[static_cast<std::size_t>(one.dimension)].used;
+        auto& window = one.subject->windows[static_cast<std::size_t>(one.dimension)];
+        --window.used;
+        window.closed_until = {};
       }
     }
   }
@@ -142,6 +143,7 @@ struct RateTicket::Taken {
       auto& window = one.subject->windows[static_cast<std::size_t>(one.dimension)];
       if (one.dimension == RateDimension::Tokens && window.start == one.window) {
         window.used += std::clamp<std::int64_t>(actual, 0, std::int64_t{1} << 40) - one.amount;
+        if (actual < one.amount) window.closed_until = {};
       }
     }
   }
@@ -417,7 +419,7 @@ struct RateLimiter::Impl : std::enable_shared_from_this<RateLimiter::Impl> {
         // A grant that does not help is of a window that ended meanwhile.
         if (full == nullptr && round < kReturnWaits.size()) continue;
         if (full == nullptr) co_return refuse(wanted, asking.needs.front());
-        if (round >= kReturnWaits.size() || !others_hold(asking, grants) || (round == 0 && !may_ask(*full))) {
+        if (round >= kReturnWaits.size() || !others_hold(asking, grants)) {
           close(*full);
           co_return refuse(wanted, *full);
         }
@@ -443,13 +445,6 @@ struct RateLimiter::Impl : std::enable_shared_from_this<RateLimiter::Impl> {
       }
     }
     return false;
-  }
-
-  static bool may_ask(const RateNeed& need) {
-    const auto now = Steady::now();
-    if (now - need.subject->asked_back_at < kAskBackEvery) return false;
-    need.subject->asked_back_at = now;
-    return true;
   }
 
   static void close(const RateNeed& need) {

@@ -37,7 +37,6 @@ struct RateSubject {
   std::array<RateWindow, 4> windows;  // by RateDimension
   SteadyTime places_until{};          // how long the places leased for concurrency are this node's
   SteadyTime used_at{};
-  SteadyTime asked_back_at{};
   bool busy = false;  // somebody is leasing for it
   std::vector<std::shared_ptr<core::AsyncEvent>> waiting;
 };
