@@ -11,7 +11,7 @@ namespace assistiv::api {
 
 namespace {
 
-constexpr std::int64_t kTokensMax = 1'000'000'000;
+constexpr std::int64_t kCatalogueTokensMax = 1'000'000'000;
 
 template <class T>
 core::Json value_or_null(const std::optional<T>& value) {
@@ -91,8 +91,8 @@ inference::ModelInput model_input(const core::Json& json) {
   out.slug = body.optional_string("slug");
   if (const auto id = body.optional_string("provider_id")) out.provider_id = inference::ProviderId::of(*id);
   out.provider_model = body.optional_string("provider_model");
-  out.context_tokens = body.optional_integer("context_tokens", 1, kTokensMax);
-  out.max_output_tokens = body.optional_integer("max_output_tokens", 1, kTokensMax);
+  out.context_tokens = body.optional_integer("context_tokens", 1, kCatalogueTokensMax);
+  out.max_output_tokens = body.optional_integer("max_output_tokens", 1, kCatalogueTokensMax);
   if (const auto* capabilities = body.object("capabilities")) {
     out.capabilities = capabilities_input(*capabilities);
   }
