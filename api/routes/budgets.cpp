@@ -10,7 +10,7 @@ namespace assistiv::api {
 
 namespace {
 
-constexpr std::int64_t kTokensMax = std::int64_t{1} << 53;  // what every JSON client can read
+constexpr std::int64_t kBudgetTokensMax = std::int64_t{1} << 53;  // what every JSON client can read
 
 std::optional<billing::BudgetPeriod> period_of(const core::JsonReader& body) {
   const auto text = body.optional_string("period");
@@ -21,7 +21,7 @@ billing::BudgetMovement movement_of(const Call& call) {
   const core::JsonReader body(*call.body);
   billing::BudgetMovement out;
   out.amount = optional_usd(call, "amount_usd").value_or(core::NanoUsd{});
-  out.tokens = body.optional_integer("tokens", 1, kTokensMax).value_or(0);
+  out.tokens = body.optional_integer("tokens", 1, kBudgetTokensMax).value_or(0);
   out.description = body.optional_string("description", 0, 500).value_or("");
   out.reason = body.optional_string("reason", 0, 500);
   out.metadata_json = object_text(call, "metadata");
@@ -42,7 +42,7 @@ core::Task<core::HttpReply> create_budget(Services* s, Call call) {
   const core::JsonReader body(*call.body);
   billing::NewBudget input;
   input.limit = optional_usd(call, "max_usd");
-  input.token_limit = body.optional_integer("max_tokens", 1, kTokensMax);
+  input.token_limit = body.optional_integer("max_tokens", 1, kBudgetTokensMax);
   input.period = period_of(body).value_or(billing::BudgetPeriod::OneTime);
   input.auto_replenish = body.optional_bool("auto_replenish").value_or(false);
   input.replenish_amount = optional_usd(call, "replenish_amount");
@@ -59,7 +59,7 @@ core::Task<core::HttpReply> patch_budget(Services* s, Call call) {
   const core::JsonReader body(*call.body);
   billing::AccountPatch patch;
   patch.limit = optional_usd(call, "max_usd");
-  patch.token_limit = body.optional_integer("max_tokens", 0, kTokensMax);
+  patch.token_limit = body.optional_integer("max_tokens", 0, kBudgetTokensMax);
   patch.period = period_of(body);
   patch.auto_replenish = body.optional_bool("auto_replenish");
   patch.replenish_amount = optional_usd(call, "replenish_amount");
