@@ -12,12 +12,12 @@ namespace {
 
 constexpr std::int64_t kBudgetTokensMax = std::int64_t{1} << 53;  // what every JSON client can read
 
-std::optional<billing::BudgetPeriod> period_of(const core::JsonReader& body) {
+std::optional<billing::BudgetPeriod> budget_period(const core::JsonReader& body) {
   const auto text = body.optional_string("period");
   return text ? billing::budget_period_of(*text) : std::nullopt;
 }
 
-billing::BudgetMovement movement_of(const Call& call) {
+billing::BudgetMovement budget_movement(const Call& call) {
   const core::JsonReader body(*call.body);
   billing::BudgetMovement out;
   out.amount = optional_usd(call, "amount_usd").value_or(core::NanoUsd{});
@@ -43,7 +43,7 @@ core::Task<core::HttpReply> create_budget(Services* s, Call call) {
   billing::NewBudget input;
   input.limit = optional_usd(call, "max_usd");
   input.token_limit = body.optional_integer("max_tokens", 1, kBudgetTokensMax);
-  input.period = period_of(body).value_or(billing::BudgetPeriod::OneTime);
+  input.period = budget_period(body).value_or(billing::BudgetPeriod::OneTime);
   input.auto_replenish = body.optional_bool("auto_replenish").value_or(false);
   input.replenish_amount = optional_usd(call, "replenish_amount");
   input.low_balance_threshold = optional_usd(call, "low_balance_threshold");
@@ -60,7 +60,7 @@ core::Task<core::HttpReply> patch_budget(Services* s, Call call) {
   billing::AccountPatch patch;
   patch.limit = optional_usd(call, "max_usd");
   patch.token_limit = body.optional_integer("max_tokens", 0, kBudgetTokensMax);
-  patch.period = period_of(body);
+  patch.period = budget_period(body);
   patch.auto_replenish = body.optional_bool("auto_replenish");
   patch.replenish_amount = optional_usd(call, "replenish_amount");
   patch.low_balance_threshold = optional_usd(call, "low_balance_threshold");
@@ -75,13 +75,13 @@ core::Task<core::HttpReply> patch_budget(Services* s, Call call) {
 core::Task<core::HttpReply> top_up_budget(Services* s, Call call) {
   auto write = co_await keyed_write(s, &call);
   co_return money_reply(co_await s->budgets->top_up(call.platform_id(), end_user_param(call),
-                                                    movement_of(call), std::move(write)));
+                                                    budget_movement(call), std::move(write)));
 }
 
 core::Task<core::HttpReply> debit_budget(Services* s, Call call) {
   auto write = co_await keyed_write(s, &call);
   co_return money_reply(co_await s->budgets->debit(call.platform_id(), end_user_param(call),
-                                                   movement_of(call), std::move(write)));
+                                                   budget_movement(call), std::move(write)));
 }
 
 core::Task<core::HttpReply> list_budget_transactions(Services* s, Call call) {

@@ -11,7 +11,7 @@ namespace assistiv::api {
 
 namespace {
 
-billing::WalletMovement movement_of(const Call& call) {
+billing::WalletMovement wallet_movement(const Call& call) {
   const core::JsonReader body(*call.body);
   return {required_usd(call, "amount"), body.optional_string("description", 0, 500).value_or(""),
           body.optional_string("reason", 0, 500), object_text(call, "metadata")};
@@ -28,12 +28,12 @@ core::Task<core::HttpReply> list_wallet_transactions(Services* s, Call call) {
 
 core::Task<core::HttpReply> top_up_wallet(Services* s, Call call) {
   co_return money_reply(
-      co_await s->wallets->top_up(call.platform_id(), movement_of(call), money_write(call)));
+      co_await s->wallets->top_up(call.platform_id(), wallet_movement(call), money_write(call)));
 }
 
 core::Task<core::HttpReply> adjust_wallet(Services* s, Call call) {
   co_return money_reply(
-      co_await s->wallets->adjust(call.platform_id(), movement_of(call), money_write(call)));
+      co_await s->wallets->adjust(call.platform_id(), wallet_movement(call), money_write(call)));
 }
 
 core::Task<core::HttpReply> patch_wallet(Services* s, Call call) {
