@@ -1,11 +1,15 @@
 #include "api/commands/maintenance.h"
 
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "api/wire/views.h"
+#include "billing/price_import.h"
+#include "billing/price_store.h"
 #include "core/async.h"
 #include "core/error.h"
 #include "mcp/grants/approval_service.h"
@@ -159,6 +163,37 @@ int verify_audit(const Config& config, const Arguments& arguments) {
   return verdict.valid ? 0 : 1;
 }
 
+constexpr std::uintmax_t kCatalogueBytesMax = 64 << 20;
+
+std::string read_catalogue_file(const std::string& path) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  if (error) throw core::bad_request("The file " + path + " cannot be read.");
+  if (size > kCatalogueBytesMax) throw core::bad_request("The file " + path + " is larger than 64 MiB.");
+  std::stringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+int import_price_file(const Config& config, const Arguments& arguments) {
+  const auto format = billing::parse_catalogue_format(arguments.flag("format"));
+  if (arguments.words.size() != 4 || arguments.words[2] != "import" || !format) {
+    throw core::bad_request("usage: assistiv admin prices import FILE --format litellm|genai-prices|models.dev");
+  }
+  const auto imported = billing::import_prices(
+      *format, billing::parse_catalogue(read_catalogue_file(arguments.words[3])));
+  Tools tools(config);
+  billing::PriceChanges changes;
+  (*tools.database).execute(storage::Scope::system(), [&](storage::Transaction& tx) {
+    changes = billing::PriceStore(tools.clock, tools.random).put(tx, to_string(*format), imported.prices);
+  });
+  for (const auto& fault : imported.faults) std::cout << fault.row << ": " << fault.message << "\n";
+  std::cout << changes.added << " added, " << changes.superseded << " superseded, " << changes.unchanged
+            << " unchanged, " << changes.kept << " kept against the import, " << imported.faults_total
+            << " rows with remarks\n";
+  return 0;
+}
+
 }  // namespace
 
 int run_migrate(const Config& config, const Arguments& arguments) {
@@ -183,6 +218,7 @@ int run_admin(const Config& config, const Arguments& arguments) {
   if (command == "rotate-master-key") return rotate_master_key(config);
   if (command == "re-encrypt") return reencrypt(config, arguments);
   if (command == "verify-audit") return verify_audit(config, arguments);
+  if (command == "prices") return import_price_file(config, arguments);
   std::cerr << kAdminHelp;
   return 2;
 }

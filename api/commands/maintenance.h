@@ -16,7 +16,9 @@ inline constexpr char kAdminHelp[] =
     "  rotate-master-key                           add a fresh master key; new secrets use it at once\n"
     "  re-encrypt [--drop-unused]                  move every stored secret to the active master key, under "
     "load\n"
-    "  verify-audit --platform ID                  recompute the platform's audit hash chain\n\n"
+    "  verify-audit --platform ID                  recompute the platform's audit hash chain\n"
+    "  prices import FILE --format FORMAT          take a price catalogue over: litellm, genai-prices, "
+    "models.dev\n\n"
     "They use the same settings as `assistiv serve` (--data-dir, --database-url, ...).\n";
 
 }  // namespace assistiv::api
