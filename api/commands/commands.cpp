@@ -79,8 +79,8 @@ int run(const Arguments& arguments) {
 
 int run_command_line(int argc, char** argv) {
   try {
-    return run(
-        Arguments::parse({argv + 1, argv + argc}, {"name", "slug", "platform", "plan", "drop_unused", "format"}));
+    return run(Arguments::parse({argv + 1, argv + argc},
+                                {"name", "slug", "platform", "plan", "drop_unused", "format"}));
   } catch (const ConfigError& error) {
     std::cerr << "The configuration is not valid:\n" << error.what() << "\n";
     return 2;

@@ -178,10 +178,11 @@ std::string read_catalogue_file(const std::string& path) {
 int import_price_file(const Config& config, const Arguments& arguments) {
   const auto format = billing::parse_catalogue_format(arguments.flag("format"));
   if (arguments.words.size() != 4 || arguments.words[2] != "import" || !format) {
-    throw core::bad_request("usage: assistiv admin prices import FILE --format litellm|genai-prices|models.dev");
+    throw core::bad_request(
+        "usage: assistiv admin prices import FILE --format litellm|genai-prices|models.dev");
   }
-  const auto imported = billing::import_prices(
-      *format, billing::parse_catalogue(read_catalogue_file(arguments.words[3])));
+  const auto imported =
+      billing::import_prices(*format, billing::parse_catalogue(read_catalogue_file(arguments.words[3])));
   Tools tools(config);
   billing::PriceChanges changes;
   (*tools.database).execute(storage::Scope::system(), [&](storage::Transaction& tx) {
