@@ -78,6 +78,10 @@ class Encoder final : public StreamEncoder {
 
   std::string write(const SignatureDelta& delta) {
     const auto it = open_.find(delta.index);
+    if (it != open_.end() && it->second.call) {
+      it->second.call->signature += delta.signature;
+      return {};
+    }
     ThinkingPart part;
     part.signed_by = it == open_.end() ? DialectId::Gemini : it->second.signed_by;
     part.signature = delta.signature;
