@@ -3,7 +3,7 @@
 #include "inference/cache/response_cache.h"
 #include "support/engine_fakes.h"
 
-namespace assistiv::inference {
+namespace assistiv::inference::cache_test {
 namespace {
 
 using billing::CallOutcome;
@@ -113,4 +113,4 @@ TEST(CacheDoor, keeps_whole_streams_and_no_broken_ones) {
 }
 
 }  // namespace
-}  // namespace assistiv::inference
+}  // namespace assistiv::inference::cache_test

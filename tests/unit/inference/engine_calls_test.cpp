@@ -8,7 +8,7 @@
 #include "inference/engine/body_edit.h"
 #include "support/engine_fakes.h"
 
-namespace assistiv::inference {
+namespace assistiv::inference::calls_test {
 namespace {
 
 using core::Json;
@@ -308,4 +308,4 @@ TEST(EngineCalls, forwards_embeddings_as_they_stand) {
 }
 
 }  // namespace
-}  // namespace assistiv::inference
+}  // namespace assistiv::inference::calls_test

@@ -8,7 +8,7 @@
 
 #include "support/engine_fakes.h"
 
-namespace assistiv::inference {
+namespace assistiv::inference::exits_test {
 namespace {
 
 using billing::CallOutcome;
@@ -193,4 +193,4 @@ TEST(EngineExits, a_cut_stream_ends_with_an_error_frame) {
 }
 
 }  // namespace
-}  // namespace assistiv::inference
+}  // namespace assistiv::inference::exits_test

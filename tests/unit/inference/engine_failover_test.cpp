@@ -6,7 +6,7 @@
 
 #include "support/engine_fakes.h"
 
-namespace assistiv::inference {
+namespace assistiv::inference::failover_test {
 namespace {
 
 using core::OutboundFailure;
@@ -196,25 +196,5 @@ TEST(FailoverRules, stops_after_the_attempts_that_are_allowed) {
   EXPECT_EQ(reply.headers.get("x-aig-attempts"), "2");
 }
 
-TEST(FailoverRules, an_outage_is_not_doubled) {
-  EngineWorld world;
-  world.targets.settings.attempts_max = 2;
-  world.offer({test_target("a"), test_target("b")});
-  constexpr int kCalls = 100;
-  int status_502 = 0;
-  for (int i = 0; i < kCalls; ++i) {
-    // Timeouts of single calls, with successes between, so that no breaker opens.
-    world.upstream.next(ScriptedReply::json(408, "{}"));
-    const auto before = world.upstream.requests().size();
-    world.upstream.next(ScriptedReply::json(200, kAnswer));
-    const auto reply = world.run(world.call(kAsk));
-    if (world.upstream.requests().size() - before == 1) {  // no retry left: the success is still scripted
-      ++status_502;
-      world.run(world.call(kAsk));
-    }
-  }
-  EXPECT_GT(status_502, kCalls / 2);
-}
-
 }  // namespace
-}  // namespace assistiv::inference
+}  // namespace assistiv::inference::failover_test

@@ -6,7 +6,7 @@
 #include "inference/routing/router.h"
 #include "support/engine_fakes.h"
 
-namespace assistiv::inference {
+namespace assistiv::inference::routing_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -188,4 +188,4 @@ TEST_F(Order, on_premise_leaves_only_local_targets) {
 }
 
 }  // namespace
-}  // namespace assistiv::inference
+}  // namespace assistiv::inference::routing_test
