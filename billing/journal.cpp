@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -124,8 +125,10 @@ Journal::Journal(std::string directory, core::Uuid id, std::size_t segment_bytes
   std::error_code failed;
   std::filesystem::create_directories(directory_, failed);
   const auto path = lock_path(directory_, id_);
-  lock_fd_ = open_locked(path, O_CREAT | O_RDWR);
-  if (lock_fd_ < 0) throw unwritable(path);
+  // Locked before it has its name: a neighbour that looks for orphans must not see it free.
+  const auto unnamed = path + ".new";
+  lock_fd_ = open_locked(unnamed, O_CREAT | O_RDWR);
+  if (lock_fd_ < 0 || ::rename(unnamed.c_str(), path.c_str()) != 0) throw unwritable(path);
   add_segment();
 }
 
