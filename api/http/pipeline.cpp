@@ -120,7 +120,12 @@ core::HttpReply error_reply(const core::Error& error, const std::string& request
 core::HttpReply error_reply_at(std::string_view path, const core::Error& error,
                                const std::string& request_id) {
   const auto dialect = dialect_of_path(path);
-  return dialect ? inference::error_reply(*dialect, error, request_id) : error_reply(error, request_id);
+  if (!dialect) return error_reply(error, request_id);
+  auto reply = inference::error_reply(*dialect, error, request_id);
+  if (reply.status == 401 && !reply.headers.get("www-authenticate")) {
+    reply.headers.add("www-authenticate", "Bearer error=\"invalid_token\"");
+  }
+  return reply;
 }
 
 std::string presented_key(const core::HttpRequest& request) {

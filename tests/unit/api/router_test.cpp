@@ -15,7 +15,10 @@ RouteTable sample_table() {
                                                         {"GET", "/v1/platforms/{platform_id}/audit/verify"},
                                                         {"*", "/mcp"},
                                                         {"*", "/mcp/{app}"},
-                                                        {"*", "/mcp/conformance"}}) {
+                                                        {"*", "/mcp/conformance"},
+                                                        {"POST", "/v1beta/models/{model}:generateContent"},
+                                                        {"POST", "/v1beta/models/{model}:countTokens"},
+                                                        {"GET", "/v1beta/models/{model}"}}) {
     Route route;
     route.method = method;
     route.path = path;
@@ -48,6 +51,16 @@ TEST_F(RouterTest, prefers_fixed_segments_over_parameters) {
 
 TEST_F(RouterTest, decodes_parameters) {
   EXPECT_EQ(router_.find("GET", "/v1/platforms/a%2Fb").params.at("platform_id"), "a/b");
+}
+
+TEST_F(RouterTest, tells_parameters_with_an_end_apart) {
+  const auto generate = router_.find("POST", "/v1beta/models/gemini-2.5-pro:generateContent");
+  ASSERT_NE(generate.route, nullptr);
+  EXPECT_EQ(generate.params.at("model"), "gemini-2.5-pro");
+  EXPECT_EQ(router_.find("POST", "/v1beta/models/llama3:8b:countTokens").params.at("model"), "llama3:8b");
+  EXPECT_EQ(router_.find("GET", "/v1beta/models/llama3:8b").params.at("model"), "llama3:8b");
+  EXPECT_EQ(found("POST", "/v1beta/models/:generateContent"), "");
+  EXPECT_EQ(found("POST", "/v1beta/models/x:deleteEverything"), "");
 }
 
 TEST_F(RouterTest, refuses_segments_that_do_not_decode) {
