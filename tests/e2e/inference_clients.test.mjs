@@ -37,9 +37,7 @@ describe('official clients', () => {
     mock = await startMock();
     world = await World.start({ env: { ASSISTIV_PLATFORM_WALLET_TOPUP: '1' } });
     const { path } = world.platform;
-    for (const [provider, base_url] of Object.entries({ openai: `${mock.url}/v1`, anthropic: `${mock.url}/v1`, google: `${mock.url}/v1beta` })) {
-      await world.admin.must(201, 'POST', `${path}/llm-configs`, { provider, base_url, api_key: `key-of-${provider}-0123456789` });
-    }
+    for (const provider of Object.keys(MODELS)) await configure(path, provider);
     await topUp(world.platform, '10.00');
     user = await world.newConnectedUser();
     openai = clientOf(user);
@@ -51,6 +49,8 @@ describe('official clients', () => {
     await mock?.stop();
   });
 
+  const configure = (path, provider) =>
+    world.admin.must(201, 'POST', `${path}/llm-configs`, { provider, base_url: mock.url + (provider === 'google' ? '/v1beta' : '/v1'), api_key: `key-of-${provider}-0123456789` });
   const clientOf = (who, options = {}) => new OpenAI({ apiKey: who.key, baseURL: `${world.url}/v1`, maxRetries: 0, ...options });
   const topUp = (platform, amount) =>
     world.admin.send('POST', `${platform.path}/wallet/topup`, { amount }, { headers: { 'idempotency-key': `topup-${platform.id}-${amount}` } })
@@ -142,6 +142,14 @@ describe('official clients', () => {
     });
 
     test(`a fault of ${provider} is an error of each client's own kind`, async () => {
+      // A platform of its own: faults end in a pause for the key that had them.
+      const platform = await world.newPlatform([]);
+      await configure(platform.path, provider);
+      await topUp(platform, '1.00');
+      await platform.api.must(200, 'PATCH', platform.path, { settings: { inference: { attempts_max: 1 } } });
+      const openai = clientOf(platform);
+      const anthropic = new Anthropic({ apiKey: platform.key, baseURL: world.url, maxRetries: 0 });
+      const google = new GoogleGenAI({ apiKey: platform.key, httpOptions: { baseUrl: world.url } });
       const rejected = (promise, status) => assert.rejects(promise, (error) => (assert.equal(error.status, status, error.message), true));
       await rejected(openai.chat.completions.create({ model, messages: [{ role: 'user', content: 'fail' }] }), 502);
       await rejected(anthropic.messages.create({ model, max_tokens: 9, messages: [{ role: 'user', content: 'fail' }] }), 502);
@@ -246,7 +254,7 @@ describe('official clients', () => {
 
   test('what a call cost is in the reply, in the usage log, and gone from the wallet', async () => {
     const platform = await world.newPlatform([]);
-    await world.admin.must(201, 'POST', `${platform.path}/llm-configs`, { provider: 'openai', base_url: `${mock.url}/v1`, api_key: 'key-0123456789abcdef' });
+    await configure(platform.path, 'openai');
     await topUp(platform, '1.00');
     const { data, response } = await clientOf(platform).chat.completions.create({ model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'hello' }] }).withResponse();
     assert.equal(data.usage.total_tokens, 19);
@@ -258,7 +266,7 @@ describe('official clients', () => {
 
   test('an empty wallet is a 402 that no client repeats', async () => {
     const platform = await world.newPlatform([]);
-    await world.admin.must(201, 'POST', `${platform.path}/llm-configs`, { provider: 'openai', base_url: `${mock.url}/v1`, api_key: 'key-0123456789abcdef' });
+    await configure(platform.path, 'openai');
     const before = mock.getRequests().length;
     let sent = 0;
     const counting = (...args) => (sent++, fetch(...args));
