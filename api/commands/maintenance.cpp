@@ -12,6 +12,7 @@
 #include "billing/price_store.h"
 #include "core/async.h"
 #include "core/error.h"
+#include "inference/providers/config_store.h"
 #include "mcp/grants/approval_service.h"
 #include "net/io_threads.h"
 #include "oauth/connect/connect_world.h"
@@ -114,6 +115,8 @@ std::vector<oauth::SealedColumn> sealed_columns() {
   auto columns = oauth::connect_sealed_columns();
   const auto approvals = mcp::approval_sealed_columns();
   columns.insert(columns.end(), approvals.begin(), approvals.end());
+  const auto providers = inference::inference_sealed_columns();
+  columns.insert(columns.end(), providers.begin(), providers.end());
   for (const auto* secret : {"secret", "previous_secret"}) {
     columns.push_back({"webhook_endpoint", "endpoint_id", "uuid", secret, secret});
   }
