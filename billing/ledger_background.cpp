@@ -15,6 +15,7 @@ constexpr std::chrono::milliseconds kWriteRetry{250};
 constexpr std::chrono::milliseconds kGatePoll{2};
 constexpr std::chrono::seconds kSweepEvery{1};
 constexpr std::size_t kAdoptBatch = 500;
+constexpr int kStartTries = 10;
 
 core::metrics::Gauge& gauge(const char* name, const char* help) {
   return core::metrics::gauge(name, help);
@@ -72,8 +73,16 @@ void LedgerCore::start() {
   journal_ =
       std::make_unique<Journal>(world_.options.journal_directory, core::Uuid::v7(world_.clock, world_.random),
                                 world_.options.segment_bytes);
-  begin_epoch();
-  adopt_orphans();
+  for (int tries = 1;; ++tries) {
+    begin_epoch();
+    try {
+      adopt_orphans();
+      break;
+    } catch (const core::Error& error) {
+      // Paused for longer than an epoch lives: once more.
+      if (!is_epoch_ended(error) || tries == kStartTries) throw;
+    }
+  }
   // The tasks are joined by stop() and abandon(): the ledger outlives them.
   tasks_.spawn(world_.executor, "ledger.write", [this](std::stop_token stop) { return write(stop); });
   tasks_.spawn(world_.executor, "ledger.keep", [this](std::stop_token stop) { return keep(stop); });

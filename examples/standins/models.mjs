@@ -27,7 +27,8 @@ function completion(body, answer) {
 }
 
 function stream(res, body, answer) {
-  const chunk = (choices, usage) => res.write(`data: ${JSON.stringify({ id: 'chatcmpl-standin', object: 'chat.completion.chunk', created: 1767225600, model: body.model, choices, ...(usage && { usage }) })}\n\n`);
+  const head = { id: 'chatcmpl-standin', object: 'chat.completion.chunk', created: 1767225600, model: body.model };
+  const chunk = (choices, usage) => res.write(`data: ${JSON.stringify({ ...head, choices, ...(usage && { usage }) })}\n\n`);
   res.writeHead(200, { 'content-type': 'text/event-stream' });
   chunk([{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }]);
   for (const word of answer.match(/\S+\s*/g)) chunk([{ index: 0, delta: { content: word }, finish_reason: null }]);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -28,6 +27,7 @@ constexpr std::size_t kFaultBodyMax = 64 << 10;
 constexpr milliseconds kBackoffFirst{200};
 // A caller is told to come back instead of being kept longer than this for a key to be ready.
 constexpr milliseconds kKeyWaitMax{10'000};
+constexpr milliseconds kFirstWaitMax{2'000};  // when nobody could be asked at all
 constexpr milliseconds kForever{24 * 3600 * 1000};
 
 using StatePtr = std::shared_ptr<CallState>;
@@ -36,11 +36,6 @@ using EnginePtr = std::shared_ptr<Engine>;
 core::metrics::Counter& attempts_counter(std::string_view result) {
   return core::metrics::counter("assistiv_inference_attempts_total", "Upstream calls by result.",
                                 {{"result", std::string(result)}});
-}
-
-// A key that was replaced starts with a clean record.
-std::string health_key(const Target& target) {
-  return target.config_id + "#" + std::to_string(std::hash<std::string>()(target.api_key.reveal()));
 }
 
 // What the attempts of one call have learned.
@@ -253,7 +248,7 @@ core::Task<std::optional<Failed>> attempt(EnginePtr engine, StatePtr state, Cand
   const auto key = health_key(*candidate.target);
   if (!failed) {
     engine->health.succeeded(key);
-    engine->health.took(candidate.target->config_id, candidate.target->model.name, took);
+    engine->health.took(key, candidate.target->model.name, took);
     attempts_counter("success").add();
     co_return std::nullopt;
   }
@@ -335,7 +330,8 @@ core::Task<> attempts(EnginePtr engine, StatePtr state, std::shared_ptr<Trail> t
     const auto wait = round == Round::GoOn ? wait_for_next(*engine, *trail) : std::nullopt;
     const auto left = state->deadline - SteadyClock::now();
     const bool out_of_attempts = state->facts.attempts >= state->settings().attempts_max;
-    if (!wait || *wait > kKeyWaitMax || *wait >= left || out_of_attempts) {
+    const auto wait_max = state->facts.attempts > 0 ? kKeyWaitMax : kFirstWaitMax;
+    if (!wait || *wait > wait_max || *wait >= left || out_of_attempts) {
       if (!trail->fault) trail->fault = nothing_ready();
       state->fault = trail->fault;
       state->retry_after = trail->retry_after ? trail->retry_after : wait;

@@ -121,7 +121,17 @@ core::HttpReply whole_reply(const EnginePtr& engine, const StatePtr& state, cons
   return core::json_reply(200, std::move(body));
 }
 
+// A stream may stay open for long; the request's bytes are not needed any more.
+void drop_request_bytes(CallState& state) {
+  state.call.raw = {};
+  state.call.request.messages = {};
+  state.call.request.tools = {};
+  state.prepared.body = {};
+  state.prepared.headers = {};
+}
+
 core::HttpReply stream_reply(const EnginePtr& engine, const StatePtr& state, const CacheDoor& door) {
+  drop_request_bytes(*state);
   core::HttpReply reply;
   reply.headers.set("content-type", "text/event-stream");
   reply.headers.set("cache-control", "no-cache");
@@ -137,6 +147,7 @@ core::Task<core::HttpReply> answered(EnginePtr engine, StatePtr state, CacheDoor
   co_await answer(engine, state);
   core::HttpReply reply;
   if (state->fault) {
+    state->ticket->settle(0);
     reply = fault_reply(state->call.dialect, *state->fault, state->retry_after);
   } else if (state->stream) {
     reply = stream_reply(engine, state, door);
@@ -179,6 +190,7 @@ core::Task<core::HttpReply> guarded(core::Task<core::HttpReply> work, StatePtr s
     core::log::warn(
         "inference.failed",
         {{"request_id", state->call.request_id}, {"error", error->what()}, {"detail", error->detail()}});
+  if (state->ticket) state->ticket->settle(0);
   auto reply = error_reply(state->call.dialect, *error, state->call.request_id);
   add_facts(reply.headers, *state);
   for (const auto& [name, value] : headers.fields()) reply.headers.set(name, value);

@@ -90,8 +90,8 @@ Next next_after(const Fault& fault) {
     case Kind::Timeout:
     case Kind::Truncated:
       return Next::Again;
-    case Kind::Internal:
-      return Next::Stop;
+    case Kind::Internal:  // its address may not be called: another's may
+      return Next::OtherTarget;
   }
   return Next::Stop;
 }

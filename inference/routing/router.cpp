@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <limits>
 
 namespace assistiv::inference {
@@ -44,7 +45,7 @@ void by_weight(Group& group, core::Random& random) {
 void by_latency(Group& group, const Health& health, core::Random& random) {
   // One that was never asked counts as the fastest, so that it is asked.
   const auto latency = [&](const Candidate& one) {
-    return health.latency(one.target->config_id, one.target->model.name)
+    return health.latency(health_key(*one.target), one.target->model.name)
         .value_or(std::chrono::microseconds(0));
   };
   std::stable_sort(group.begin(), group.end(),
@@ -94,6 +95,10 @@ void append_model(std::vector<Candidate>& out, Group fit, Strategy strategy, con
 
 }  // namespace
 
+std::string health_key(const Target& target) {
+  return target.config_id + "#" + std::to_string(std::hash<std::string>()(target.api_key.reveal()));
+}
+
 std::vector<Candidate> order_targets(const TargetPlan& plan, bool local_only, const Health& health,
                                      core::Random& random, std::chrono::steady_clock::time_point now) {
   std::vector<Candidate> out;
@@ -105,7 +110,7 @@ std::vector<Candidate> order_targets(const TargetPlan& plan, bool local_only, co
     for (const auto& target : model.targets) {
       if (local_only && !target->local) continue;
       const Candidate candidate{target, model.name, index};
-      switch (health.state(target->config_id, now)) {
+      switch (health.state(health_key(*target), now)) {
         case Health::State::Fit:
         case Health::State::Probe:
           fit.push_back(candidate);
@@ -121,8 +126,7 @@ std::vector<Candidate> order_targets(const TargetPlan& plan, bool local_only, co
     append_model(out, std::move(fit), strategy, health, random);
     append_model(out, std::move(cooling), strategy, health, random);
   }
-  // Everything is broken: asking one is better than refusing all until a timer ends.
-  if (out.empty() && !broken.empty()) append_model(out, {broken.front()}, strategy, health, random);
+  append_model(out, std::move(broken), strategy, health, random);
   return out;
 }
 

@@ -22,6 +22,9 @@
 
 namespace assistiv::test {
 
+constexpr std::int64_t kUsd = 1'000'000'000;  // in nano-USD
+constexpr std::int64_t kCent = kUsd / 100;
+
 class EventList final : public billing::BudgetEventSink {
  public:
   void record(storage::Transaction&, const billing::BudgetEvent& event) override {

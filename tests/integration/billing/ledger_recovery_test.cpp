@@ -8,8 +8,6 @@ namespace {
 
 using billing::HoldPtr;
 
-constexpr std::int64_t kUsd = 1'000'000'000;
-
 core::Task<> spend(billing::LedgerNode* ledger, std::vector<billing::AdmissionRequest> requests,
                    std::int64_t cost, std::atomic<int>* admitted) {
   for (auto& request : requests) {

@@ -6,9 +6,6 @@ namespace {
 using billing::CallOutcome;
 using billing::Refusal;
 
-constexpr std::int64_t kUsd = 1'000'000'000;
-constexpr std::int64_t kCent = kUsd / 100;
-
 TEST_F(LedgerTest, refuses_a_new_platform_until_its_wallet_is_topped_up) {
   const auto refused = refusal(ledger(), kCent);
   EXPECT_EQ(refused.code, "wallet_insufficient");

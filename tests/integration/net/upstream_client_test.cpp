@@ -319,5 +319,23 @@ TEST_F(UpstreamClient, checks_the_certificate_for_the_host) {
   EXPECT_TRUE(wrong.requests().empty());
 }
 
+TEST_F(UpstreamClient, a_wait_over_tls_that_is_broken_off_loses_nothing) {
+  const test::TestCertificates certificates;
+  const auto issued = certificates.issue({"DNS:localhost"});
+  test::HttpImposter provider({issued.certificate, issued.private_key});
+  options_.ca_file = certificates.ca_file();
+  auto slow = test::ImposterReply::json(std::string(2000, 'x') + "end");
+  slow.drip_bytes = 300;
+  slow.drip_interval = 40ms;
+  provider.always(slow);
+  auto asked = request();
+  asked.url = "https://localhost:" + std::to_string(provider.port()) + "/x";
+  int breaks = 0;
+  EXPECT_EQ(io_.run(read_with_breaks(&client(), asked, &breaks)), std::string(2000, 'x') + "end");
+  EXPECT_GT(breaks, 0);
+  EXPECT_EQ(get(asked).status, 200);
+  EXPECT_EQ(provider.connections(), 1U);
+}
+
 }  // namespace
 }  // namespace assistiv::net

@@ -2,9 +2,9 @@
 #include "inference/openai_chat/flavor.h"
 #include "inference/translate/content.h"
 #include "inference/translate/faults.h"
-#include "tests/unit/inference/dialect_fixture.h"
+#include "support/dialect_fixture.h"
 
-namespace assistiv::inference::test {
+namespace assistiv::inference::dialect_test {
 
 namespace {
 
@@ -371,4 +371,4 @@ TEST(BadInput, WrongTypesNameTheirPlace) {
   EXPECT_THROW(anthropic_dialect().decode_reply(Json::parse("[]")), core::Error);
 }
 
-}  // namespace assistiv::inference::test
+}  // namespace assistiv::inference::dialect_test

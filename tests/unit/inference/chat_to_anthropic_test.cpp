@@ -1,9 +1,9 @@
 // Rules A1 to A18: an OpenAI chat client's request on its way to Anthropic.
 #include "inference/anthropic/messages.h"
 #include "inference/translate/content.h"
-#include "tests/unit/inference/dialect_fixture.h"
+#include "support/dialect_fixture.h"
 
-namespace assistiv::inference::test {
+namespace assistiv::inference::dialect_test {
 
 namespace {
 
@@ -393,4 +393,4 @@ TEST(ChatToAnthropic, LongOrOddCallIdsStayAPair) {
   EXPECT_EQ(out.body["messages"][2]["content"][0]["tool_use_id"], id);
 }
 
-}  // namespace assistiv::inference::test
+}  // namespace assistiv::inference::dialect_test

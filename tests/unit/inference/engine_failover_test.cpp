@@ -171,6 +171,21 @@ TEST(FailoverRules, a_long_wait_is_the_callers) {
   EXPECT_EQ(asked(world), (Hosts{"only"}));
 }
 
+TEST(FailoverRules, a_broken_provider_is_left_alone_and_the_caller_told_at_once) {
+  EngineWorld world;
+  world.targets.settings.attempts_max = 1;
+  world.offer({test_target("only")});
+  for (int i = 0; i < 5; ++i) {
+    world.upstream.next(ScriptedReply::json(500, "{}"));
+    EXPECT_EQ(world.run(world.call(kAsk)).status, 502);
+  }
+  const auto reply = world.run(world.call(kAsk));
+  EXPECT_EQ(reply.status, 503);
+  EXPECT_TRUE(reply.headers.get("retry-after"));
+  EXPECT_EQ(asked(world).size(), 5U);
+  EXPECT_EQ(world.ledger.settlements().size(), 5U);
+}
+
 TEST(FailoverRules, falls_back_to_another_model_when_the_prompt_is_too_long) {
   EngineWorld world;
   world.offer({test_target("first"), test_target("second")});

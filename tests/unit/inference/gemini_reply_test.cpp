@@ -1,10 +1,10 @@
 // What Gemini answers, whole and streamed, and what a Gemini client is answered.
 #include <set>
 
-#include "dialect_fixture.h"
 #include "inference/gemini/gemini.h"
+#include "support/dialect_fixture.h"
 
-namespace assistiv::inference::test {
+namespace assistiv::inference::dialect_test {
 
 namespace {
 
@@ -261,4 +261,4 @@ TEST(GeminiReply, errors_in_every_shape_that_google_sends) {
 
 }  // namespace
 
-}  // namespace assistiv::inference::test
+}  // namespace assistiv::inference::dialect_test

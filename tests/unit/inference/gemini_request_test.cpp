@@ -1,8 +1,8 @@
 // Rules G1 to G10, and what a request keeps on its way through Gemini's dialect.
-#include "dialect_fixture.h"
 #include "inference/gemini/gemini.h"
+#include "support/dialect_fixture.h"
 
-namespace assistiv::inference::test {
+namespace assistiv::inference::dialect_test {
 
 namespace {
 
@@ -283,4 +283,4 @@ TEST(GeminiRequest, a_tool_of_google_is_refused_elsewhere_and_bad_members_are_na
 
 }  // namespace
 
-}  // namespace assistiv::inference::test
+}  // namespace assistiv::inference::dialect_test

@@ -1,9 +1,9 @@
 // Reference 5.3 and T17: what Pydantic and Zod write, in Google's subset.
 #include "inference/gemini/schema.h"
 
-#include "dialect_fixture.h"
+#include "support/dialect_fixture.h"
 
-namespace assistiv::inference::test {
+namespace assistiv::inference::dialect_test {
 
 namespace {
 
@@ -85,4 +85,4 @@ TEST(GeminiSchema, reads_googles_own_form_back) {
 
 }  // namespace
 
-}  // namespace assistiv::inference::test
+}  // namespace assistiv::inference::dialect_test

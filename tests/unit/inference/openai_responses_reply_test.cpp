@@ -1,9 +1,9 @@
 // The Responses API's answers: from a provider, to a client, and one response over several turns.
-#include "dialect_fixture.h"
 #include "inference/openai_responses/response_object.h"
 #include "inference/openai_responses/stream_encoder.h"
+#include "support/dialect_fixture.h"
 
-namespace assistiv::inference::test {
+namespace assistiv::inference::dialect_test {
 
 namespace {
 
@@ -339,4 +339,4 @@ TEST(ResponsesReply, errors_have_openais_shape) {
 
 }  // namespace
 
-}  // namespace assistiv::inference::test
+}  // namespace assistiv::inference::dialect_test

@@ -1,8 +1,8 @@
 // Rule 5.6: requests of a Responses client, and requests to a Responses provider.
-#include "dialect_fixture.h"
 #include "inference/openai_responses/response_object.h"
+#include "support/dialect_fixture.h"
 
-namespace assistiv::inference::test {
+namespace assistiv::inference::dialect_test {
 
 namespace {
 
@@ -160,4 +160,4 @@ TEST(ResponsesRequest, T24_to_gemini_and_back_keeps_text_ids_and_arguments) {
 
 }  // namespace
 
-}  // namespace assistiv::inference::test
+}  // namespace assistiv::inference::dialect_test

@@ -27,7 +27,7 @@ TEST(Retry, decides_by_the_kind_of_the_fault) {
       {Kind::ModelNotFound, Next::OtherTarget}, {Kind::RateLimited, Next::Again},
       {Kind::Overloaded, Next::Again},          {Kind::Upstream, Next::Again},
       {Kind::Transient, Next::Again},           {Kind::Timeout, Next::Again},
-      {Kind::Truncated, Next::Again},           {Kind::Internal, Next::Stop}};
+      {Kind::Truncated, Next::Again},           {Kind::Internal, Next::OtherTarget}};
   for (const auto& [kind, next] : table) EXPECT_EQ(next_after(fault(kind)), next) << static_cast<int>(kind);
   auto too_long = fault(Kind::InvalidRequest);
   too_long.context_length = true;
@@ -112,6 +112,7 @@ class Order : public testing::Test {
       names.push_back(one.target->provider);
     return names;
   }
+  static std::string key(const std::string& name) { return health_key(*test::test_target(name)); }
   using Names = std::vector<std::string>;
   InferenceSettings settings_;
   TargetPlan::Model model_{"m", {}};
@@ -144,8 +145,8 @@ TEST_F(Order, prefers_the_fastest_and_still_tries_others) {
   settings_.strategy = Strategy::LowestLatency;
   add("slow", 1);
   add("fast", 1);
-  health_.took("config-slow", "served-model", milliseconds(900));
-  health_.took("config-fast", "served-model", milliseconds(100));
+  health_.took(key("slow"), "served-model", milliseconds(900));
+  health_.took(key("fast"), "served-model", milliseconds(100));
   int fast = 0;
   for (int i = 0; i < 1000; ++i) fast += order()[0] == "fast" ? 1 : 0;
   EXPECT_GT(fast, 880);
@@ -166,19 +167,13 @@ TEST_F(Order, prefers_the_cheapest) {
   EXPECT_EQ(order(), (Names{"cheap", "dear", "unpriced"}));
 }
 
-TEST_F(Order, puts_cooling_keys_last_and_leaves_broken_ones_out) {
+TEST_F(Order, puts_cooling_keys_behind_fit_ones_and_broken_ones_last) {
   add("cooling", 1);
   add("fit", 2);
   add("broken", 0);
-  health_.cool("config-cooling", SteadyClock::now() + seconds(30));
-  for (int i = 0; i < 5; ++i) health_.failed("config-broken", SteadyClock::now());
-  EXPECT_EQ(order(), (Names{"fit", "cooling"}));
-}
-
-TEST_F(Order, asks_a_broken_one_when_nothing_else_is_left) {
-  add("broken", 0);
-  for (int i = 0; i < 5; ++i) health_.failed("config-broken", SteadyClock::now());
-  EXPECT_EQ(order(), (Names{"broken"}));
+  health_.cool(key("cooling"), SteadyClock::now() + seconds(30));
+  for (int i = 0; i < 5; ++i) health_.failed(key("broken"), SteadyClock::now());
+  EXPECT_EQ(order(), (Names{"fit", "cooling", "broken"}));
 }
 
 TEST_F(Order, on_premise_leaves_only_local_targets) {

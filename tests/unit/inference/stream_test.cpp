@@ -1,7 +1,7 @@
 // Reference 5.8 and 5.9 on the streams of OpenAI chat and Anthropic, from wire files.
-#include "tests/unit/inference/dialect_fixture.h"
+#include "support/dialect_fixture.h"
 
-namespace assistiv::inference::test {
+namespace assistiv::inference::dialect_test {
 
 namespace {
 
@@ -313,4 +313,4 @@ TEST(StreamEncoder, GeminiSignaturesTravelOnTheCallInBothDialects) {
   EXPECT_EQ(gather(decode_stream(claude(), encode_stream(claude(), events))).calls[0].signature, "thought");
 }
 
-}  // namespace assistiv::inference::test
+}  // namespace assistiv::inference::dialect_test

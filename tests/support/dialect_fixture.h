@@ -14,7 +14,7 @@
 #include "core/sse_decoder.h"
 #include "inference/dialect.h"
 
-namespace assistiv::inference::test {
+namespace assistiv::inference::dialect_test {
 
 using core::Json;
 
@@ -164,4 +164,4 @@ std::string refused_field(F call) {
   return {};
 }
 
-}  // namespace assistiv::inference::test
+}  // namespace assistiv::inference::dialect_test
