@@ -2,53 +2,106 @@
 import { NOISE_LIMIT } from '../support/machine.mjs';
 import { spread } from '../mcp/report.mjs';
 
+/** The issue's goals; what they mean is explained in docs/benchmarks.md. */
+const GOALS = { ofNginx: 0.4, addedP50: 0.5, addedP99: 5, residentMib: 150, openMib: 200, firstTokenMs: 10 };
+
 const row = (cells) => `| ${cells.join(' | ')} |`;
 const table = (head, rows) => [row(head), row(head.map(() => '---')), ...rows.map(row)].join('\n');
 const whole = (number) => Math.round(number).toLocaleString('en-US');
 const median = (runs, member) => spread(runs.map((run) => run[member])).median;
+const percent = (runs, name) => {
+  const values = runs.map(({ named }) => named[name]).filter((value) => value !== undefined);
+  return values.length ? whole(spread(values).median) : '';
+};
+
+const sameLoad = (a, b) => a.connections === b.connections && a.pace === b.pace;
+const peerOf = (cases, id, load) => cases.find((one) => one.id === id && sameLoad(one.load, load));
+const addedTo = (cases, one, member) =>
+  median(one.runs, member) - median(peerOf(cases, 'upstream', one.load).runs, member);
+const ofNginx = (cases, one) =>
+  median(one.runs, 'perSecond') / median(peerOf(cases, 'nginx', one.load).runs, 'perSecond');
 
 function throughput(cases) {
-  const rows = cases.map(({ id, label, connections, runs }) => {
-    const peer = (other) => cases.find((c) => c.id === other && c.connections === connections);
-    const ratio = median(runs, 'perSecond') / median(peer('nginx').runs, 'perSecond');
-    const added = (member) => (median(runs, member) - median(peer('upstream').runs, member)).toFixed(2);
+  const rows = cases.map((one) => {
+    const { id, label, load, runs } = one;
+    const direct = id === 'upstream';
     return [
       label,
-      connections,
+      load.connections + (load.pace ? ', paced' : ''),
       whole(median(runs, 'perSecond')),
-      ratio.toFixed(2),
+      load.pace ? '' : ofNginx(cases, one).toFixed(2),
       median(runs, 'p50').toFixed(2),
       median(runs, 'p99').toFixed(2),
-      id === 'upstream' ? '' : added('p50'),
-      id === 'upstream' ? '' : added('p99'),
-      whole(median(runs, 'cpu')),
+      direct ? '' : addedTo(cases, one, 'p50').toFixed(2),
+      direct ? '' : addedTo(cases, one, 'p99').toFixed(2),
+      percent(runs, 'server'),
+      percent(runs, 'postgres'),
+      percent(runs, 'provider'),
       whole(Math.max(...runs.map(({ residentMib }) => residentMib))),
       whole(runs.reduce((sum, { failed }) => sum + failed, 0)),
       runs.filter(({ noisy }) => noisy).length || '',
     ];
   });
   const head = ['server', 'connections', 'requests/s', 'of nginx', 'p50 ms', 'p99 ms', 'added p50', 'added p99', 'CPU %',
-    'RSS MiB', 'failed', 'noisy runs'];
+    'PostgreSQL CPU %', 'provider CPU %', 'RSS MiB', 'failed', 'noisy runs'];
   return table(head, rows);
 }
 
 function streams(results) {
   const direct = results.find(({ id }) => id === 'upstream');
+  const added = (runs, member) => (median(runs, member) - median(direct.runs, member)).toFixed(2);
   return table(
-    ['server', 'streams', 'first token p50 ms', 'p99 ms', 'added p50', 'failed', 'RSS MiB'],
-    results.map(({ id, label, streams: count, p50, p99, failed, residentMib }) => [
+    ['server', 'streams', 'first token p50 ms', 'p99 ms', 'added p50', 'added p99', 'CPU %', 'RSS MiB', 'failed'],
+    results.map(({ id, label, runs }) => [
       label,
-      count,
-      p50.toFixed(1),
-      p99.toFixed(1),
-      id === 'upstream' ? '' : (p50 - direct.p50).toFixed(1),
-      failed,
-      whole(residentMib),
+      runs[0].streams,
+      median(runs, 'p50').toFixed(2),
+      median(runs, 'p99').toFixed(2),
+      id === 'upstream' ? '' : added(runs, 'p50'),
+      id === 'upstream' ? '' : added(runs, 'p99'),
+      percent(runs, 'server'),
+      whole(Math.max(...runs.map(({ residentMib }) => residentMib))),
+      runs.reduce((sum, { failed }) => sum + failed, 0),
     ]),
   );
 }
 
-export function toMarkdown({ machine, settings, quick, throughput: cases, streams: timed, idle }) {
+function goals({ throughput: cases, streams: timed, open }) {
+  const rows = [];
+  const add = (goal, measured, met) => rows.push([goal, measured, met ? 'met' : '**not met**']);
+  if (cases) {
+    const at = (connections, pace) => peerOf(cases, 'gateway', { connections, pace });
+    const ratio = ofNginx(cases, at(64));
+    add(`64 connections: ${GOALS.ofNginx} of nginx`, ratio.toFixed(2), ratio >= GOALS.ofNginx);
+    for (const [name, one] of [['as fast as it goes', at(16)], ['paced', at(16, 8)]]) {
+      for (const [member, limit] of [['p50', GOALS.addedP50], ['p99', GOALS.addedP99]]) {
+        const added = addedTo(cases, one, member);
+        add(`16 connections, ${name}: added ${member} under ${limit} ms`, `${added.toFixed(2)} ms`, added < limit);
+      }
+    }
+    const rss = Math.max(...at(64).runs.map(({ residentMib }) => residentMib));
+    add(`64 connections: under ${GOALS.residentMib} MB resident`, `${whole(rss * 1.048576)} MB`, rss * 1.048576 < GOALS.residentMib);
+  }
+  if (open) {
+    const more = (open.open - open.before) * 1.048576;
+    add(`${whole(open.streams)} open streams: under ${GOALS.openMib} MB more`, `${whole(more)} MB`, more < GOALS.openMib && !open.failed);
+  }
+  if (timed) {
+    const [direct, ours] = ['upstream', 'gateway'].map((id) => timed.find((one) => one.id === id).runs);
+    for (const member of ['p50', 'p99']) {
+      const added = median(ours, member) - median(direct, member);
+      add(
+        `${ours[0].streams} streams of 20 tokens/s: under ${GOALS.firstTokenMs} ms added to the first token, ${member}`,
+        `${added.toFixed(2)} ms`,
+        added < GOALS.firstTokenMs,
+      );
+    }
+  }
+  return table(['goal', 'measured', 'verdict'], rows);
+}
+
+export function toMarkdown(results) {
+  const { machine, settings, quick, throughput: cases, streams: timed, open } = results;
   const text = [
     `${quick ? 'A short run, not to quote. ' : ''}${machine.cpus} vCPU (${machine.cpu}), ${machine.memory_gib} GiB, ` +
       `${machine.system}. ${settings.rounds} runs of ${settings.seconds.run} s each, medians; a run is noisy when other ` +
@@ -56,14 +109,15 @@ export function toMarkdown({ machine, settings, quick, throughput: cases, stream
   ];
   if (cases) text.push('### Chat completions', throughput(cases));
   if (timed) text.push('### Streams of 20 tokens/s', streams(timed));
-  if (idle) {
+  if (open) {
     text.push(
       '### Memory of open streams',
       table(
         ['streams', 'RSS before MiB', 'while open MiB', 'after MiB', 'failed'],
-        [[idle.streams, whole(idle.before), whole(idle.open), whole(idle.after), idle.failed]],
+        [[whole(open.streams), whole(open.before), whole(open.open), whole(open.after), open.failed]],
       ),
     );
   }
+  text.push('### Goals', goals(results));
   return `${text.join('\n\n')}\n`;
 }

@@ -1,55 +1,40 @@
 // The provider of the benchmark: one thread, epoll, keep-alive. Answers every POST with a chat completion of
-// about 1 KB at once, or, when the body asks for a stream, with 40 chunks, one every 50 ms (20 tokens/s). It
-// understands what this repository's clients send (Content-Length, no chunks) and costs a few microseconds
+// about 1 KB at once, or, when the body asks for a stream, with as many chunks as its "max_tokens" says, the
+// first at once, then one every 50 ms (20 tokens/s), or every "seed" times 50 ms. It understands what this
+// repository's clients send (Content-Length, no chunks, no spaces in the JSON) and costs a few microseconds
 // per request, so that it does not take the processor away from the server that is measured.
 //
 // usage: upstream          prints its port and serves until it is killed
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <strings.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <iterator>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <unordered_map>
+
+#include "../support/sockets.h"
 
 namespace {
 
+using bench::Descriptor;
+
 constexpr std::size_t kRequestMax = 1 << 20;
-constexpr int kChunks = 40;
-constexpr long kTickNanos = 50'000'000;
+// A stream has its turn in one of the slots of 50 ms: providers do not send all streams' tokens at one time.
+constexpr long kSlotNanos = 2'500'000;
+constexpr int kSlots = 20;
 constexpr std::string_view kStreamMark = R"("stream":true)";
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {
-    if (number < 0) throw std::system_error(errno, std::generic_category());
-  }
-  Descriptor(Descriptor&& other) noexcept : number_(other.number_) { other.number_ = -1; }
-  Descriptor& operator=(Descriptor&&) = delete;
-  ~Descriptor() {
-    if (number_ >= 0) close(number_);
-  }
-  int number() const { return number_; }
-
- private:
-  int number_;
-};
 
 struct Connection {
   Descriptor socket;
   std::string in, out;
-  int chunks_left = 0;  // of the stream under way
+  long chunks_left = 0;  // of the stream under way
+  long turns = 1;        // a chunk at every one of so many
+  long turns_left = 1;
+  int slot = 0;
 };
 
 std::string whole_reply() {
@@ -93,6 +78,21 @@ std::string stream_tail() {
          chunked("data: [DONE]\n\n") + "0\r\n\r\n";
 }
 
+// The number behind `"name":`, or `otherwise`.
+long number_in(std::string_view body, std::string_view name, long otherwise) {
+  const auto at = body.find(name);
+  if (at == std::string_view::npos) return otherwise;
+  return std::strtol(std::string(body.substr(at + name.size(), 12)).c_str(), nullptr, 10);
+}
+
+void begin_stream(Connection& connection, std::string_view body) {
+  static int next_slot = 0;
+  connection.out += stream_head() + stream_chunk(true);
+  connection.chunks_left = std::max(number_in(body, R"("max_tokens":)", 40) - 1, 1L);
+  connection.turns = connection.turns_left = std::max(number_in(body, R"("seed":)", 1), 1L);
+  connection.slot = ++next_slot % kSlots;
+}
+
 std::size_t body_length(std::string_view head) {
   constexpr std::string_view kName = "\r\nContent-Length:";
   for (std::size_t at = head.find("\r\n"); at != std::string_view::npos; at = head.find("\r\n", at + 2)) {
@@ -115,8 +115,7 @@ bool answer(Connection& connection) {
     if (length > kRequestMax) return false;
     if (rest.size() < end + 4 + length) break;
     if (rest.substr(end + 4, length).find(kStreamMark) != std::string_view::npos) {
-      connection.out += stream_head() + stream_chunk(true);
-      connection.chunks_left = kChunks - 1;
+      begin_stream(connection, rest.substr(end + 4, length));
     } else {
       connection.out += kWhole;
     }
@@ -151,26 +150,17 @@ bool serve(Connection& connection) {
   return answer(connection) && send_all(connection);
 }
 
-// One tick of every stream. False when the connection is to be closed.
-bool tick(Connection& connection) {
-  if (connection.chunks_left == 0) return true;
+// The turn of a stream. False when the connection is to be closed.
+bool tick(Connection& connection, int slot) {
+  if (connection.chunks_left == 0 || connection.slot != slot || --connection.turns_left > 0) return true;
+  connection.turns_left = connection.turns;
   connection.out += --connection.chunks_left == 0 ? stream_tail() : stream_chunk(false);
   return send_all(connection);
 }
 
-void watch(const Descriptor& poll, int descriptor, std::uint32_t events) {
-  epoll_event event{};
-  event.events = events;
-  event.data.fd = descriptor;
-  if (epoll_ctl(poll.number(), EPOLL_CTL_ADD, descriptor, &event) != 0)
-    throw std::system_error(errno, std::generic_category());
-}
-
 Descriptor listen_on_loopback() {
   Descriptor listener(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr_in address = bench::loopback(0);
   socklen_t length = sizeof(address);
   if (bind(listener.number(), reinterpret_cast<sockaddr*>(&address), length) != 0 ||
       listen(listener.number(), 4096) != 0 ||
@@ -181,39 +171,34 @@ Descriptor listen_on_loopback() {
   return listener;
 }
 
-Descriptor ticking_timer() {
-  Descriptor timer(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
-  itimerspec spec{{0, kTickNanos}, {0, kTickNanos}};
-  timerfd_settime(timer.number(), 0, &spec, nullptr);
-  return timer;
-}
-
 }  // namespace
 
 int main() {
   const auto listener = listen_on_loopback();
-  const auto timer = ticking_timer();
+  const auto timer = bench::ticking_timer(kSlotNanos);
   const Descriptor poll(epoll_create1(EPOLL_CLOEXEC));
-  watch(poll, listener.number(), EPOLLIN);
-  watch(poll, timer.number(), EPOLLIN);
+  bench::watch(poll, listener.number(), EPOLLIN);
+  bench::watch(poll, timer.number(), EPOLLIN);
   std::unordered_map<int, Connection> connections;
   std::array<epoll_event, 256> events;
+  int slot = 0;
   for (;;) {
     const int count = epoll_wait(poll.number(), events.data(), static_cast<int>(events.size()), -1);
     for (int i = 0; i < count; ++i) {
       const int descriptor = events[static_cast<std::size_t>(i)].data.fd;
       if (descriptor == listener.number()) {
         for (int next; (next = accept4(descriptor, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
-          const int on = 1;
-          setsockopt(next, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+          bench::send_at_once(next);
           connections.emplace(next, Connection{Descriptor(next), {}, {}});
-          watch(poll, next, EPOLLIN | EPOLLOUT | EPOLLET);
+          bench::watch(poll, next, EPOLLIN | EPOLLOUT | EPOLLET);
         }
       } else if (descriptor == timer.number()) {
         std::uint64_t expirations = 0;
         (void)!read(descriptor, &expirations, sizeof(expirations));
-        for (auto it = connections.begin(); it != connections.end();)
-          it = tick(it->second) ? std::next(it) : connections.erase(it);
+        for (; expirations > 0; --expirations, slot = (slot + 1) % kSlots) {
+          for (auto it = connections.begin(); it != connections.end();)
+            it = tick(it->second, slot) ? std::next(it) : connections.erase(it);
+        }
       } else if (const auto it = connections.find(descriptor);
                  it != connections.end() && !serve(it->second)) {
         connections.erase(it);

@@ -1,12 +1,18 @@
 -- Sends one request over and over, each time with an id that was never used before and with the next key.
 -- usage: wrk ... -s load.lua URL -- METHOD [BODY_FILE [KEYS_FILE]]     headers by wrk's -H
--- In the body, @ID@ stands for the id. The result is one line of JSON.
+-- In the body, @ID@ stands for the id. The result is one line of JSON. With PACE_MS in the environment each connection
+-- waits that long before a request, on average.
 
 local threads = 0
 
 function setup(thread)
   threads = threads + 1
   thread:set("first_id", threads * 1000000000)
+end
+
+local pace = tonumber(os.getenv("PACE_MS") or 0)
+if pace > 0 then
+  function delay() return math.random(0, 2 * pace) end
 end
 
 local function read(path)
@@ -18,7 +24,7 @@ end
 
 -- Requests are made once, around an id of ten digits, so that sending one costs two concatenations.
 local function split_at_id(body)
-  if not body then return {wrk.format(nil, nil, nil, nil)} end
+  if not body or not body:find("@ID@", 1, true) then return {wrk.format(nil, nil, nil, body)} end
   local mark = "9999999999"
   local text = wrk.format(nil, nil, nil, (body:gsub("@ID@", mark)))
   local from, to = text:find(mark, 1, true)

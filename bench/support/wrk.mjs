@@ -13,8 +13,9 @@ const run = promisify(execFile);
 /**
  * @param {{url: string, method: string, headers?: Record<string, string>, body?: string, keys?: string[]}} request
  * @param {string} scratch a directory for the files that load.lua reads
+ * @param {number} [pace] ms that each connection waits before a request, on average
  */
-export async function wrk(request, seconds, scratch, connections = CONNECTIONS) {
+export async function wrk(request, seconds, scratch, connections = CONNECTIONS, pace = 0) {
   const args = [
     `-t${Math.min(THREADS, connections)}`,
     `-c${connections}`,
@@ -26,9 +27,9 @@ export async function wrk(request, seconds, scratch, connections = CONNECTIONS) 
   ];
   for (const [name, value] of Object.entries(request.headers ?? {})) args.push('-H', `${name}: ${value}`);
   args.push(request.url, '--', request.method);
-  if (request.body) args.push(write(scratch, 'body', request.body));
-  if (request.keys) args.push(write(scratch, 'keys', request.keys.join('\n')));
-  const { stdout } = await run('wrk', args);
+  if (request.body) args.push(write(scratch, 'wrk_body', request.body));
+  if (request.keys) args.push(write(scratch, 'wrk_keys', request.keys.join('\n')));
+  const { stdout } = await run('wrk', args, { env: { ...process.env, PACE_MS: String(pace) } });
   const result = JSON.parse(stdout.trim().split('\n').at(-1));
   return {
     perSecond: result.requests / (result.micros / 1e6),
