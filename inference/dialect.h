@@ -57,6 +57,8 @@ struct ReplyContext {
   bool include_usage = false;
   bool include_reasoning = true;
   std::int64_t input_estimate = 0;  // for Anthropic's message_start when the provider has not said yet
+  // The client's, of which Responses says parts again; null: defaults are said.
+  std::shared_ptr<const core::Json> request_body;
 };
 
 // Feeds on the provider's SSE events. One per stream, not thread-safe.

@@ -45,6 +45,9 @@ struct Call {
   int limit() const;
 };
 
+// Whether a write takes an Idempotency-Key.
+enum class Idempotency { None, Taken, Needed };
+
 struct QueryParam {
   std::string name;
   std::string meaning;
@@ -67,6 +70,8 @@ struct Route {
   std::string reply_schema;  // "" for an empty or non-JSON reply; see `reply_type`
   std::string reply_type = "application/json";
   bool enveloped = true;  // the reply is {"data": reply_schema}
+  bool streams = false;   // answers with server-sent events, too
+  Idempotency idempotency = Idempotency::None;
   std::function<core::Task<core::HttpReply>(Call)> handle;
 };
 

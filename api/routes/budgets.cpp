@@ -112,12 +112,14 @@ void add_movement_routes(RouteTable& table, Services& services) {
   auto topup = budget_route("POST", "/topup", "topUpBudget", "Raise the cap. Needs an Idempotency-Key.");
   topup.body_schema = "BudgetTopup";
   topup.success = 201;
+  topup.idempotency = Idempotency::Needed;
   topup.reply_schema = "BudgetMoved";
   topup.handle = with_services(services, top_up_budget);
   table.push_back(topup);
   auto debit = budget_route("POST", "/debit", "debitBudget", "Spend by hand. Needs an Idempotency-Key.");
   debit.body_schema = "BudgetDebit";
   debit.success = 201;
+  debit.idempotency = Idempotency::Needed;
   debit.reply_schema = "BudgetMoved";
   debit.handle = with_services(services, debit_budget);
   table.push_back(debit);
@@ -129,6 +131,7 @@ void add_budget_routes(RouteTable& table, Services& services) {
   auto create = budget_route("POST", "", "createBudget", "Give an end user a budget.");
   create.body_schema = "BudgetCreate";
   create.success = 201;
+  create.idempotency = Idempotency::Taken;
   create.handle = with_services(services, create_budget);
   table.push_back(create);
   auto read = budget_route("GET", "", "getBudget", "Read an end user's budget.");
@@ -136,6 +139,7 @@ void add_budget_routes(RouteTable& table, Services& services) {
   table.push_back(read);
   auto patch = budget_route("PATCH", "", "updateBudget", "Change or suspend a budget.");
   patch.body_schema = "BudgetPatch";
+  patch.idempotency = Idempotency::Taken;
   patch.handle = with_services(services, patch_budget);
   table.push_back(patch);
   add_movement_routes(table, services);

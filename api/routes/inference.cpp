@@ -124,7 +124,8 @@ core::Task<core::HttpReply> list_input_items(Services* s, Call call) {
 }
 
 // Shared by the routes of this file.
-Route post_route(std::string path, std::string operation_id, std::string summary, std::string body_schema) {
+Route post_route(std::string path, std::string operation_id, std::string summary, std::string body_schema,
+                 std::string reply_schema) {
   return {.method = "POST",
           .path = std::move(path),
           .access = Access::Tenant,
@@ -133,12 +134,17 @@ Route post_route(std::string path, std::string operation_id, std::string summary
           .tag = "Inference",
           .summary = std::move(summary),
           .body_schema = std::move(body_schema),
-          .reply_schema = "",
-          .reply_type = "application/json",
+          .reply_schema = std::move(reply_schema),
           .enveloped = false};
 }
 
-Route response_route(std::string method, std::string path, std::string operation_id, std::string summary) {
+Route streaming(Route route) {
+  route.streams = true;
+  return route;
+}
+
+Route response_route(std::string method, std::string path, std::string operation_id, std::string summary,
+                     std::string reply_schema) {
   return {.method = std::move(method),
           .path = std::move(path),
           .access = Access::Tenant,
@@ -146,6 +152,7 @@ Route response_route(std::string method, std::string path, std::string operation
           .operation_id = std::move(operation_id),
           .tag = "Inference",
           .summary = std::move(summary),
+          .reply_schema = std::move(reply_schema),
           .enveloped = false};
 }
 
@@ -156,59 +163,74 @@ void add_inference_route(RouteTable& table, Services& services, Route route, Ser
 
 void add_gemini_routes(RouteTable& table, Services& services) {
   const std::string model = "/v1beta/models/{model}";
-  add_inference_route(table, services,
-                      post_route(model + ":generateContent", "generateContent",
-                                 "Gemini's generateContent, of any model.", "GenerateContentRequest"),
-                      generate_content);
-  auto stream = post_route(model + ":streamGenerateContent", "streamGenerateContent",
-                           "Gemini's streamGenerateContent, of any model.", "GenerateContentRequest");
-  stream.reply_type = "text/event-stream";
-  stream.query = {{"alt", "\"sse\".", {"sse"}}};
-  add_inference_route(table, services, std::move(stream), stream_generate_content);
   add_inference_route(
       table, services,
-      post_route(model + ":countTokens", "countTokens", "Count the tokens of a request for a Gemini model.",
-                 "GenerateContentRequest"),
+      post_route(model + ":generateContent", "generateContent", "Gemini's generateContent, of any model.",
+                 "GenerateContentRequest", "GenerateContentResponse"),
+      generate_content);
+  auto stream = post_route(model + ":streamGenerateContent", "streamGenerateContent",
+                           "Gemini's streamGenerateContent, of any model.", "GenerateContentRequest", "");
+  stream.reply_type = "text/event-stream";
+  stream.query = {{"alt", "\"sse\".", {"sse"}}};
+  add_inference_route(table, services, streaming(std::move(stream)), stream_generate_content);
+  add_inference_route(
+      table, services,
+      post_route(model + ":countTokens", "countTokens",
+                 "Count a request's tokens: by the provider when it speaks Gemini's API, else "
+                 "estimated.",
+                 "GenerateContentRequest", "GeminiTokenCount"),
       count_tokens);
+}
+
+void add_response_routes(RouteTable& table, Services& services) {
+  const std::string one = "/v1/responses/{response_id}";
+  add_inference_route(
+      table, services,
+      streaming(post_route("/v1/responses", "createResponse",
+                           "OpenAI's responses, of any model; remembers them and runs MCP tools.",
+                           "ResponseRequest", "ResponseObject")),
+      create_response);
+  add_inference_route(table, services,
+                      response_route("GET", one, "getResponse", "Read a stored response.", "ResponseObject"),
+                      get_response);
+  add_inference_route(
+      table, services,
+      response_route("DELETE", one, "deleteResponse", "Forget a stored response.", "ResponseDeleted"),
+      delete_response);
+  auto items = response_route("GET", one + "/input_items", "listInputItems",
+                              "What a stored response was an answer to.", "ResponseItems");
+  items.query = {{"after", "Id of the item after which to go on.", {}},
+                 {"order", "By position.", {"asc", "desc"}},
+                 {"limit", "At most 100.", {}}};
+  add_inference_route(table, services, std::move(items), list_input_items);
 }
 
 }  // namespace
 
 void add_inference_routes(RouteTable& table, Services& services) {
   add_inference_route(table, services,
-                      post_route("/v1/chat/completions", "createChatCompletion",
-                                 "OpenAI's chat completions, of any model.", "ChatCompletionRequest"),
+                      streaming(post_route("/v1/chat/completions", "createChatCompletion",
+                                           "OpenAI's chat completions, of any model.",
+                                           "ChatCompletionRequest", "ChatCompletion")),
                       chat_completion);
   add_inference_route(
       table, services,
-      post_route("/v1/messages", "createMessage", "Anthropic's messages, of any model.", "MessageRequest"),
+      streaming(post_route("/v1/messages", "createMessage", "Anthropic's messages, of any model.",
+                           "MessageRequest", "Message")),
       message);
   add_inference_route(table, services,
                       post_route("/v1/messages/count_tokens", "countMessageTokens",
-                                 "Count the tokens of a request for an Anthropic model.", "MessageRequest"),
+                                 "Count a request's tokens: by the provider when it speaks Anthropic's API, "
+                                 "else estimated.",
+                                 "MessageRequest", "MessageTokenCount"),
                       count_message_tokens);
-  add_inference_route(
-      table, services,
-      post_route("/v1/embeddings", "createEmbedding", "OpenAI's embeddings.", "EmbeddingRequest"),
-      embeddings);
-  add_gemini_routes(table, services);
-  const std::string one = "/v1/responses/{response_id}";
-  add_inference_route(
-      table, services,
-      post_route("/v1/responses", "createResponse",
-                 "OpenAI's responses, of any model; remembers them and runs MCP tools.", "ResponseRequest"),
-      create_response);
-  add_inference_route(table, services, response_route("GET", one, "getResponse", "Read a stored response."),
-                      get_response);
   add_inference_route(table, services,
-                      response_route("DELETE", one, "deleteResponse", "Forget a stored response."),
-                      delete_response);
-  auto items = response_route("GET", one + "/input_items", "listInputItems",
-                              "What a stored response was an answer to.");
-  items.query = {{"after", "Id of the item after which to go on.", {}},
-                 {"order", "By position.", {"asc", "desc"}},
-                 {"limit", "At most 100.", {}}};
-  add_inference_route(table, services, std::move(items), list_input_items);
+                      post_route("/v1/embeddings", "createEmbedding",
+                                 "OpenAI's embeddings, of providers that speak OpenAI's API.",
+                                 "EmbeddingRequest", "EmbeddingList"),
+                      embeddings);
+  add_gemini_routes(table, services);
+  add_response_routes(table, services);
 }
 
 }  // namespace assistiv::api

@@ -42,8 +42,12 @@ core::Task<core::HttpReply> get_model(Services* s, Call call) {
   const auto plan = co_await s->models->targets.targets(platform, name);
   const auto models = co_await s->models->targets.models(platform);
   const auto& target = plan->models.front();
-  const auto listed =
-      std::find_if(models.begin(), models.end(), [&](const auto& model) { return model.id == target.name; });
+  const auto named = [&](const std::string& id) {
+    return std::find_if(models.begin(), models.end(), [&](const auto& model) { return model.id == id; });
+  };
+  auto listed = named(target.name);
+  // "<provider>/<name>" is not listed by itself.
+  if (listed == models.end()) listed = named(target.name.substr(target.name.find('/') + 1));
   inference::OfferedModel model{name, target.targets.front()->provider, {}};
   if (listed != models.end()) model.created_at = listed->created_at;
   co_return core::json_reply(200, offered_model_view(model).dump());

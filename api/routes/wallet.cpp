@@ -65,6 +65,7 @@ void add_wallet_routes(RouteTable& table, Services& services) {
                    .summary = "Change the wallet's low_balance_threshold; null clears it.",
                    .body_schema = "WalletPatch",
                    .reply_schema = "Wallet",
+                   .idempotency = Idempotency::Taken,
                    .handle = with_services(services, patch_wallet)});
   table.push_back({.method = "GET",
                    .path = base + "/transactions",
@@ -88,6 +89,7 @@ void add_wallet_routes(RouteTable& table, Services& services) {
                    .body_schema = "WalletTopup",
                    .success = 201,
                    .reply_schema = "WalletMoved",
+                   .idempotency = Idempotency::Taken,
                    .handle = with_services(services, top_up_wallet)});
   table.push_back({.method = "POST",
                    .path = base + "/adjust",
@@ -99,6 +101,7 @@ void add_wallet_routes(RouteTable& table, Services& services) {
                    .body_schema = "WalletAdjust",
                    .success = 201,
                    .reply_schema = "WalletMoved",
+                   .idempotency = Idempotency::Taken,
                    .handle = with_services(services, adjust_wallet)});
 }
 

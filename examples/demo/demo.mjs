@@ -1,18 +1,19 @@
-// The main job, end to end: an AI agent uses GitHub for an end user. Written to be read: every step is a plain call of
-// the REST API, of MCP, or a click in a browser. `./scripts/run --demo` starts the server and a stand-in for GitHub and
-// then runs this file.
+// The main job, end to end: an AI agent uses GitHub and models for an end user. Written to be read: every step is a plain
+// call of the REST API, of MCP, of the openai package, or a click in a browser. `./scripts/run --demo` starts the server,
+// stand-ins for GitHub and for a model provider, and then runs this file.
 import fs from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import OpenAI from 'openai';
 import { chromium } from 'playwright-core';
 
 const { values: options } = parseArgs({
-  options: { quickstart: { type: 'string' }, standin: { type: 'string' }, screenshots: { type: 'string' } },
+  options: { quickstart: { type: 'string' }, github: { type: 'string' }, models: { type: 'string' }, screenshots: { type: 'string' } },
 });
 const { base_url: BASE, admin_key: ADMIN_KEY } = JSON.parse(fs.readFileSync(options.quickstart, 'utf8'));
-const GITHUB = options.standin;
+const GITHUB = options.github;
 
 // --- 1. The platform: you. An operator creates it and hands over its key. ---
 
@@ -81,7 +82,42 @@ await rest(PLATFORM_KEY, 'POST', `${PLATFORM}/approvals/${approval.id}/approve`,
 answer = await answer;
 if (answer.isError) await useTool('github_add_issue_comment', comment); // the agent asks again, with the same arguments
 
-// --- 5. The end user disconnects. ---
+// --- 5. The agent thinks: model calls, and what they may cost. ---
+
+step('Name a provider for your model calls: an OpenAI-compatible server in your own network (the operator vouches for it)');
+await rest(ADMIN_KEY, 'POST', `${PLATFORM}/llm-configs`, { provider: 'openai-compatible', base_url: `${options.models}/v1`, local: true, models: ['demo'] });
+
+step('... what it costs (prices of the big vendors are built in), and money to pay with');
+await rest(ADMIN_KEY, 'PUT', '/v1/admin/prices', { prices: [{ provider: 'openai-compatible', model: 'demo', rates: { input: '0.15', output: '0.60' } }] });
+await rest(ADMIN_KEY, 'POST', `${PLATFORM}/wallet/topup`, { amount: '25.00' });
+
+step('The end user gets a budget of its own: one dollar a month');
+await rest(PLATFORM_KEY, 'POST', `${PLATFORM}/end-users/${user.id}/budget`, { max_usd: '1.00', period: 'monthly' });
+
+step('A chat completion with the openai package and the end user\'s key');
+const openai = new OpenAI({ apiKey: USER_KEY, baseURL: `${BASE}/v1` });
+await think(() => openai.chat.completions.create({ model: 'demo', messages: [{ role: 'user', content: 'Say hello.' }] }).withResponse(),
+  (reply) => reply.choices[0].message.content);
+
+step('The Responses API with an MCP tool: the gateway runs it, with this user\'s grants');
+await think(() => openai.responses.create({
+  model: 'demo', input: 'use github_get_me', tools: [{ type: 'mcp', server_label: 'github', server_url: `${BASE}/mcp/github`, require_approval: 'never' }],
+}).withResponse(), (reply) => `${reply.output.map((item) => item.type).join(', ')}: ${reply.output_text}`);
+
+step('You take the rest of the budget away: the next call is refused before it reaches a provider');
+await settled();
+const { remaining_usd } = await rest(USER_KEY, 'GET', '/v1/me/budget');
+await rest(PLATFORM_KEY, 'POST', `${PLATFORM}/end-users/${user.id}/budget/debit`, { amount_usd: remaining_usd, reason: 'for show' }, { headers: { 'Idempotency-Key': `show-${user.id}` } });
+await openai.chat.completions.create({ model: 'demo', messages: [{ role: 'user', content: 'Say hello.' }] })
+  .then(() => { throw new Error('the budget was empty'); }, (error) => show(`${error.status} ${error.code}: ${error.message}`));
+
+step('What it all cost: the wallet, and one usage row per upstream call');
+await rest(PLATFORM_KEY, 'GET', `${PLATFORM}/wallet`);
+for (const row of await rest(PLATFORM_KEY, 'GET', '/v1/usage', undefined, { quiet: true })) {
+  show(`${row.request_type.padEnd(16)} ${row.model}  ${row.total_tokens} tokens  USD ${row.cost_usd}  ${row.status}`);
+}
+
+// --- 6. The end user disconnects. ---
 
 step('The end user disconnects; the token is revoked at the provider first');
 const before = await standinCounters();
@@ -93,7 +129,7 @@ step('A tool call now is no dead end: it says how to connect');
 await useTool('github_get_me', {});
 await agent.close();
 
-// --- 6. All of it is on record. ---
+// --- 7. All of it is on record. ---
 
 step('The audit trail, newest first');
 const trail = await rest(PLATFORM_KEY, 'GET', `${PLATFORM}/audit?limit=100`, undefined, { quiet: true });
@@ -105,11 +141,11 @@ await rest(PLATFORM_KEY, 'GET', `${PLATFORM}/audit/verify`);
 // --- How it is done ---
 
 /** One call of the REST API: prints what is sent and what came back, returns `data`. */
-async function rest(key, method, route, body, { quiet = false } = {}) {
+async function rest(key, method, route, body, { quiet = false, headers = {} } = {}) {
   console.log(dim(`  > ${method} ${route}${body ? ` ${JSON.stringify(body)}` : ''}`));
   const reply = await fetch(BASE + route, {
     method,
-    headers: { Authorization: `Bearer ${key}`, ...(body && { 'Content-Type': 'application/json' }) },
+    headers: { Authorization: `Bearer ${key}`, ...headers, ...(body && { 'Content-Type': 'application/json' }) },
     body: body && JSON.stringify(body),
   });
   const { data, error } = reply.status === 204 ? {} : await reply.json();
@@ -128,6 +164,22 @@ async function useTool(name, args) {
   } catch (error) {
     show(`error: ${error.message}`);
     return { isError: true };
+  }
+}
+
+/** One call of a model: prints the answer and what it cost. */
+async function think(ask, answer) {
+  const { data, response } = await ask();
+  show(answer(data));
+  show(`cost USD ${response.headers.get('x-aig-cost-usd')}, provider ${response.headers.get('x-aig-provider')}, attempts ${response.headers.get('x-aig-attempts')}`);
+}
+
+/** The books follow a reply within milliseconds. */
+async function settled() {
+  for (;;) {
+    const budget = await rest(USER_KEY, 'GET', '/v1/me/budget', undefined, { quiet: true });
+    if (budget.held_usd === '0.00' && budget.used_usd !== '0.00') return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 

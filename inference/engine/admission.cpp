@@ -10,6 +10,8 @@ namespace {
 
 // A reply cut to fewer tokens than this helps nobody.
 constexpr std::int64_t kOutputMin = 16;
+// What the lower limit itself adds to a body that had none; every byte may be a token.
+constexpr std::int64_t kLimitBytes = 64;
 
 billing::AdmissionRequest request_for(const CallState& state, const Candidate& candidate, int attempt,
                                       const billing::PricePtr& price) {
@@ -79,8 +81,8 @@ core::Task<std::unique_ptr<Meter>> admit(std::shared_ptr<Engine> engine, std::sh
   const auto refusal = std::get<Refusal>(admission);
   if (!state->forward_path.empty() || refusal.code == "budget_suspended") billing::throw_refusal(refusal);
 
-  const std::int64_t fits =
-      co_await output_that_fits(&ledger, request, refusal, prepared.input_bound, prepared.output_bound);
+  const std::int64_t fits = co_await output_that_fits(
+      &ledger, request, refusal, prepared.input_bound + kLimitBytes, prepared.output_bound);
   const std::int64_t choices = std::max<std::int64_t>(state->call.request.n.value_or(1), 1);
   if (fits / choices < std::min(kOutputMin, prepared.output_bound)) billing::throw_refusal(refusal);
   PrepareOptions smaller;

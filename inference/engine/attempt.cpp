@@ -225,6 +225,13 @@ core::Task<std::optional<Failed>> call_target(EnginePtr engine, StatePtr state,
   co_return co_await read_whole(engine, state, std::move(reply), std::move(meter));
 }
 
+// Vectors and counts are no tokens, however many bytes they are.
+core::Usage no_output() {
+  core::Usage usage;
+  usage.output = 0;
+  return usage;
+}
+
 // Prepares, holds and calls. Health is told what came of it.
 core::Task<std::optional<Failed>> attempt(EnginePtr engine, StatePtr state, Candidate candidate) {
   state->target = candidate.target;
@@ -236,7 +243,9 @@ core::Task<std::optional<Failed>> attempt(EnginePtr engine, StatePtr state, Cand
   } else {
     state->prepared = prepare_forward(state->call, *candidate.target, state->forward_path);
   }
-  auto meter = co_await admit(engine, state, candidate, ++state->facts.attempts);
+  auto meter = co_await admit(engine, state, candidate, state->facts.attempts + 1);
+  ++state->facts.attempts;
+  if (!state->forward_path.empty()) meter->saw_usage(no_output());
   state->facts.provider = candidate.target->provider;
   state->facts.model = candidate.model;
   state->facts.provider_model = candidate.target->model.name;
@@ -346,9 +355,15 @@ core::Task<> attempts(EnginePtr engine, StatePtr state, std::shared_ptr<Trail> t
 std::vector<Candidate> candidates_of(Engine& engine, const CallState& state) {
   const bool local_only = engine.options.on_premise_only || state.settings().on_premise_only;
   auto all = order_targets(*state.plan, local_only, engine.health, engine.world.random, SteadyClock::now());
+  const bool offered = !all.empty();
   if (!state.forward_path.empty())
     std::erase_if(all, [&](const Candidate& one) { return one.target->dialect != state.call.dialect; });
-  if (!all.empty()) return all;
+  if (!all.empty() || (offered && state.free)) return all;
+  if (offered)
+    throw core::not_found("The providers of the model \"" + state.call.request.model +
+                          "\" do not answer calls of this kind.")
+        .with_code("model_not_found")
+        .with_field("model");
   if (local_only)
     throw core::Error(core::ErrorKind::PermissionDenied,
                       "Only models on the premises may be called here, and \"" + state.call.request.model +
@@ -357,6 +372,18 @@ std::vector<Candidate> candidates_of(Engine& engine, const CallState& state) {
   throw core::not_found("No active provider offers the model \"" + state.call.request.model + "\" here.")
       .with_code("model_not_found")
       .with_field("model");
+}
+
+// No provider of the model counts tokens in the caller's dialect: a guess by the bytes, which says so.
+void estimate_count(CallState& state) {
+  const auto tokens = estimated_tokens(state.call.raw.size());
+  const bool gemini = state.call.dialect == DialectId::Gemini;
+  const core::Json json = {{gemini ? "totalTokens" : "input_tokens", tokens}};
+  state.facts.estimated = true;
+  state.prepared.same_dialect = true;
+  state.ticket->settle(0);
+  state.whole.emplace();
+  state.whole->body = core::dump_json(json);
 }
 
 }  // namespace
@@ -371,12 +398,17 @@ core::Task<> answer(EnginePtr engine, StatePtr state) {
   const std::int64_t likely =
       estimated_tokens(state->call.raw.size()) + state->call.request.max_output_tokens.value_or(0);
   state->ticket = co_await engine->world.rates.enter(payer_of(principal), state->call.request.model, likely);
+  state->facts.rate_limits = state->ticket->headers();
   if (!state->plan)
     state->plan = co_await engine->world.targets.targets(principal.platform_id, state->call.request.model);
   state->deadline = state->call.started + state->settings().total_timeout;
   engine->health.count_call();
   auto trail = std::make_shared<Trail>();
   trail->candidates = candidates_of(*engine, *state);
+  if (trail->candidates.empty()) {
+    estimate_count(*state);
+    co_return;
+  }
   co_await attempts(engine, state, trail);
 }
 

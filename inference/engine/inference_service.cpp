@@ -8,6 +8,7 @@
 #include "inference/engine/admission.h"
 #include "inference/engine/attempt.h"
 #include "inference/engine/error_reply.h"
+#include "inference/engine/fact_headers.h"
 #include "inference/engine/stream_pump.h"
 
 namespace assistiv::inference {
@@ -19,28 +20,10 @@ namespace {
 using EnginePtr = std::shared_ptr<Engine>;
 using StatePtr = std::shared_ptr<CallState>;
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string out;
-  for (const auto& word : words) {
-    if (out.size() + word.size() > 4096) break;
-    out += (out.empty() ? "" : ", ") + word;
-  }
-  return out;
-}
-
-void add_facts(core::HttpHeaders& headers, const CallState& state) {
-  const auto& facts = state.facts;
+void add_facts(core::HttpHeaders& headers, CallState& state) {
   headers.set("x-request-id", state.call.request_id);
-  if (!facts.provider.empty()) {
-    headers.set("x-aig-provider", facts.provider);
-    headers.set("x-aig-model", facts.provider_model);
-  }
-  headers.set("x-aig-attempts", std::to_string(facts.attempts));
-  if (!state.stream) headers.set("x-aig-cost-usd", core::format_usd(facts.cost));
-  headers.set("x-aig-overhead-us", std::to_string(state.overhead().count()));
-  if (!facts.dropped.empty()) headers.set("x-aig-dropped", joined(facts.dropped));
-  if (state.ticket)
-    for (const auto& [name, value] : state.ticket->headers().fields()) headers.set(name, value);
+  state.facts.overhead = state.overhead();
+  add_fact_headers(headers, state.facts, !state.stream);
 }
 
 // auto: the platform's setting; force: also without it; skip: neither read nor kept.
@@ -53,12 +36,16 @@ struct CacheDoor {
 };
 
 std::string_view wish(const InferenceCall& call) {
-  return call.headers.get("x-cache").value_or("auto");
+  const auto wish = call.headers.get("x-cache").value_or("auto");
+  if (wish != "auto" && wish != "force" && wish != "skip")
+    throw core::bad_request("The header x-cache is \"auto\", \"force\" or \"skip\".", "x-cache");
+  return wish;
 }
 
 CacheDoor cache_door(const std::shared_ptr<ResponseCache>& cache, const CallState& state) {
   CacheDoor door;
-  const bool wanted = wish(state.call) == "force" || (wish(state.call) != "skip" && state.settings().cache);
+  const auto asked = wish(state.call);
+  const bool wanted = asked == "force" || (asked == "auto" && state.settings().cache);
   if (!wanted || state.call.raw.empty()) return door;
   door.cache = cache;
   door.use = CacheUse::Use;
@@ -226,6 +213,24 @@ class OpenTurn final : public TurnStream {
   StatePtr state_;
 };
 
+// For callers within the program: what run() tells in a reply is thrown.
+core::Task<> answer_turn(EnginePtr engine, StatePtr state) {
+  std::optional<core::Error> error;
+  try {
+    co_await answer(engine, state);
+    if (state->fault) throw_fault(*state->fault, state->retry_after);
+  } catch (const RateLimitedError& e) {
+    error = e;
+    state->facts.rate_limits = e.headers();
+  } catch (const core::Error& e) {
+    error = e;
+  }
+  state->facts.overhead = state->overhead();
+  if (!error) co_return;
+  if (state->ticket) state->ticket->settle(0);
+  throw TurnError(*std::move(error), state->facts).with_fault(state->fault);
+}
+
 StatePtr make_state(InferenceCall call) {
   auto state = std::make_shared<CallState>();
   state->call = std::move(call);
@@ -264,12 +269,10 @@ core::Task<Turn> InferenceService::complete(InferenceCall call) {
   call.raw.clear();
   call.request.stream = false;
   auto state = make_state(std::move(call));
-  co_await answer(state_->engine, state);
-  if (state->fault) throw_fault(*state->fault, state->retry_after);
+  co_await answer_turn(state_->engine, state);
   Turn turn;
   turn.reply = dialect(state->target->dialect).decode_reply(state->whole->json);
   turn.facts = state->facts;
-  turn.facts.overhead = state->overhead();
   co_return turn;
 }
 
@@ -277,9 +280,7 @@ core::Task<std::unique_ptr<TurnStream>> InferenceService::open(InferenceCall cal
   call.raw.clear();
   call.request.stream = true;
   auto state = make_state(std::move(call));
-  co_await answer(state_->engine, state);
-  if (state->fault) throw_fault(*state->fault, state->retry_after);
-  state->facts.overhead = state->overhead();
+  co_await answer_turn(state_->engine, state);
   co_return std::make_unique<OpenTurn>(std::move(state));
 }
 

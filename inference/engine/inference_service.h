@@ -96,7 +96,7 @@ class InferenceService {
   core::Task<core::HttpReply> run(InferenceCall call);
   core::Task<core::HttpReply> forward(ForwardCall forward);
 
-  // One admitted, routed and settled turn in the canonical form, never from the cache. Throws core::Error:
+  // One admitted, routed and settled turn in the canonical form, never from the cache. Throws TurnError:
   // NotFound, PaymentRequired, RateLimited, UpstreamFailed, DeadlineExceeded, Cancelled, ...
   core::Task<Turn> complete(InferenceCall call);
   core::Task<std::unique_ptr<TurnStream>> open(InferenceCall call);

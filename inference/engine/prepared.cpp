@@ -144,6 +144,14 @@ void pass_through(Prepared& out, const InferenceCall& call, const Target& target
   out.url = target.base_url + path_of(target, call.request.stream);
 }
 
+Unsupported unsupported_for(const InferenceCall& call, const InferenceSettings& settings) {
+  const auto wish = call.headers.get("x-aig-unsupported");
+  if (!wish) return settings.unsupported;
+  if (*wish == "strict") return Unsupported::Strict;
+  if (*wish == "drop") return Unsupported::Drop;
+  throw core::bad_request("The header x-aig-unsupported is \"strict\" or \"drop\".", "x-aig-unsupported");
+}
+
 void encode(Prepared& out, const InferenceCall& call, const Target& target, const InferenceSettings& settings,
             std::optional<std::int64_t> output_max) {
   Request request = call.request;
@@ -151,7 +159,7 @@ void encode(Prepared& out, const InferenceCall& call, const Target& target, cons
   if (output_max) request.max_output_tokens = output_max;
   EncodeOptions options;
   options.target = target.model;
-  options.unsupported = settings.unsupported;
+  options.unsupported = unsupported_for(call, settings);
   options.keep_system_in_place = settings.keep_system_in_place;
   options.default_max_tokens = kDefaultMaxTokens;
   if (const auto beta = call.headers.get("anthropic-beta"); beta && call.dialect == DialectId::Anthropic)

@@ -32,14 +32,17 @@ class Renderer {
         same_(state.prepared.same_dialect),
         encoder_(dialect(state.call.dialect).stream_encoder(reply_context(engine, state))) {}
 
-  std::string render(const Pieces& pieces, const Meter& meter) {
+  // `copy`, when there is one, gets what a later caller may see too: not the cost of this call.
+  std::string render(const Pieces& pieces, const Meter& meter, std::string* copy) {
     std::string out;
     for (const auto& piece : pieces) {
       const bool ends = std::any_of(piece.events.begin(), piece.events.end(), [](const StreamEvent& event) {
         return std::holds_alternative<StreamEnd>(event);
       });
       if (ends) out += cost_comment(meter);
-      out += same_ ? as_it_came(piece) : encoded(piece);
+      const auto bytes = same_ ? as_it_came(piece) : encoded(piece);
+      if (copy != nullptr) *copy += bytes;
+      out += bytes;
     }
     return out;
   }
@@ -124,6 +127,7 @@ ReplyContext reply_context(const Engine& engine, const CallState& state) {
   context.include_usage = state.call.request.include_usage;
   context.include_reasoning = !state.call.request.reasoning || state.call.request.reasoning->include;
   context.input_estimate = state.prepared.input_estimate;
+  context.request_body = state.call.body;
   return context;
 }
 
@@ -140,11 +144,9 @@ core::Task<> pump(std::shared_ptr<Engine> engine, std::shared_ptr<CallState> sta
       if (state->ticket) state->ticket->settle(core::total_tokens(state->stream->meter().usage()));
       co_return;
     }
-    auto bytes = pieces ? renderer.render(*pieces, state->stream->meter()) : renderer.keep_alive();
-    if (pieces && whole) {
-      whole = !has_fault(*pieces) && copied.size() + bytes.size() <= kCopyMax;
-      if (whole) copied += bytes;
-    }
+    auto bytes = pieces ? renderer.render(*pieces, state->stream->meter(), whole ? &copied : nullptr)
+                        : renderer.keep_alive();
+    if (pieces && whole) whole = !has_fault(*pieces) && copied.size() <= kCopyMax;
     if (!bytes.empty() && !co_await sink->write(std::move(bytes))) break;
   }
   co_await drain(state);

@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "core/http.h"
+#include "core/json.h"
 #include "core/money.h"
 #include "core/task.h"
 #include "inference/canonical.h"
@@ -21,14 +23,16 @@ struct InferenceCall {
   std::string request_id;
   // Requested when the caller has gone.
   std::stop_token gone;
-  // The caller's headers; read are x-cache, x-aig-tag, x-tag, anthropic-version, anthropic-beta,
-  // openai-beta and idempotency-key.
+  // The caller's headers; read are x-cache, x-aig-unsupported, x-aig-tag, x-tag, anthropic-version,
+  // anthropic-beta, openai-beta and idempotency-key.
   core::HttpHeaders headers;
   DialectId dialect = DialectId::OpenAiChat;  // of the caller
   // For the usage row: "chat.completion", "response", "message", "generate_content".
   std::string request_type;
   // Decoded by the dialect; `model` and `stream` are set also where the path says them (Gemini).
   Request request;
+  // The parsed body, for what Responses says again in its reply; null otherwise.
+  std::shared_ptr<const core::Json> body;
   // The body's bytes, already parsed without a fault. A hop within the dialect sends them as they stand but
   // for the fields that we act on. Empty: `request` is encoded in any case (agents, the Responses loop).
   std::string raw;
@@ -42,15 +46,37 @@ struct TurnFacts {
   std::string model;           // the slug that was served: the one asked for, or a fallback
   std::string provider_model;  // as the provider names it
   int attempts = 0;
-  core::NanoUsd cost;  // known once settled
-  bool cache_hit = false;
+  core::NanoUsd cost;      // known once settled
+  bool estimated = false;  // a token count that no provider gave
   std::vector<std::string> dropped;
   std::chrono::microseconds overhead{0};  // ours, before the winning request was sent
+  core::HttpHeaders rate_limits;          // x-ratelimit-*
 };
 
 struct Turn {
   Reply reply;
   TurnFacts facts;
+};
+
+// Why a turn came to nothing, with what is known of its attempts.
+class TurnError final : public core::Error {
+ public:
+  TurnError(core::Error error, TurnFacts facts) : core::Error(std::move(error)), facts_(std::move(facts)) {}
+  const TurnFacts& facts() const { return facts_; }
+  // The last provider's; empty for a refusal of ours.
+  const std::optional<Fault>& fault() const { return fault_; }
+  TurnError with_facts(TurnFacts facts) && {
+    facts_ = std::move(facts);
+    return std::move(*this);
+  }
+  TurnError with_fault(std::optional<Fault> fault) && {
+    fault_ = std::move(fault);
+    return std::move(*this);
+  }
+
+ private:
+  TurnFacts facts_;
+  std::optional<Fault> fault_;
 };
 
 // A model turn under way, admitted and routed, its first event here. Settles its hold exactly once: at the

@@ -15,6 +15,10 @@ namespace responses {
 
 namespace {
 
+core::Json echo_for(const ReplyContext& context) {
+  return context.request_body ? response_echo(*context.request_body) : core::Json();
+}
+
 class OpenAiResponses final : public Dialect {
  public:
   DialectId id() const override { return DialectId::OpenAiResponses; }
@@ -24,7 +28,7 @@ class OpenAiResponses final : public Dialect {
   }
   Reply decode_reply(const core::Json& body) const override { return responses::decode_reply(body); }
   core::Json encode_reply(const Reply& reply, const ReplyContext& context) const override {
-    ResponseObject object(context);
+    ResponseObject object(context, echo_for(context));
     object.append_turn(reply);
     return object.finished();
   }
@@ -35,7 +39,8 @@ class OpenAiResponses final : public Dialect {
   }
   std::unique_ptr<StreamDecoder> stream_decoder() const override { return responses::stream_decoder(); }
   std::unique_ptr<StreamEncoder> stream_encoder(ReplyContext context) const override {
-    return std::make_unique<ResponsesStreamEncoder>(std::move(context));
+    auto echo = echo_for(context);
+    return std::make_unique<ResponsesStreamEncoder>(std::move(context), std::move(echo));
   }
   Fault decode_fault(int status, std::string_view body) const override { return read_fault(status, body); }
   EncodedFault encode_fault(const Fault& fault) const override {

@@ -11,7 +11,8 @@ namespace assistiv::inference {
 namespace {
 
 // What is the door's and no model's.
-constexpr const char* kDoorMembers[] = {"previous_response_id", "store", "max_tool_calls", "background"};
+constexpr const char* kDoorMembers[] = {"previous_response_id", "store", "max_tool_calls", "background",
+                                        "metadata"};
 constexpr const char* kNotOffered[] = {"background", "conversation", "prompt"};
 
 std::string bare_id(const std::string& id) {
@@ -151,6 +152,7 @@ core::Json ResponseRun::model_tool_choice() const {
 core::Json ResponseRun::next_body(const core::Json& output) const {
   core::Json out = *body_;
   for (const auto* name : kDoorMembers) out.erase(name);
+  if (text_member(out, "truncation") == "disabled") out.erase("truncation");
   const auto namer = [this](const std::string& label, const std::string& tool) {
     return known_name(label, tool);
   };

@@ -6,6 +6,8 @@
 #include "core/error.h"
 #include "core/json_read.h"
 #include "core/log.h"
+#include "inference/engine/error_reply.h"
+#include "inference/engine/fact_headers.h"
 #include "inference/openai_responses/stream_encoder.h"
 #include "inference/providers/platform_targets.h"
 #include "inference/responses/response_run.h"
@@ -59,17 +61,6 @@ struct TurnSums {
     facts.dropped = std::move(dropped);
   }
 };
-
-void add_fact_headers(core::HttpHeaders& headers, const TurnFacts& facts, bool with_cost) {
-  headers.set("x-aig-provider", facts.provider);
-  headers.set("x-aig-model", facts.provider_model);
-  headers.set("x-aig-attempts", std::to_string(facts.attempts));
-  headers.set("x-aig-overhead-us", std::to_string(facts.overhead.count()));
-  if (with_cost) headers.set("x-aig-cost-usd", core::format_usd(facts.cost));
-  std::string dropped;
-  for (const auto& name : facts.dropped) dropped += (dropped.empty() ? "" : ", ") + name;
-  if (!dropped.empty()) headers.set("x-aig-dropped", dropped.substr(0, 4096));
-}
 
 // The ids of the calls that a turn made, in order.
 std::vector<ToolCallPart> calls_of(const Reply& reply) {
@@ -276,6 +267,16 @@ struct ResponseService::Impl : std::enable_shared_from_this<ResponseService::Imp
     }
   }
 
+  // An error tells what the turns before it cost, too.
+  core::Task<Turn> complete_turn(InferenceCall call, TurnSums* sums) {
+    try {
+      co_return co_await world.models.complete(std::move(call));
+    } catch (TurnError& error) {
+      sums->add(error.facts());
+      throw std::move(error).with_facts(sums->facts);
+    }
+  }
+
   core::Task<core::HttpReply> whole(std::shared_ptr<ResponseRun> run, InferenceCall base) {
     ResponseObject object(context_of(*run), response_echo(run->body()));
     const McpLookup lookup = [run](std::string_view name) { return run->tool_of(name); };
@@ -291,7 +292,7 @@ struct ResponseService::Impl : std::enable_shared_from_this<ResponseService::Imp
     co_await answer_approvals(run.get(), &object, caller, &calls_left);
     TurnSums sums;
     while (true) {
-      auto turn = co_await world.models.complete(turn_call(base, *run, items_since(object, 0)));
+      auto turn = co_await complete_turn(turn_call(base, *run, items_since(object, 0)), &sums);
       run->turn_ended();
       sums.add(turn.facts);
       const auto first = object.size();
@@ -464,20 +465,46 @@ ResponseService::ResponseService(ResponseOptions options, ResponseWorld world)
     : impl_(std::make_shared<Impl>(options, world)) {}
 ResponseService::~ResponseService() = default;
 
+namespace {
+
+// What this door does itself, and thus no provider has to: whatever becomes of it is no loss.
+void take_door_members(Request& request, const core::Json& body) {
+  for (const auto* path : {"/store", "/metadata", "/max_tool_calls", "/background"})
+    take_extra(request, path);
+  if (text_member(body, "truncation") == "disabled") take_extra(request, "/truncation");
+}
+
+core::HttpReply error_reply_of(const TurnError& error, const std::string& request_id) {
+  const auto dialect = DialectId::OpenAiResponses;
+  auto reply = error.fault() ? fault_reply(dialect, *error.fault(), error.retry_after())
+                             : error_reply(dialect, error, request_id);
+  add_fact_headers(reply.headers, error.facts(), true);
+  return reply;
+}
+
+}  // namespace
+
 core::Task<core::HttpReply> ResponseService::create(ResponseCall in) {
   const auto impl = impl_;
   const std::string id = "resp_" + core::random_hex(impl->world.random, 24);
   auto run = std::make_shared<ResponseRun>(id, in.body);
   if (run->stateless()) {
     in.call.request = openai_responses_dialect().decode_request(*in.body);
+    take_door_members(in.call.request, *in.body);
+    in.call.body = std::move(in.body);
     co_return co_await impl->world.models.run(std::move(in.call));
   }
   if (core::dump_json(run->input()).size() > impl->options.turn_bytes_max && run->store()) {
     throw core::bad_request("This input is too large to be remembered: send \"store\": false.", "/input");
   }
-  co_await impl->load_context(run.get(), owner_of(*in.call.principal));
-  if (run->stream()) co_return co_await impl->streamed(std::move(run), std::move(in.call));
-  co_return co_await impl->whole(std::move(run), std::move(in.call));
+  const std::string request_id = in.call.request_id;
+  try {
+    co_await impl->load_context(run.get(), owner_of(*in.call.principal));
+    if (run->stream()) co_return co_await impl->streamed(std::move(run), std::move(in.call));
+    co_return co_await impl->whole(std::move(run), std::move(in.call));
+  } catch (const TurnError& error) {
+    co_return error_reply_of(error, request_id);
+  }
 }
 
 core::Task<std::string> ResponseService::get(oauth::PrincipalPtr principal, std::string id) {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import Ajv2020 from 'ajv/dist/2020.js';
+import addFormats from 'ajv-formats';
 import { assertError } from './support/api.mjs';
 import { World } from './support/world.mjs';
 
@@ -31,6 +32,57 @@ describe('management API', () => {
       assert.ok(found?.[1][method.toLowerCase()], route);
     }
     new Ajv2020({ strict: false }).addSchema(body, 'x');
+  });
+
+  test('/openapi.json describes each route: what it takes, what it answers, its errors, its headers', async () => {
+    const { body: document } = await world.admin.as(null).get('/openapi.json');
+    const ajv = new Ajv2020({ strict: false });
+    addFormats(ajv);
+    ajv.addSchema(document, 'openapi');
+    const validator = (reference) => ajv.compile({ $ref: `openapi${reference}` });
+    const names = new Set();
+    for (const [path, item] of Object.entries(document.paths)) {
+      for (const [method, operation] of Object.entries(item)) {
+        const where = `${method} ${path}`;
+        assert.ok(operation.summary?.length > 5 && operation.tags?.length === 1, where);
+        assert.ok(!names.has(operation.operationId), `${where}: ${operation.operationId} names two routes`);
+        names.add(operation.operationId);
+        const declared = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path').map((parameter) => `{${parameter.name}}`);
+        assert.deepEqual(declared, path.match(/\{\w+\}/g) ?? [], where);
+        const inference = /^\/v1(beta)?\/(chat|messages|responses|embeddings|models)/.test(path);
+        for (const [status, response] of Object.entries(operation.responses)) {
+          assert.ok(response.description && response.headers['x-request-id'], `${where} ${status}`);
+          const schema = response.content?.['application/json']?.schema;
+          if (schema?.$ref) validator(schema.$ref);
+          if (status === 'default' || status >= '400') assert.match(schema.$ref, inference ? /(OpenAi|Anthropic|Google)Error$/ : /\/Error$/, where);
+        }
+        if (inference && method === 'post') assert.ok(operation.responses[200].headers['x-aig-cost-usd'] && operation.responses[402] && operation.responses[429], where);
+        const taken = operation.requestBody?.content['application/json'].schema.$ref;
+        if (!taken) continue;
+        const check = validator(taken);
+        for (const example of document.components.schemas[taken.split('/').at(-1)].examples ?? []) {
+          assert.ok(check(example), `${taken}: ${ajv.errorsText(check.errors)}`);
+        }
+      }
+    }
+    for (const route of [
+      'POST /v1/chat/completions', 'POST /v1/responses', 'GET /v1/responses/{response_id}', 'DELETE /v1/responses/{response_id}',
+      'POST /v1/messages', 'POST /v1/messages/count_tokens', 'POST /v1beta/models/{model}:generateContent',
+      'POST /v1beta/models/{model}:streamGenerateContent', 'POST /v1beta/models/{model}:countTokens', 'POST /v1/embeddings',
+      'GET /v1/models', 'GET /v1/models/{model}', 'POST /v1/platforms/{platform_id}/llm-configs', 'GET /v1/admin/providers', 'GET /v1/admin/models',
+      'PUT /v1/admin/prices', 'POST /v1/admin/prices/import', 'GET /v1/platforms/{platform_id}/wallet', 'POST /v1/platforms/{platform_id}/wallet/topup',
+      'POST /v1/platforms/{platform_id}/end-users/{end_user_id}/budget', 'POST /v1/platforms/{platform_id}/end-users/{end_user_id}/budget/topup',
+      'POST /v1/platforms/{platform_id}/end-users/{end_user_id}/budget/debit', 'GET /v1/me/budget', 'GET /v1/me/rate-limits',
+      'PUT /v1/platforms/{platform_id}/end-users/{end_user_id}/rate-limits', 'GET /v1/usage', 'GET /v1/usage/by-tag', 'GET /v1/usage/by-model',
+      'GET /v1/usage/by-end-user', 'GET /v1/usage/by-day', 'POST /v1/platforms/{platform_id}/webhooks',
+      'POST /v1/platforms/{platform_id}/webhooks/{webhook_id}/deliveries/{delivery_id}/replay',
+    ]) {
+      const [method, path] = route.split(' ');
+      assert.ok(document.paths[path]?.[method.toLowerCase()], route);
+    }
+    const needed = (path) => document.paths[path].post.parameters.find((parameter) => parameter.name === 'Idempotency-Key').required;
+    const budget = '/v1/platforms/{platform_id}/end-users/{end_user_id}/budget';
+    assert.deepEqual([needed(`${budget}/topup`), needed(`${budget}/debit`), needed('/v1/platforms/{platform_id}/wallet/topup')], [true, true, false]);
   });
 
   test('platforms', async () => {

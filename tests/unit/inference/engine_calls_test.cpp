@@ -151,14 +151,21 @@ TEST(EngineCalls, holds_what_the_sent_bytes_can_cost_at_most) {
 TEST(EngineCalls, limits_the_output_to_what_the_budget_can_pay) {
   EngineWorld world;
   world.offer({test_target("one")});
-  world.upstream.next(ScriptedReply::json(200, kReply));
   world.ledger.set_available(core::NanoUsd{1'000'000});  // the input's bound and about 100 tokens of output
-  const auto reply = world.run(world.call(with_json_member(kBody, "max_tokens", "5000")));
-  ASSERT_EQ(reply.status, 200) << reply.body;
-  const auto sent = Json::parse(world.upstream.requests().at(0).body);
-  EXPECT_LT(sent["max_tokens"].get<std::int64_t>(), 500);
-  EXPECT_GE(sent["max_tokens"].get<std::int64_t>(), 16);
-  EXPECT_LE(world.ledger.admissions().at(0).bound.nanos, 1'000'000);
+  const auto limit_sent = [&](const std::string& body, const char* member) {
+    world.upstream.next(ScriptedReply::json(200, kReply));
+    const auto reply = world.run(world.call(body));
+    EXPECT_EQ(reply.status, 200) << reply.body;
+    if (reply.status != 200) return std::int64_t{0};
+    EXPECT_LE(world.ledger.admissions().back().bound.nanos, 1'000'000);
+    return Json::parse(world.upstream.requests().back().body)[member].get<std::int64_t>();
+  };
+  // A limit that was lowered, and one that was put in.
+  for (const auto limit : {limit_sent(with_json_member(kBody, "max_tokens", "5000"), "max_tokens"),
+                           limit_sent(kBody, "max_completion_tokens")}) {
+    EXPECT_LT(limit, 500);
+    EXPECT_GE(limit, 16);
+  }
 }
 
 TEST(EngineCalls, a_budget_that_is_gone_is_402_and_nothing_is_sent) {
@@ -305,6 +312,76 @@ TEST(EngineCalls, forwards_embeddings_as_they_stand) {
   EXPECT_EQ(reply.body, vectors);
   EXPECT_EQ(world.upstream.requests().at(0).url, "https://one.example/v1/embeddings");
   EXPECT_EQ(world.upstream.requests().at(0).body, R"({"input":"x","model":"served-model"})");
+}
+
+TEST(EngineCalls, vectors_are_no_output_tokens) {
+  EngineWorld world;
+  world.offer({test_target("one")});
+  world.upstream.next(
+      ScriptedReply::json(200, R"({"data":[{"embedding":[0.1,0.2]}],"usage":{"prompt_tokens":4}})"));
+  ForwardCall forward;
+  forward.call = world.call(kBody);
+  forward.path = "/embeddings";
+  const auto reply = world.io.run(world.service().forward(std::move(forward)));
+  EXPECT_EQ(reply.headers.get("x-aig-cost-usd"), "0.000004");
+  ASSERT_EQ(world.ledger.settlements().size(), 1U);
+  EXPECT_EQ(core::total_tokens(world.ledger.settlements()[0].usage), 4);
+  EXPECT_FALSE(world.ledger.settlements()[0].usage_estimated);
+}
+
+TEST(EngineCalls, tokens_that_no_provider_counts_are_estimated_and_cost_nothing) {
+  EngineWorld world;
+  world.offer({test_target("one")});
+  for (const auto& [dialect, member] :
+       {std::pair{DialectId::Anthropic, "input_tokens"}, std::pair{DialectId::Gemini, "totalTokens"}}) {
+    ForwardCall forward;
+    forward.call = world.call(kBody);
+    forward.call.dialect = dialect;
+    forward.path = "/count";
+    forward.free = true;
+    const auto reply = world.io.run(world.service().forward(std::move(forward)));
+    EXPECT_EQ(reply.status, 200);
+    EXPECT_EQ(Json::parse(reply.body)[member], (kBody.size() + 3) / 4);
+    EXPECT_EQ(reply.headers.get("x-aig-token-count"), "estimated");
+    EXPECT_EQ(reply.headers.get("x-aig-attempts"), "0");
+  }
+  EXPECT_TRUE(world.upstream.requests().empty());
+  EXPECT_TRUE(world.ledger.admissions().empty());
+}
+
+TEST(EngineCalls, a_caller_chooses_what_becomes_of_fields_that_cannot_be_carried) {
+  EngineWorld world;
+  world.offer({test_target("claude", DialectId::Anthropic)});
+  const std::string seeded = R"({"model":"asked-model","seed":7,"messages":[{"role":"user","content":"x"}]})";
+  const auto ask = [&](const std::string& wish) {
+    world.upstream.next(ScriptedReply::json(200, kAnthropicReply));
+    auto call = world.call(seeded);
+    call.headers.set("x-aig-unsupported", wish);
+    return world.run(std::move(call));
+  };
+  const auto strict = ask("strict");
+  EXPECT_EQ(strict.status, 400);
+  EXPECT_EQ(Json::parse(strict.body)["error"]["param"], "/seed");
+  world.targets.settings.unsupported = Unsupported::Strict;
+  EXPECT_EQ(ask("drop").headers.get("x-aig-dropped"), "seed");
+  EXPECT_EQ(ask("perhaps").status, 400);
+}
+
+TEST(EngineCalls, an_error_of_a_turn_tells_what_was_tried) {
+  EngineWorld world;
+  world.targets.settings.attempts_max = 1;
+  world.offer({test_target("one")});
+  world.upstream.next(ScriptedReply::json(500, R"({"error":{"message":"broken"}})"));
+  try {
+    world.io.run(world.service().complete(world.call(kBody)));
+    FAIL() << "nothing was thrown";
+  } catch (const TurnError& error) {
+    EXPECT_EQ(error.facts().attempts, 1);
+    EXPECT_EQ(error.facts().provider, "one");
+    ASSERT_TRUE(error.fault());
+    EXPECT_EQ(error.fault()->kind, Fault::Kind::Upstream);
+  }
+  EXPECT_EQ(world.rates.settled(), std::vector<std::int64_t>{0});
 }
 
 }  // namespace
