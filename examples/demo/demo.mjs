@@ -109,7 +109,7 @@ await settled();
 const { remaining_usd } = await rest(USER_KEY, 'GET', '/v1/me/budget');
 await rest(PLATFORM_KEY, 'POST', `${PLATFORM}/end-users/${user.id}/budget/debit`, { amount_usd: remaining_usd, reason: 'for show' }, { headers: { 'Idempotency-Key': `show-${user.id}` } });
 await openai.chat.completions.create({ model: 'demo', messages: [{ role: 'user', content: 'Say hello.' }] })
-  .then(() => { throw new Error('the budget was empty'); }, (error) => show(`${error.status} ${error.code}: ${error.message}`));
+  .then(() => { throw new Error('the budget was empty'); }, (error) => show(`${error.status} ${error.code}: ${error.error.message}`));
 
 step('What it all cost: the wallet, and one usage row per upstream call');
 await rest(PLATFORM_KEY, 'GET', `${PLATFORM}/wallet`);
@@ -140,9 +140,9 @@ await rest(PLATFORM_KEY, 'GET', `${PLATFORM}/audit/verify`);
 
 // --- How it is done ---
 
-/** One call of the REST API: prints what is sent and what came back, returns `data`. */
-async function rest(key, method, route, body, { quiet = false, headers = {} } = {}) {
-  console.log(dim(`  > ${method} ${route}${body ? ` ${JSON.stringify(body)}` : ''}`));
+/** One call of the REST API: prints what is sent and what came back (unless quiet, silent), returns `data`. */
+async function rest(key, method, route, body, { silent = false, quiet = silent, headers = {} } = {}) {
+  if (!silent) console.log(dim(`  > ${method} ${route}${body ? ` ${JSON.stringify(body)}` : ''}`));
   const reply = await fetch(BASE + route, {
     method,
     headers: { Authorization: `Bearer ${key}`, ...headers, ...(body && { 'Content-Type': 'application/json' }) },
@@ -177,7 +177,7 @@ async function think(ask, answer) {
 /** The books follow a reply within milliseconds. */
 async function settled() {
   for (;;) {
-    const budget = await rest(USER_KEY, 'GET', '/v1/me/budget', undefined, { quiet: true });
+    const budget = await rest(USER_KEY, 'GET', '/v1/me/budget', undefined, { silent: true });
     if (budget.held_usd === '0.00' && budget.used_usd !== '0.00') return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
@@ -185,7 +185,7 @@ async function settled() {
 
 async function pendingApproval() {
   for (;;) {
-    const [approval] = await rest(PLATFORM_KEY, 'GET', `${PLATFORM}/approvals?status=pending`, undefined, { quiet: true });
+    const [approval] = await rest(PLATFORM_KEY, 'GET', `${PLATFORM}/approvals?status=pending`, undefined, { silent: true });
     if (approval) return approval;
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
