@@ -18,6 +18,8 @@ mcp::AccessToken tool_token(oauth::TokenAnswer answer) {
       if (answer.vars) out.vars.insert(answer.vars->begin(), answer.vars->end());
       break;
     case oauth::TokenStatus::NotConnected:
+      out.outcome = mcp::TokenOutcome::Absent;
+      break;
     case oauth::TokenStatus::NeedsReauth:
       out.outcome = mcp::TokenOutcome::NeedsReauth;
       break;

@@ -80,17 +80,31 @@ core::Task<core::HttpReply> authorize(Services* s, Call call) {
   co_return redirect(link.url);
 }
 
-core::Task<core::HttpReply> show_consent(Services* s, Call call) {
-  const auto token = call.params.at("token");
-  const auto page =
-      co_await s->connect.page(token, core::cookie(call.request.headers, s->connect.cookie_name()));
+constexpr std::string_view kAnswerPrefix = "var_";
+constexpr std::size_t kAnswerMax = 256;
+
+// What people paste has spaces around it.
+std::string clean_answer(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return {};
+  text = text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+  return std::string(text.substr(0, kAnswerMax));
+}
+
+// The page of a link; with `answers` once more, because `refused` is not good.
+core::Task<core::HttpReply> consent_of(Services* s, std::string token, std::string cookie,
+                                       oauth::Values answers, std::string refused) {
+  const auto page = co_await s->connect.page(token, cookie);
   if (page.fault) co_return fault_page(*page.fault);
   ConsentPage view;
   view.platform_name = page.platform_name;
   view.end_user_label = page.end_user_label;
   view.app_title = page.app_title;
-  if (const auto* spec = s->registry.find(page.app))
-    view.provider_host = spec->oauth.authorize_url.host().text();
+  view.provider_host = page.provider_host;
+  for (const auto& ask : page.asks) {
+    view.fields.push_back(
+        {std::string(kAnswerPrefix) + ask.name, ask.title, ask.hint, answers[ask.name], ask.name == refused});
+  }
   for (const auto& scope : page.scopes)
     view.permissions.push_back(scope.title.empty() ? scope.scope : scope.title);
   view.action = "/connect/" + token;
@@ -98,6 +112,11 @@ core::Task<core::HttpReply> show_consent(Services* s, Call call) {
   auto reply = consent_page(view);
   reply.headers.add("set-cookie", s->connect.set_cookie(page.cookie));
   co_return reply;
+}
+
+core::Task<core::HttpReply> show_consent(Services* s, Call call) {
+  co_return co_await consent_of(s, call.params.at("token"),
+                                core::cookie(call.request.headers, s->connect.cookie_name()), {}, {});
 }
 
 // A form that another site submitted is not this person's click.
@@ -111,6 +130,7 @@ bool from_our_page(const core::HttpRequest& request, const std::string& public_u
 struct ConsentForm {
   std::string csrf;
   bool cancelled = false;
+  oauth::Values answers;
 };
 
 ConsentForm read_consent(const std::string& body) {
@@ -120,6 +140,9 @@ ConsentForm read_consent(const std::string& body) {
   for (const auto& [name, value] : *fields) {
     if (name == "csrf") out.csrf = value;
     if (name == "decision") out.cancelled = value == "cancel";
+    if (name.starts_with(kAnswerPrefix)) {
+      out.answers[name.substr(kAnswerPrefix.size())] = clean_answer(value);
+    }
   }
   return out;
 }
@@ -135,9 +158,12 @@ core::Task<core::HttpReply> start_flow(Services* s, Call call) {
     if (end.return_to) co_return forward_page(*end.return_to, host_of(*end.return_to));
     co_return fault_page(end.fault.value_or(oauth::FlowReason::AccessDenied));
   }
-  const auto flow =
-      co_await s->connect.start(call.params.at("token"), cookie, form.csrf, call.request.request_id);
+  const auto flow = co_await s->connect.start(call.params.at("token"), cookie, form.csrf,
+                                              call.request.request_id, form.answers);
   if (flow.fault) co_return fault_page(*flow.fault);
+  if (!flow.refused_var.empty()) {
+    co_return co_await consent_of(s, call.params.at("token"), cookie, form.answers, flow.refused_var);
+  }
   auto reply = forward_page(flow.provider_url, host_of(flow.provider_url));
   reply.headers.add("set-cookie", s->connect.set_cookie(flow.cookie));
   co_return reply;

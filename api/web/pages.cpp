@@ -1,5 +1,7 @@
 #include "api/web/pages.h"
 
+#include <algorithm>
+
 #include "core/embedded.h"
 #include "core/encoding.h"
 
@@ -62,12 +64,32 @@ std::string permission_list(const std::vector<std::string>& permissions) {
   return out + "</ul>";
 }
 
+std::string field_input(const ConsentField& field) {
+  const std::string name = esc(field.name);
+  std::string out = "<p class=\"field\"><label for=\"" + name + "\">" + esc(field.title) +
+                    "</label><input type=\"text\" id=\"" + name + "\" name=\"" + name + "\" value=\"" +
+                    esc(without_controls(field.value)) +
+                    "\" required maxlength=\"256\" autocomplete=\"off\" autocapitalize=\"none\" "
+                    "spellcheck=\"false\" aria-describedby=\"" +
+                    name + "-hint\"" + (field.refused ? " aria-invalid=\"true\"" : "") + ">";
+  if (field.refused) out += "<strong class=\"bad\">This value cannot be used.</strong> ";
+  return out + "<span class=\"soft\" id=\"" + name + "-hint\">" + esc(field.hint) + "</span></p>";
+}
+
+std::string field_inputs(const std::vector<ConsentField>& fields) {
+  std::string out;
+  for (const auto& field : fields) out += field_input(field);
+  return out;
+}
+
 }  // namespace
 
 core::HttpReply consent_page(const ConsentPage& page) {
   const std::string platform = isolated(page.platform_name);
+  const bool refused =
+      std::any_of(page.fields.begin(), page.fields.end(), [](const auto& field) { return field.refused; });
   return html_page(
-      200, "Connect " + page.app_title,
+      refused ? 422 : 200, "Connect " + page.app_title,
       "<p class=\"mark\">" + platform + "</p><h1>Connect your " + esc(page.app_title) +
           " account</h1><p><strong>" + platform + "</strong> asks to use your " + esc(page.app_title) +
           " account, so that its AI agents can work there for you.</p><dl><dt>Platform</dt><dd>" + platform +
@@ -78,12 +100,13 @@ core::HttpReply consent_page(const ConsentPage& page) {
           "Somebody who sent "
           "you this link could otherwise act in your name. You can disconnect at any time.</p>"
           "<form method=\"post\" action=\"" +
-          esc(page.action) + "\"><input type=\"hidden\" name=\"csrf\" value=\"" + esc(page.csrf) +
-          "\"><div class=\"actions\"><button class=\"button\" type=\"submit\" name=\"decision\" "
+          esc(page.action) + "\"><input type=\"hidden\" name=\"csrf\" value=\"" + esc(page.csrf) + "\">" +
+          field_inputs(page.fields) +
+          "<div class=\"actions\"><button class=\"button\" type=\"submit\" name=\"decision\" "
           "value=\"continue\">Continue to " +
           esc(page.app_title) +
           "</button><button class=\"button quiet\" type=\"submit\" name=\"decision\" "
-          "value=\"cancel\">Cancel</button></div></form>");
+          "value=\"cancel\" formnovalidate>Cancel</button></div></form>");
 }
 
 core::HttpReply forward_page(const std::string& url, const std::string& app_title) {

@@ -7,13 +7,22 @@
 
 namespace assistiv::api {
 
+// A question that the person answers on the way.
+struct ConsentField {
+  std::string name;  // of the form's field
+  std::string title, hint;
+  std::string value;  // what was answered before
+  bool refused = false;
+};
+
 struct ConsentPage {
   std::string platform_name;
   std::string end_user_label;
   std::string app_title;
   std::string provider_host;             // where the person signs in next
   std::vector<std::string> permissions;  // in words
-  std::string action;                    // where the form posts to
+  std::vector<ConsentField> fields;
+  std::string action;  // where the form posts to
   std::string csrf;
 };
 

@@ -30,7 +30,7 @@ FailureCode parse_failure_code(const ManifestNode& node) {
 }
 
 FailureRule parse_failure(const ManifestNode& node) {
-  node.only({"as", "status", "codes", "headers", "message", "lacking", "hint"});
+  node.only({"as", "status", "codes", "headers", "message", "lacking", "needed", "hint"});
   FailureRule rule;
   rule.code = parse_failure_code(node["as"]);
   rule.statuses = node["status"].statuses();
@@ -43,6 +43,10 @@ FailureRule parse_failure(const ManifestNode& node) {
     lacking.only({"accepted", "granted"});
     rule.accepted_scopes = lowercase(lacking["accepted"].text(1, 100));
     rule.granted_scopes = lowercase(lacking["granted"].text(1, 100));
+  }
+  rule.needed = node["needed"].optional_pointer();
+  if (rule.needed && rule.code != FailureCode::ScopeMissing) {
+    node["needed"].fault("goes with \"as\": \"scope_missing\"");
   }
   rule.hint = node["hint"].optional_text(300);
   const bool any = !rule.statuses.empty() || !rule.codes.empty() || !rule.headers.empty() ||
@@ -179,9 +183,9 @@ std::shared_ptr<const ApiPlan> parse_api(const ManifestNode& manifest, const std
   api->ok = parse_ok(node["ok"]);
   if (const auto error = node["error"]) {
     error.only({"code", "message", "details"});
-    api->error_code = error["code"].optional_pointer();
-    api->error_message = error["message"].optional_pointer();
-    api->error_details = error["details"].optional_pointer();
+    api->error_code = error["code"].pointers();
+    api->error_message = error["message"].pointers();
+    api->error_details = error["details"].pointers();
   }
   node["failures"].each_item([&](const ManifestNode& rule) { api->failures.push_back(parse_failure(rule)); });
   api->rate = parse_rate(node["rate"]);

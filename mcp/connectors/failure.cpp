@@ -34,8 +34,9 @@ std::optional<std::int64_t> number_of(std::optional<std::string_view> text) {
   return error == std::errc() && stopped_well ? std::optional(out) : std::nullopt;
 }
 
-std::string words_at(const std::optional<Pointer>& pointer, const Json& body, std::size_t characters) {
-  const Json* value = pointer ? pointer->find_value(body) : nullptr;
+std::string words_at(const std::vector<Pointer>& pointers, const Json& body, std::size_t characters) {
+  const Json* value = nullptr;
+  for (std::size_t i = 0; i < pointers.size() && value == nullptr; ++i) value = pointers[i].find_value(body);
   if (value == nullptr) return {};
   const std::string text = value->is_string() ? value->get<std::string>() : core::dump_json(*value);
   return clip_text(clean_text(text), characters);
@@ -213,6 +214,8 @@ Failure classify(const Tool& tool, const core::OutboundResponse& response, const
   if (response.status == 503) out.retry_after = wait_of(api, response.headers, now);
   if (out.code == FailureCode::ScopeMissing && rule != api.failures.end() && !rule->accepted_scopes.empty()) {
     out.missing_scopes = list_of(response.headers.get(rule->accepted_scopes));
+  } else if (out.code == FailureCode::ScopeMissing && rule != api.failures.end() && rule->needed) {
+    out.missing_scopes = list_of(words_at({*rule->needed}, body, kUpstreamWordsMax));
   }
   out.outcome_unknown = !safe && response.status >= 500;  // answered with a fault, but perhaps done
   out.message = advice(tool, out);
@@ -267,6 +270,15 @@ Failure reauth_required(const Tool& tool) {
   Failure out;
   out.code = FailureCode::ReauthRequired;
   out.message = advice(tool, out);
+  return out;
+}
+
+Failure slot_missing(const Tool& tool, const std::string& slot) {
+  Failure out;
+  out.code = FailureCode::ScopeMissing;
+  out.message = "The connection to " + tool.plan->api->title + " has no credential \"" + slot +
+                "\", which these arguments ask for. The user must connect " + tool.plan->api->title +
+                " again and grant it, or the arguments must do without.";
   return out;
 }
 

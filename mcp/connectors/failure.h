@@ -36,6 +36,8 @@ Failure no_response(const Tool& tool, const core::OutboundError& error, bool saf
 
 Failure invalid_arguments(std::string message);
 Failure reauth_required(const Tool& tool);
+// The arguments ask for a credential that this connection does not have.
+Failure slot_missing(const Tool& tool, const std::string& slot);
 Failure upstream_failure(std::string message);
 
 struct RateState {

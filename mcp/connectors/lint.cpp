@@ -107,6 +107,8 @@ class UsedNames {
       for (const auto& word : derivation.words) add(word.names());
     }
     for (const auto& step : plan.steps) add_request(step);
+    for (const auto& [argument, slot] : plan.slot_if) add({argument});
+    if (!plan.result.match.empty()) add({plan.result.match});
     add_shape(*plan.result.shape);
   }
   const std::set<std::string>& all() const { return all_; }

@@ -92,6 +92,17 @@ std::optional<Pointer> ManifestNode::optional_pointer() const {
   return out;
 }
 
+std::vector<Pointer> ManifestNode::pointers() const {
+  std::vector<Pointer> out;
+  if (!*this) return out;
+  if (json().is_array()) {
+    each_item([&out](const ManifestNode& item) { out.push_back(item.pointer_value()); });
+  } else {
+    out.push_back(pointer_value());
+  }
+  return out;
+}
+
 std::string ManifestNode::choice(std::initializer_list<std::string_view> names,
                                  std::string_view otherwise) const {
   if (value_->is_null() && !otherwise.empty()) return std::string(otherwise);

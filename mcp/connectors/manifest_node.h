@@ -43,6 +43,7 @@ class ManifestNode {
   std::string optional_text(std::size_t max, std::string otherwise = {}) const;
   Pointer pointer_value() const;  // the whole document when absent
   std::optional<Pointer> optional_pointer() const;
+  std::vector<Pointer> pointers() const;  // one, or a list of them
   std::string choice(std::initializer_list<std::string_view> names, std::string_view otherwise = {}) const;
   std::int64_t integer(std::int64_t min, std::int64_t max, std::int64_t otherwise) const;
   bool boolean(std::optional<bool> otherwise = {}) const;

@@ -51,6 +51,10 @@ struct ResultPlan {
   Pointer at;                        // the array or the object
   std::optional<Pointer> total;      // Items: the number of all matches
   std::optional<Pointer> leave_out;  // Items: those that have something here are no results
+  // Items: only those whose text here contains the text of this argument, without case. For APIs that cannot
+  // look for it themselves.
+  Pointer match_at;
+  std::string match;  // the argument; empty for all items
   std::shared_ptr<const Shape> shape;
 };
 
@@ -77,7 +81,8 @@ struct FailureRule {
   // Headers that list the scopes of which one would do, and those that the token has: holds when none is
   // there.
   std::string accepted_scopes, granted_scopes;
-  std::string hint;  // added to what the caller is told
+  std::optional<Pointer> needed;  // where the body names the scope that is missing
+  std::string hint;               // added to what the caller is told
 };
 
 struct RateHeaders {
@@ -106,13 +111,17 @@ struct Step {
 // A value made from arguments before anything is rendered.
 struct Derivation {
   enum class Kind {
-    Base64,  // of the UTF-8 text of `from`
-    Words,   // the patterns whose names are all bound, joined with spaces
+    Base64,   // of the UTF-8 text of `from`
+    Words,    // the patterns whose names are all bound, joined with spaces; a list makes a word of each item
+    Replace,  // the text of `from` with some parts replaced
+    Given,    // `value_json`, when `from` is there
   };
   std::string name;
   Kind kind = Kind::Base64;
   std::string from;
   std::vector<TextPattern> words;
+  std::vector<std::pair<std::string, std::string>> replacements;
+  std::string value_json;
 };
 
 struct Paginator {
@@ -138,7 +147,7 @@ struct ApiPlan {
   std::chrono::milliseconds timeout{15000};
   std::size_t response_bytes_max = 4 << 20;
   oauth::OkRule ok;
-  std::optional<Pointer> error_code, error_message, error_details;
+  std::vector<Pointer> error_code, error_message, error_details;  // of each, the first that is there
   std::vector<FailureRule> failures;
   RateHeaders rate;
   std::string scope_help;
@@ -147,6 +156,7 @@ struct ApiPlan {
 struct ToolPlan {
   std::shared_ptr<const ApiPlan> api;
   std::string slot;
+  std::vector<std::pair<std::string, std::string>> slot_if;  // when this argument is true, this other slot
   std::vector<Derivation> derive;
   std::vector<Step> steps;  // the last one gives the result; the others are safe
   std::optional<Paginator> paginator;

@@ -15,20 +15,51 @@ namespace {
 
 using core::Json;
 
-void derive_value(const Derivation& derivation, Bindings& bindings) {
-  if (derivation.kind == Derivation::Kind::Base64) {
-    const auto from = bindings.find(derivation.from);
-    if (from != bindings.end() && from->is_string()) {
-      bindings[derivation.name] = core::base64_encode(from->get_ref<const std::string&>());
+// One word, or one for each item when a placeholder stands for a list.
+void add_words(const TextPattern& pattern, const Bindings& bindings, std::string& words) {
+  for (const auto& name : pattern.names()) {
+    const auto list = bindings.find(name);
+    if (list == bindings.end() || !list->is_array()) continue;
+    for (const auto& item : *list) {
+      Bindings one = bindings;
+      one[name] = item;
+      if (!item.is_array()) add_words(pattern, one, words);
     }
     return;
   }
-  std::string words;
-  for (const auto& pattern : derivation.words) {
-    const auto word = pattern.render(bindings);
-    if (word && !word->empty()) words += (words.empty() ? "" : " ") + *word;
+  const auto word = pattern.render(bindings);
+  if (word && !word->empty()) words += (words.empty() ? "" : " ") + *word;
+}
+
+std::string replace_parts(std::string text, const std::vector<std::pair<std::string, std::string>>& parts) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto part = std::find_if(parts.begin(), parts.end(), [&](const auto& candidate) {
+      return text.compare(at, candidate.first.size(), candidate.first) == 0;
+    });
+    out += part == parts.end() ? text.substr(at, 1) : part->second;
+    at += part == parts.end() ? 1 : part->first.size();
   }
-  bindings[derivation.name] = words;
+  return out;
+}
+
+void derive_value(const Derivation& derivation, Bindings& bindings) {
+  if (derivation.kind == Derivation::Kind::Words) {
+    std::string words;
+    for (const auto& pattern : derivation.words) add_words(pattern, bindings, words);
+    bindings[derivation.name] = words;
+    return;
+  }
+  const auto from = bindings.find(derivation.from);
+  if (from == bindings.end()) return;
+  if (derivation.kind == Derivation::Kind::Given) {
+    bindings[derivation.name] = Json::parse(derivation.value_json);
+  } else if (from->is_string()) {
+    const auto text = from->get<std::string>();
+    bindings[derivation.name] = derivation.kind == Derivation::Kind::Base64
+                                    ? core::base64_encode(text)
+                                    : replace_parts(text, derivation.replacements);
+  }
 }
 
 // Parameters of the page replace those of the same name.

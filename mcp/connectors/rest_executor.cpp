@@ -73,9 +73,18 @@ core::metrics::Histogram& upstream_seconds(const std::string& app, const std::st
   return *found;
 }
 
+const std::string& slot_of(const RestCall& call) {
+  const Json& arguments = *call.invocation.arguments;
+  for (const auto& [argument, slot] : call.tool.plan->slot_if) {
+    const auto it = arguments.find(argument);
+    if (it != arguments.end() && *it == true) return slot;
+  }
+  return call.tool.plan->slot;
+}
+
 CredentialRef credential_of(const RestCall& call) {
   const auto& invocation = call.invocation;
-  return {invocation.platform_id, invocation.end_user_id, invocation.connection_id, call.tool.plan->slot};
+  return {invocation.platform_id, invocation.end_user_id, invocation.connection_id, slot_of(call)};
 }
 
 using Sent = std::variant<core::OutboundResponse, core::OutboundError>;
@@ -114,8 +123,14 @@ bool is_success(const ToolPlan& plan, const core::OutboundResponse& response, co
   return !body.is_null() || response.body.empty();
 }
 
-std::optional<Failure> token_failure(const Tool& tool, const AccessToken& token) {
+std::optional<Failure> token_failure(const RestCall& call) {
+  const Tool& tool = call.tool;
+  const AccessToken& token = call.token;
   if (token.outcome == TokenOutcome::Ready) return {};
+  if (token.outcome == TokenOutcome::Absent) {
+    const auto& slot = slot_of(call);
+    return slot == tool.plan->slot ? reauth_required(tool) : slot_missing(tool, slot);
+  }
   if (token.outcome == TokenOutcome::NeedsReauth) return reauth_required(tool);
   const std::string& title = tool.plan->api->title;
   auto out =
@@ -236,14 +251,14 @@ std::optional<Failure> RestExecutor::Impl::prepare(RestCall& call) const {
 
 core::Task<std::optional<Failure>> RestExecutor::Impl::get_token(RestCallPtr call) {
   call->token = co_await parts.tokens.token(credential_of(*call));
-  co_return token_failure(call->tool, call->token);
+  co_return token_failure(*call);
 }
 
 core::Task<std::optional<Failure>> RestExecutor::Impl::refresh(RestCallPtr call) {
   call->refreshed = true;
   call->refused_version = call->token.version;
   call->token = co_await parts.tokens.after_401(credential_of(*call), call->token.version);
-  co_return token_failure(call->tool, call->token);
+  co_return token_failure(*call);
 }
 
 core::Task<bool> RestExecutor::Impl::wait_for(RestCallPtr call, milliseconds time) {

@@ -9,13 +9,32 @@ namespace assistiv::mcp {
 
 using core::Json;
 
+namespace {
+
+std::string lowercase_ascii(std::string text) {
+  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  return text;
+}
+
+bool is_wanted(const ResultPlan& plan, const Json& item, const Bindings& bindings) {
+  if (plan.leave_out && plan.leave_out->find_value(item) != nullptr) return false;
+  const auto wanted = plan.match.empty() ? bindings.end() : bindings.find(plan.match);
+  if (wanted == bindings.end() || !wanted->is_string()) return true;
+  const Json* text = plan.match_at.find_value(item);
+  return text != nullptr && text->is_string() &&
+         lowercase_ascii(text->get<std::string>()).find(lowercase_ascii(wanted->get<std::string>())) !=
+             std::string::npos;
+}
+
+}  // namespace
+
 TakenItems take_items(const ResultPlan& plan, const Json& page, const Bindings& bindings,
                       const FieldChoice& choice, const Window& window, Json& items) {
   TakenItems out{window.skip, static_cast<std::int64_t>(page.size()), false};
   std::size_t room = window.bytes;
   for (; out.used < out.of && static_cast<std::int64_t>(items.size()) < window.limit; ++out.used) {
     const Json& raw = page[static_cast<std::size_t>(out.used)];
-    if (plan.leave_out && plan.leave_out->find_value(raw) != nullptr) continue;
+    if (!is_wanted(plan, raw, bindings)) continue;
     Json item = apply_shape(*plan.shape, raw, bindings, choice);
     std::size_t size = core::dump_json(item).size() + 1;
     if (size > room) {

@@ -23,6 +23,7 @@ struct CredentialRef {
 enum class TokenOutcome {
   Ready,
   NeedsReauth,  // the grant is gone: the end user must connect again
+  Absent,       // there is no such connection, or it has no such slot
   RetryLater,   // it cannot be refreshed right now
 };
 

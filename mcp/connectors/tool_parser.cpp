@@ -65,29 +65,63 @@ std::vector<Step> parse_steps(const ManifestNode& node, Encoding encoding) {
   return out;
 }
 
+Derivation parse_derivation(const std::string& name, const ManifestNode& value) {
+  value.only({"base64", "words", "replace", "in", "given", "value"});
+  Derivation out;
+  out.name = name;
+  const int kinds = (value.has("base64") ? 1 : 0) + (value.has("words") ? 1 : 0) +
+                    (value.has("replace") ? 1 : 0) + (value.has("given") ? 1 : 0);
+  if (kinds != 1) {
+    value.fault("must have one of \"base64\", \"words\", \"replace\" and \"given\"");
+  } else if (value.has("base64")) {
+    out.from = value["base64"].text(1, 64);
+  } else if (value.has("words")) {
+    out.kind = Derivation::Kind::Words;
+    value["words"].each_item([&](const ManifestNode& word) {
+      word.guard([&] { out.words.push_back(TextPattern::parse(word.text(1, 200))); });
+    });
+  } else if (value.has("replace")) {
+    out.kind = Derivation::Kind::Replace;
+    out.from = value["in"].text(1, 64);
+    value["replace"].each_member([&](const std::string& part, const ManifestNode& by) {
+      if (part.empty()) by.fault("must replace something");
+      out.replacements.emplace_back(part, by.optional_text(100));
+    });
+  } else {
+    out.kind = Derivation::Kind::Given;
+    out.from = value["given"].text(1, 64);
+    out.value_json = core::dump_json(value["value"].json());
+    if (!value.has("value")) value["value"].fault("is required");
+  }
+  return out;
+}
+
+// `slot` and `slot_if`: which credential.
+void parse_slots(const ManifestNode& node, const ManifestParts& parts, ToolPlan& plan) {
+  const auto check = [&parts](const ManifestNode& where, const std::string& slot) {
+    if (parts.spec_is_good && !parts.api->spec.oauth.slots.contains(slot))
+      where.fault("is not one of oauth.slots");
+  };
+  plan.slot = node["slot"].optional_text(40, "main");
+  check(node["slot"], plan.slot);
+  node["slot_if"].each_member([&](const std::string& argument, const ManifestNode& slot) {
+    plan.slot_if.emplace_back(argument, slot.text(1, 40));
+    check(slot, plan.slot_if.back().second);
+    if (node["input"]["properties"][argument]["type"].json() != "boolean")
+      slot.fault("\"" + argument + "\" is no boolean argument");
+  });
+}
+
 std::vector<Derivation> parse_derivations(const ManifestNode& node) {
   std::vector<Derivation> out;
   node.each_member([&](const std::string& name, const ManifestNode& value) {
-    value.only({"base64", "words"});
-    Derivation derivation;
-    derivation.name = name;
-    if (value.has("base64") == value.has("words"))
-      return value.fault("must have either \"base64\" or \"words\"");
-    if (value.has("base64")) {
-      derivation.from = value["base64"].text(1, 64);
-    } else {
-      derivation.kind = Derivation::Kind::Words;
-      value["words"].each_item([&](const ManifestNode& word) {
-        word.guard([&] { derivation.words.push_back(TextPattern::parse(word.text(1, 200))); });
-      });
-    }
-    out.push_back(std::move(derivation));
+    out.push_back(parse_derivation(name, value));
   });
   return out;
 }
 
 ResultPlan parse_result(const ManifestNode& node, ShapeTable& shapes) {
-  node.only({"item", "items", "shape", "total", "leave_out"});
+  node.only({"item", "items", "shape", "total", "leave_out", "matching"});
   ResultPlan out;
   if (node.has("item") == node.has("items"))
     node.fault("must have either \"item\" or \"items\": where it is in the response");
@@ -95,6 +129,12 @@ ResultPlan parse_result(const ManifestNode& node, ShapeTable& shapes) {
   out.at = node[out.kind == ResultPlan::Kind::Items ? "items" : "item"].pointer_value();
   out.total = node["total"].optional_pointer();
   out.leave_out = node["leave_out"].optional_pointer();
+  if (const auto matching = node["matching"]) {
+    matching.only({"argument", "at"});
+    out.match = matching["argument"].text(1, 64);
+    out.match_at = matching["at"].pointer_value();
+    if (out.kind != ResultPlan::Kind::Items) matching.fault("goes with \"items\"");
+  }
   out.shape = shapes.shape(node["shape"]);
   return out;
 }
@@ -166,8 +206,8 @@ void publish_tool(const ManifestNode& node, Tool& tool, const ToolPlan& plan) {
 }  // namespace
 
 Tool parse_tool(const ManifestNode& node, ManifestParts& parts) {
-  node.only({"name", "title", "description", "group", "risk", "hints", "scopes", "slot", "input", "derive",
-             "request", "steps", "paginate", "result", "ok", "success_codes"});
+  node.only({"name", "title", "description", "group", "risk", "hints", "scopes", "slot", "slot_if", "input",
+             "derive", "request", "steps", "paginate", "result", "ok", "success_codes"});
   Tool tool;
   tool.app = parts.app;
   tool.name = parse_tool_name(node["name"], parts.app);
@@ -180,9 +220,7 @@ Tool parse_tool(const ManifestNode& node, ManifestParts& parts) {
   tool.scopes_any = parse_scopes(node["scopes"], parts);
   auto plan = std::make_shared<ToolPlan>();
   plan->api = parts.api;
-  plan->slot = node["slot"].optional_text(40, "main");
-  if (parts.spec_is_good && !parts.api->spec.oauth.slots.contains(plan->slot))
-    node["slot"].fault("is not one of oauth.slots");
+  parse_slots(node, parts, *plan);
   plan->derive = parse_derivations(node["derive"]);
   plan->steps = parse_steps(node, parts.api->encoding);
   plan->paginator = parse_tool_paginator(node["paginate"], parts);

@@ -66,8 +66,13 @@ std::vector<std::string> granted_scopes(const ConnectorSpec& spec, const FlowRow
   for (const auto& [slot, tokens] : reply.slots) {
     if (!tokens.scopes) continue;
     said = true;
+    const auto& also = spec.oauth.scope.also;
+    const auto list = std::find_if(also.begin(), also.end(), [&name = slot](const ScopeList& candidate) {
+      return candidate.slot == name;
+    });
     for (const auto& scope : *tokens.scopes) {
-      if (std::find(out.begin(), out.end(), scope) == out.end()) out.push_back(scope);
+      auto ours = (list == also.end() ? "" : list->prefix) + scope;
+      if (std::find(out.begin(), out.end(), ours) == out.end()) out.push_back(std::move(ours));
     }
   }
   if (!said && !spec.oauth.scope.param.empty()) return flow.scopes;

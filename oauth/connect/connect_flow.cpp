@@ -203,25 +203,59 @@ core::Task<ConnectPage> ConnectFlow::page(std::string token, std::string cookie)
   page.platform_name = found.facts.platform_name;
   page.end_user_label = found.facts.end_user_label;
   page.scopes = scope_lines(*spec, found.app.app);
+  for (const auto* var : spec->vars_to_ask(found.link.vars)) {
+    page.asks.push_back({var->name, var->title, var->ask});
+  }
+  page.provider_host = spec->oauth.authorize_url.host().preview(spec->with_fallbacks(found.link.vars));
   page.cookie = is_browser_secret(cookie) ? cookie : core::random_token(world_.random, kSecretBytes);
   page.csrf = csrf_of(page.cookie, token);
   co_return page;
 }
 
+namespace {
+
+// Puts the end user's answers into `vars`; gives the name of one that is missing or refused, "" when all are
+// good. Names that were not asked for are left out.
+std::string take_answers(const ConnectorSpec& spec, const Values& answers, Values& vars) {
+  for (const auto* var : spec.vars_to_ask(vars)) {
+    const auto answer = answers.find(var->name);
+    const auto accepted = answer == answers.end() ? std::nullopt : var->accept(answer->second);
+    if (!accepted) return var->name;
+    vars.insert(accepted->begin(), accepted->end());
+  }
+  return {};
+}
+
+StartedFlow not_started(FlowReason fault) {
+  StartedFlow out;
+  out.fault = fault;
+  return out;
+}
+
+}  // namespace
+
 core::Task<StartedFlow> ConnectFlow::start(std::string token, std::string cookie, std::string csrf,
-                                           std::string request_id) {
+                                           std::string request_id, Values answers) {
   if (!is_browser_secret(cookie) || !core::constant_time_equal(csrf, csrf_of(cookie, token))) {
-    co_return StartedFlow{FlowReason::WrongBrowser, {}, {}};
+    co_return not_started(FlowReason::WrongBrowser);
   }
   const core::Secret state(core::random_token(world_.random, kSecretBytes));
   const core::Secret verifier = make_code_verifier(world_.random);
   // As page(): the token says which tenant this is.
   co_return co_await world_.database.run(
-      storage::Scope::system(), [this, token, cookie, state, verifier, request_id](storage::Transaction& tx) {
+      storage::Scope::system(),
+      [this, token, cookie, state, verifier, request_id, answers](storage::Transaction& tx) {
         const FlowStore store(world_.vault, world_.clock);
-        const auto found = find_destination(world_, tx, store.consume_link(tx, token));
-        if (found.fault) return StartedFlow{found.fault, {}, {}};
+        // A wrong answer is asked for again, so the link is used up only after the answers are good.
+        auto found = find_destination(world_, tx, store.find_link(tx, token));
+        if (found.fault) return not_started(*found.fault);
         const ConnectorSpec& spec = *world_.registry.find(found.link.app);
+        StartedFlow out;
+        out.refused_var = take_answers(spec, answers, found.link.vars);
+        if (!out.refused_var.empty()) return out;
+        if (const auto fault = link_fault(store.consume_link(tx, token), world_.clock.now())) {
+          return not_started(*fault);
+        }
         FlowRow flow;
         flow.platform_id = found.link.platform_id;
         flow.id = core::FlowId::make(world_.clock, world_.random);
@@ -242,11 +276,11 @@ core::Task<StartedFlow> ConnectFlow::start(std::string token, std::string cookie
             tx, flow.platform_id,
             browser_event("connect.started", flow.end_user_id, flow.id.str(), request_id,
                           with_link_maker(flow.created_by, {{"app", flow.app}, {"scopes", flow.scopes}})));
-        return StartedFlow{
-            {},
+        out.provider_url =
             ProviderClient::authorize_url(spec, spec.with_fallbacks(flow.vars), flow.client_id,
-                                          flow.redirect_uri, flow.scopes, state, flow.code_verifier),
-            cookie};
+                                          flow.redirect_uri, flow.scopes, state, flow.code_verifier);
+        out.cookie = cookie;
+        return out;
       });
 }
 

@@ -71,18 +71,26 @@ struct ScopeLine {
   std::string title;
 };
 
+// What the connect page asks the end user: a variable of source "link" that the link does not carry.
+struct AskedVar {
+  std::string name, title, hint;
+};
+
 // What GET /connect/{token} shows, or why it cannot.
 struct ConnectPage {
   std::optional<FlowReason>
       fault;  // Expired, AlreadyUsed, InvalidState; then only the app's title may be set
   std::string platform_name, end_user_label, app, app_title;
+  std::string provider_host;  // where the person signs in next; "..." stands for what is not known yet
   std::vector<ScopeLine> scopes;
+  std::vector<AskedVar> asks;
   std::string cookie;  // the browser's value: the one it sent, or a fresh one; set it with set_cookie()
   std::string csrf;    // goes into the form; ties the form to the cookie and the link
 };
 
 struct StartedFlow {
   std::optional<FlowReason> fault;
+  std::string refused_var;   // this answer is missing or not allowed; the link is still good: ask again
   std::string provider_url;  // 303 to it
   std::string cookie;
 };
@@ -126,9 +134,10 @@ class ConnectFlow {
   core::Task<ConnectLink> create_link(core::PlatformId platform, core::EndUserId end_user, NewLink input,
                                       AuditContext context);
   core::Task<ConnectPage> page(std::string token, std::string cookie);
-  // `csrf` is what page() gave for this cookie and token; a wrong one is WrongBrowser.
+  // `csrf` is what page() gave for this cookie and token; a wrong one is WrongBrowser. `answers` are the
+  // values of what the page asked.
   core::Task<StartedFlow> start(std::string token, std::string cookie, std::string csrf,
-                                std::string request_id);
+                                std::string request_id, Values answers = {});
   // The no on our own page: uses the link up. `csrf` as for start().
   core::Task<CancelledLink> cancel(std::string token, std::string cookie, std::string csrf,
                                    std::string request_id);

@@ -109,7 +109,11 @@ void check_authorize(const ConnectorSpec& spec) {
   for (const auto& param : oauth.authorize_params) {
     for (const auto reserved :
          {"client_id", "redirect_uri", "response_type", "state", "code_challenge", "code_challenge_method"}) {
-      if (param.name == reserved || (!oauth.scope.param.empty() && param.name == oauth.scope.param)) {
+      const auto& also = oauth.scope.also;
+      const bool of_scopes = std::any_of(also.begin(), also.end(),
+                                         [&](const ScopeList& list) { return list.param == param.name; });
+      if (param.name == reserved || of_scopes ||
+          (!oauth.scope.param.empty() && param.name == oauth.scope.param)) {
         throw core::bad_request("The engine sends this parameter itself.",
                                 "/oauth/authorize/params/" + param.name);
       }
@@ -131,6 +135,14 @@ void check_slots(const ConnectorSpec& spec) {
     if (!oauth.slots.contains(name)) throw core::bad_request("There is no slot \"" + name + "\".", pointer);
   };
   require_slot(oauth.identity.slot, "/oauth/identity/slot");
+  for (std::size_t i = 0; i < oauth.scope.also.size(); ++i) {
+    const auto& list = oauth.scope.also[i];
+    const auto where = "/oauth/scope/also/" + std::to_string(i);
+    require_slot(list.slot, where + "/slot");
+    if (oauth.scope.param.empty() || list.param == oauth.scope.param) {
+      throw core::bad_request("This needs a \"param\" in \"scope\", and another one here.", where + "/param");
+    }
+  }
   for (const auto& [name, slot] : oauth.refresh.slots) require_slot(name, "/oauth/refresh/slots/" + name);
   if (oauth.revoke.token) {
     for (const auto& name : oauth.revoke.token->slots) require_slot(name, "/oauth/revoke/token/slots");

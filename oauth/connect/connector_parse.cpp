@@ -161,11 +161,16 @@ void read_pattern(SpecVar& var, const JsonReader& reader) {
 SpecVar read_var(const std::string& name, const Json& object, const std::string& where) {
   if (!is_identifier(name)) throw core::bad_request("This is not a variable's name.", where);
   const JsonReader reader(object, where);
-  reader.only({"source", "from", "title", "pattern", "values", "default"});
+  reader.only({"source", "from", "title", "ask", "pattern", "values", "default"});
   SpecVar var;
   var.name = name;
   var.title = reader.optional_string("title", 1, 100).value_or(name);
   var.source = read_source(reader);
+  var.ask = reader.optional_string("ask", 1, 200).value_or("");
+  if (!var.ask.empty() && (var.source != SpecVar::Source::Link || reader.has("default"))) {
+    throw core::bad_request("Only a variable of the source \"link\" without a default is asked for.",
+                            reader.pointer("ask"));
+  }
   if (var.source == SpecVar::Source::Callback) var.from = reader.string("from", 1, 100);
   if (var.source == SpecVar::Source::Token || var.source == SpecVar::Source::Identity) {
     var.from = pointer_member(reader, "from");
@@ -186,14 +191,30 @@ SpecVar read_var(const std::string& name, const Json& object, const std::string&
   return var;
 }
 
+std::vector<ScopeList> read_scope_lists(const JsonReader& parent) {
+  std::vector<ScopeList> out;
+  const Json* list = parent.array("also");
+  if (list == nullptr) return out;
+  for (std::size_t i = 0; i < list->size() && i < 8; ++i) {
+    const auto where = parent.pointer("also") + "/" + std::to_string(i);
+    if (!(*list)[i].is_object()) throw core::bad_request("This must be an object.", where);
+    const JsonReader reader((*list)[i], where);
+    reader.only({"param", "prefix", "slot"});
+    out.push_back(
+        {reader.string("param", 1, 40), reader.string("prefix", 1, 20), reader.string("slot", 1, 40)});
+  }
+  return out;
+}
+
 ScopeRules read_scope(const JsonReader& parent) {
   ScopeRules rules;
   const Json* object = parent.object("scope");
   if (object == nullptr) return rules;
   const JsonReader reader(*object, parent.pointer("scope"));
-  reader.only(
-      {"param", "separator", "response_separator", "always", "default", "titles", "implies", "consent"});
+  reader.only({"param", "also", "separator", "response_separator", "always", "default", "titles", "implies",
+               "consent"});
   rules.param = reader.optional_string("param", 1, 40).value_or("");
+  rules.also = read_scope_lists(reader);
   rules.separator = reader.optional_string("separator", 1, 3).value_or(" ");
   rules.response_separator = reader.optional_string("response_separator", 1, 3).value_or(rules.separator);
   rules.always = reader.strings("always", 100, 200);
@@ -285,8 +306,11 @@ std::optional<RevokeRequest> read_revoke(const JsonReader& parent, std::string_v
   const Json* object = parent.object(name);
   if (object == nullptr) return {};
   const JsonReader reader(*object, parent.pointer(name));
-  reader.only({"method", "url", "auth", "encoding", "query", "body", "headers", "ok_status", "slots"});
+  reader.only(
+      {"method", "url", "auth", "encoding", "query", "body", "headers", "ok_status", "ok", "gone", "slots"});
   RevokeRequest request;
+  request.ok = read_ok(reader, "ok");
+  request.gone = reader.strings("gone", 64, 100);
   request.method = reader.choice("method", {"POST", "DELETE", "PUT", "GET"});
   request.url = url_member(reader, "url");
   const auto auth = reader.choice("auth", {"client_basic", "access", "none"});
@@ -328,7 +352,11 @@ IdentityRules read_identity(const JsonReader& parent, const ConnectorSpec& spec)
   if (rules.id.empty() || rules.id.front().empty()) {
     throw core::bad_request("A JSON pointer is required.", reader.pointer("id"));
   }
-  rules.label = pointer_member(reader, "label");
+  if (holds_array(object, "label")) {
+    rules.label = pointer_list(reader, "label");
+  } else if (reader.has("label")) {
+    rules.label = {pointer_member(reader, "label")};
+  }
   rules.slot = reader.optional_string("slot", 1, 40).value_or(spec.oauth.slots.begin()->first);
   rules.ok = read_ok(reader, "ok");
   return rules;

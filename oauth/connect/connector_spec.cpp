@@ -77,7 +77,7 @@ Values ConnectorSpec::given_vars(const Values& given, SpecVar::Source source) co
     if (spec.source != source) continue;
     const auto value = given.find(spec.name);
     if (value == given.end()) {
-      if (spec.fallback) continue;
+      if (spec.fallback || !spec.ask.empty()) continue;
       throw core::bad_request("\"" + spec.name + "\" (" + spec.title + ") is required by this app.",
                               "/vars/" + spec.name);
     }
@@ -87,6 +87,14 @@ Values ConnectorSpec::given_vars(const Values& given, SpecVar::Source source) co
                               "/vars/" + spec.name);
     }
     out.insert(accepted->begin(), accepted->end());
+  }
+  return out;
+}
+
+std::vector<const SpecVar*> ConnectorSpec::vars_to_ask(const Values& known) const {
+  std::vector<const SpecVar*> out;
+  for (const auto& var : vars) {
+    if (!var.ask.empty() && !known.contains(var.name)) out.push_back(&var);
   }
   return out;
 }

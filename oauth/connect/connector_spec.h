@@ -27,7 +27,10 @@ struct SpecVar {
   };
   std::string name, title;
   Source source = Source::App;
-  std::string from;     // the parameter's name or the pointer; unused for App and Link
+  std::string from;  // the parameter's name or the pointer; unused for App and Link
+  // Link: what the connect page says when it asks the end user for a value that the link does not carry;
+  // empty: the link must carry it.
+  std::string ask;
   std::string pattern;  // an anchored ECMAScript expression; empty when `values` is the check
   // The allowed values; each may have members, readable as {name.member}.
   std::map<std::string, Values> values;
@@ -51,8 +54,15 @@ enum class ClientAuth { Body, Basic };
 enum class Pkce { Off, S256 };
 enum class RefreshMode { None, Static, Rotating };
 
+// A second list of scopes, for another credential than the first one's: Slack's bot beside the user. Its
+// scopes begin with `prefix` everywhere but at the provider.
+struct ScopeList {
+  std::string param, prefix, slot;
+};
+
 struct ScopeRules {
   std::string param;  // of the authorize request; empty: the app has no scopes of its own to ask for
+  std::vector<ScopeList> also;
   std::string separator = " ", response_separator = " ";
   std::vector<std::string> always;                          // asked for whatever the platform chose
   std::vector<std::string> defaults;                        // asked for when the platform chose nothing
@@ -113,6 +123,8 @@ struct RevokeRequest {
   BodyEncoding encoding = BodyEncoding::None;
   std::vector<SpecParam> query, body, headers;
   std::vector<int> ok_statuses;    // also what says that the token was dead already
+  OkRule ok;                       // what must hold besides; nothing for most
+  std::vector<std::string> gone;   // error codes that say that the token was dead already
   std::vector<std::string> slots;  // which credentials; empty: all
   bool needs_access() const;       // it carries the access token, so that one must be alive
 };
@@ -128,8 +140,8 @@ struct IdentityRules {
   std::string method = "GET";
   UrlTemplate url;
   std::string slot;
-  std::vector<std::string> id;  // pointers, joined with "/": all must be there and not null
-  std::string label;            // pointer; falls back to the id
+  std::vector<std::string> id;     // pointers, joined with "/": all must be there and not null
+  std::vector<std::string> label;  // pointers; what is there is joined with ", ", else the id stands in
   OkRule ok;
 };
 
@@ -173,6 +185,8 @@ struct ConnectorSpec {
   // Values of the variables that the platform or the link gives. Throws Error{InvalidArgument} with the field
   // "/vars/<name>" for one that is unknown, refused, or missing.
   Values given_vars(const Values& given, SpecVar::Source source) const;
+  // Variables that the end user is still to be asked for.
+  std::vector<const SpecVar*> vars_to_ask(const Values& known) const;
   // Every variable that has not spoken yet gets its fallback.
   Values with_fallbacks(Values values) const;
 

@@ -128,7 +128,13 @@ Identity read_identity_reply(const ConnectorSpec& spec, const core::OutboundResp
     if (!part || part->size() > 200) return identity;
     identity.id += (identity.id.empty() ? "" : "/") + *part;
   }
-  identity.label = text_at(*body, rules.label).value_or(identity.id).substr(0, 200);
+  for (const auto& pointer : rules.label) {
+    if (const auto part = text_at(*body, pointer); part && !part->empty()) {
+      identity.label += (identity.label.empty() ? "" : ", ") + *part;
+    }
+  }
+  if (identity.label.empty()) identity.label = identity.id;
+  identity.label = identity.label.substr(0, 200);
   if (!core::is_valid_utf8(identity.id) || identity.id.find('\0') != std::string::npos) return identity;
   if (!core::is_valid_utf8(identity.label) || identity.label.find('\0') != std::string::npos) {
     identity.label = identity.id;
@@ -144,10 +150,44 @@ Identity read_identity_reply(const ConnectorSpec& spec, const core::OutboundResp
   return identity;
 }
 
-std::string join_scopes(const std::vector<std::string>& scopes, const std::string& separator) {
-  std::string out;
-  for (const auto& scope : scopes) out += (out.empty() ? "" : separator) + scope;
+// The parameters of an authorize request that carry scopes: each list gets its own, without its prefix.
+std::vector<std::pair<std::string, std::string>> scope_params(const ScopeRules& rules,
+                                                              const std::vector<std::string>& scopes) {
+  std::vector<std::pair<std::string, std::string>> out;
+  if (rules.param.empty()) return out;
+  const auto add = [&](const std::string& param, std::string_view scope) {
+    auto it = std::find_if(out.begin(), out.end(), [&](const auto& entry) { return entry.first == param; });
+    if (it == out.end()) it = out.insert(out.end(), {param, ""});
+    it->second += (it->second.empty() ? "" : rules.separator) + std::string(scope);
+  };
+  for (const auto& scope : scopes) {
+    const auto list = std::find_if(rules.also.begin(), rules.also.end(), [&](const ScopeList& candidate) {
+      return scope.starts_with(candidate.prefix);
+    });
+    if (list == rules.also.end()) {
+      add(rules.param, scope);
+    } else {
+      add(list->param, std::string_view(scope).substr(list->prefix.size()));
+    }
+  }
   return out;
+}
+
+// What a listed status does not say by itself.
+RevokeOutcome read_revoke_reply(const ConnectorSpec& spec, const RevokeRequest& rule,
+                                const core::OutboundResponse& response) {
+  if (rule.ok.absent.empty() && rule.ok.equals.empty()) return RevokeOutcome::Done;
+  const auto body = core::try_parse_json(response.body, 16);
+  if (!body) return RevokeOutcome::Away;
+  OkRule ok = rule.ok;
+  ok.statuses = rule.ok_statuses;
+  if (matches(ok, response.status, *body)) return RevokeOutcome::Done;
+  const auto lists = [](const std::vector<std::string>& codes, const std::string& code) {
+    return std::find(codes.begin(), codes.end(), code) != codes.end();
+  };
+  const auto code = text_at(*body, spec.oauth.errors.code).value_or("");
+  if (lists(rule.gone, code)) return RevokeOutcome::Done;
+  return lists(spec.oauth.errors.config, code) ? RevokeOutcome::Refused : RevokeOutcome::Away;
 }
 
 }  // namespace
@@ -159,9 +199,7 @@ std::string ProviderClient::authorize_url(const ConnectorSpec& spec, const Value
   const auto& oauth = spec.oauth;
   std::vector<std::pair<std::string, std::string>> query{
       {"response_type", "code"}, {"client_id", client_id}, {"redirect_uri", redirect_uri}};
-  if (!oauth.scope.param.empty() && !scopes.empty()) {
-    query.emplace_back(oauth.scope.param, join_scopes(scopes, oauth.scope.separator));
-  }
+  for (auto& param : scope_params(oauth.scope, scopes)) query.push_back(std::move(param));
   query.emplace_back("state", state.reveal());
   if (!verifier.empty()) {
     query.emplace_back("code_challenge", code_challenge_s256(verifier.reveal()));
@@ -234,7 +272,9 @@ core::Task<RevokeOutcome> ProviderClient::revoke(const ConnectorSpec* spec, cons
   try {
     const auto response = co_await http_.send(std::move(request));
     const auto& ok = rule->ok_statuses;
-    if (std::find(ok.begin(), ok.end(), response.status) != ok.end()) co_return RevokeOutcome::Done;
+    if (std::find(ok.begin(), ok.end(), response.status) != ok.end()) {
+      co_return read_revoke_reply(*spec, *rule, response);
+    }
     co_return response.status == 429 || response.status >= 500 ? RevokeOutcome::Away : RevokeOutcome::Refused;
   } catch (const core::OutboundError& error) {
     core::log::warn("connect.revoke_failed", {{"app", spec->id}, {"error", error.what()}});

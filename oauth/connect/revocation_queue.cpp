@@ -103,6 +103,15 @@ bool covers_slot(const RevokeRequest& request, const std::string& slot) {
          std::find(request.slots.begin(), request.slots.end(), slot) != request.slots.end();
 }
 
+// What no request covers lives on by the manifest's will: it is not this account's alone.
+bool ends_slot(const ConnectorSpec* spec, const std::string& slot) {
+  if (spec == nullptr) return false;
+  const auto covers = [&slot](const std::optional<RevokeRequest>& request) {
+    return request && covers_slot(*request, slot);
+  };
+  return covers(spec->oauth.revoke.token) || covers(spec->oauth.revoke.grant);
+}
+
 }  // namespace
 
 struct RevocationQueue::Work {
@@ -139,9 +148,10 @@ std::vector<core::Uuid> RevocationQueue::put_connection(storage::Transaction& tx
   const CredentialStore credentials(world_.vault, world_.clock, world_.random);
   const auto states = credentials.lock_all(tx, connection.platform_id, connection.id);
   const auto app = apps.get(tx, connection.platform_id, connection.app);
+  const ConnectorSpec* spec = world_.registry.find(connection.app);
   std::vector<core::Uuid> rows;
   for (const auto& state : states) {
-    if (!supports(connection.app)) break;
+    if (!ends_slot(spec, state.slot)) continue;
     DoomedToken token;
     token.app = connection.app;
     token.slot = state.slot;
@@ -166,6 +176,7 @@ void RevocationQueue::put_grant(storage::Transaction& tx, core::PlatformId platf
   const AppStore apps(world_.vault);
   const auto app = apps.get(tx, platform, grant.app);
   for (const auto& [slot, live] : grant.slots) {
+    if (!ends_slot(world_.registry.find(grant.app), slot)) continue;
     DoomedToken token;
     token.app = grant.app;
     token.slot = slot;

@@ -127,6 +127,15 @@ std::string TextTemplate::expand(const Values& values, Escape escape) const {
   return out;
 }
 
+std::string TextTemplate::preview(const Values& values) const {
+  std::string out;
+  for (const auto& part : parts_) {
+    const auto value = part.is_name ? values.find(part.text) : values.end();
+    out += !part.is_name ? part.text : value == values.end() ? "..." : value->second;
+  }
+  return out;
+}
+
 UrlTemplate UrlTemplate::parse(std::string_view text, const std::string& pointer) {
   const auto parts = split_url(text, pointer);
   if (parts.scheme != "https") throw core::bad_request("This URL must begin with https://.", pointer);

@@ -25,6 +25,8 @@ class TextTemplate {
   std::vector<std::string> names() const;
   // Throws Error{Internal} when a value is missing: the lint has checked the names, so that is our fault.
   std::string expand(const Values& values, Escape escape) const;
+  // For people: what is not known yet is shown as "...".
+  std::string preview(const Values& values) const;
 
  private:
   struct Part {

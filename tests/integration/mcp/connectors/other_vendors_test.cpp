@@ -98,6 +98,126 @@ TEST(SlackLikeApp, takes_what_was_done_already_for_success) {
   EXPECT_EQ(run.execution.outcome, ExecutionOutcome::Done);
 }
 
+TEST(SlackLikeApp, names_the_scope_that_the_body_says_is_missing) {
+  Vendor slack([](json& m) {
+    like_slack(m);
+    m["api"]["failures"].push_back(
+        {{"as", "scope_missing"}, {"codes", {"missing_scope"}}, {"needed", "/needed"}});
+  });
+  slack.fixture.http.reply(200, {{"ok", false},
+                                 {"error", "missing_scope"},
+                                 {"needed", "chat:write,im:write"},
+                                 {"provided", "users:read"}});
+  const auto run = slack.fixture.call("acme_add_note", {{"folder", "C1"}, {"text", "t"}});
+  EXPECT_EQ(run.error["code"], "scope_missing");
+  EXPECT_EQ(run.error["missing_scopes"], (json{"chat:write", "im:write"}));
+}
+
+void with_bot(json& m) {
+  like_slack(m);
+  m["oauth"]["slots"]["bot"] = {{"access", "/access_token"}, {"required", false}};
+  m["tools"][1]["slot"] = "user";
+  m["tools"][1]["slot_if"] = {{"as_bot", "bot"}};
+  m["tools"][1]["input"]["properties"]["as_bot"] = {{"type", "boolean"}, {"description", "As the bot."}};
+}
+
+TEST(SlackLikeApp, uses_the_second_credential_where_an_argument_asks_for_it) {
+  Vendor slack(with_bot);
+  for (const auto& as_bot : {json(), json(false), json(true)}) {
+    slack.fixture.http.reply(200, {{"ok", true}});
+    json arguments = {{"folder", "C1"}, {"text", "t"}};
+    if (!as_bot.is_null()) arguments["as_bot"] = as_bot;
+    slack.fixture.call("acme_add_note", arguments);
+    EXPECT_EQ(slack.fixture.tokens.asked.back().slot, as_bot == json(true) ? "bot" : "user");
+  }
+}
+
+TEST(SlackLikeApp, says_that_a_connection_has_no_second_credential) {
+  Vendor slack(with_bot);
+  slack.fixture.tokens.current = AccessToken{};
+  slack.fixture.tokens.current.outcome = TokenOutcome::Absent;
+  EXPECT_EQ(
+      slack.fixture.call("acme_add_note", {{"folder", "C1"}, {"text", "t"}, {"as_bot", true}}).error["code"],
+      "scope_missing");
+  EXPECT_EQ(slack.fixture.call("acme_add_note", {{"folder", "C1"}, {"text", "t"}}).error["code"],
+            "reauth_required");
+}
+
+TEST(SlackLikeApp, replaces_parts_of_a_text_once_from_left_to_right) {
+  Vendor slack([](json& m) {
+    like_slack(m);
+    m["tools"][1]["derive"] = {
+        {"safe_text", {{"replace", {{"<!", "&lt;!"}, {"&lt;", "no"}}}, {"in", "text"}}}};
+    m["tools"][1]["request"]["body"]["text"] = "{safe_text}";
+  });
+  slack.fixture.http.reply(200, {{"ok", true}});
+  slack.fixture.call("acme_add_note", {{"folder", "C1"}, {"text", "<!here> <<!"}});
+  EXPECT_EQ(slack.fixture.http.requests()[0].body, "channel=C1&text=%26lt%3B%21here%3E%20%3C%26lt%3B%21");
+}
+
+TEST(SlackLikeApp, keeps_only_the_results_that_contain_an_argument) {
+  Vendor slack([](json& m) {
+    like_slack(m);
+    m["tools"][0]["result"]["matching"] = {{"argument", "named"}, {"at", "/text"}};
+    m["tools"][0]["input"]["properties"]["named"] = {
+        {"type", "string"}, {"description", "Part of the name."}, {"maxLength", 20}};
+  });
+  const json page = {
+      {"ok", true},
+      {"notes", {{{"id", "1"}, {"text", "General"}}, {{"id", "2"}, {"text", "random"}}, {{"id", "3"}}}},
+      {"response_metadata", {{"next_cursor", "more"}}}};
+  slack.fixture.http.reply(200, page);
+  const auto run = slack.fixture.call("acme_list_notes", {{"folder", "x"}, {"named", "GENER"}});
+  EXPECT_EQ(run.structured["items"], (json::array({{{"id", "1"}, {"text", "General"}}})));
+  EXPECT_TRUE(run.structured.contains("next_cursor")) << "the next page may have more of them";
+  slack.fixture.http.reply(200, page);
+  EXPECT_EQ(slack.fixture.call("acme_list_notes", {{"folder", "x"}}).structured["items"].size(), 3u);
+}
+
+void like_zendesk(json& m) {
+  m["api"]["error"] = {{"code", {"/error/title", "/error", "/errors/0/code"}},
+                       {"message", {"/description", "/error/message", "/errors/0/title"}}};
+  auto& add = m["tools"][1];
+  add["derive"] = {{"q", {{"words", {"{text}", "tag:{tags}", "in:{folder}"}}}},
+                   {"safe", {{"given", "stamp"}, {"value", true}}}};
+  add["input"]["properties"]["tags"] = {{"type", "array"},
+                                        {"description", "Some tags."},
+                                        {"maxItems", 5},
+                                        {"items", {{"type", "string"}, {"maxLength", 9}}}};
+  add["input"]["properties"]["stamp"] = {{"type", "string"}, {"description", "The time."}, {"maxLength", 20}};
+  add["request"]["body"] = {{"q", "{q}"}, {"safe_update", "{safe}"}, {"stamp", "{stamp}"}};
+}
+
+TEST(ZendeskLikeApp, makes_a_word_of_each_item_and_a_constant_of_an_argument_that_is_given) {
+  Vendor zendesk(like_zendesk);
+  zendesk.fixture.http.reply(200, {{"note", {{"id", "1"}}}});
+  zendesk.fixture.call("acme_add_note",
+                       {{"folder", "f"}, {"text", "t"}, {"tags", {"a", "b"}}, {"stamp", "now"}});
+  EXPECT_EQ(zendesk.fixture.http.requests()[0].body,
+            R"({"q":"t tag:a tag:b in:f","safe_update":true,"stamp":"now"})");
+  zendesk.fixture.http.reply(200, {{"note", {{"id", "1"}}}});
+  zendesk.fixture.call("acme_add_note", {{"folder", "f"}, {"text", "t"}, {"tags", json::array()}});
+  EXPECT_EQ(zendesk.fixture.http.requests()[1].body, R"({"q":"t in:f"})");
+}
+
+TEST(ZendeskLikeApp, reads_every_shape_of_an_error) {
+  Vendor zendesk(like_zendesk);
+  const std::pair<json, const char*> errors[] = {
+      {{{"error", "RecordInvalid"}, {"description", "Record validation errors"}}, "Record validation errors"},
+      {{{"error", {{"title", "Forbidden"}, {"message", "You do not have access"}}}},
+       "You do not have access"},
+      {{{"errors", {{{"code", "TooLong"}, {"title", "The subject is too long"}}}}},
+       "The subject is too long"},
+      {{{"error", "invalid"}}, "says: invalid"},
+  };
+  for (const auto& [body, words] : errors) {
+    zendesk.fixture.http.reply(422, body);
+    const auto run = zendesk.fixture.call("acme_add_note", {{"folder", "f"}, {"text", "t"}});
+    EXPECT_EQ(run.error["code"], "validation");
+    EXPECT_THAT(run.error["message"].get<std::string>(), testing::HasSubstr(words));
+  }
+}
+
 TEST(ZendeskLikeApp, sends_bracketed_cursor_parameters) {
   Vendor zendesk([](json& m) {
     m["paginators"]["pages"] = {{"type", "body_cursor"},

@@ -2,7 +2,10 @@
 
 #include <future>
 
+#include <nlohmann/json.hpp>
+
 #include "core/encoding.h"
+#include "core/json_read.h"
 #include "oauth/crypto/pkce.h"
 #include "support/connect_fixture.h"
 
@@ -175,6 +178,69 @@ TEST_F(ConnectFlowTest, ends_a_link_at_the_persons_no) {
   EXPECT_EQ(run(node_->flow.cancel(token, page.cookie, page.csrf, "r")).fault, FlowReason::AlreadyUsed);
   EXPECT_EQ(column("select details ->> 'reason' from audit_entry where event = 'connect.failed'"),
             "access_denied");
+}
+
+TEST_F(ConnectFlowTest, asks_the_end_user_for_what_the_link_does_not_say) {
+  auto manifest = core::parse_json(test::demo_manifest());
+  manifest["vars"]["site"] = {
+      {"source", "link"}, {"pattern", "^[a-z]{1,9}$"}, {"title", "Site"}, {"ask", "Its name."}};
+  manifest["oauth"]["authorize"]["url"] = "https://{site}.provider.test/authorize";
+  manifest["hosts"].push_back("{site}.provider.test");
+  registry_.add(core::dump_json(manifest));
+  const auto token = make_link(platform_, end_user_, {});
+  const auto page = run(node_->flow.page(token, ""));
+  ASSERT_EQ(page.asks.size(), 1u);
+  EXPECT_EQ(page.asks[0].title, "Site");
+  EXPECT_EQ(page.provider_host, "....provider.test");
+  const auto start = [&](oauth::Values answers) {
+    return run(node_->flow.start(token, page.cookie, page.csrf, "r", answers));
+  };
+  for (const oauth::Values& wrong :
+       {oauth::Values{}, {{"site", ""}}, {{"site", "evil.example/"}}, {{"other", "acme"}}}) {
+    const auto refused = start(wrong);
+    EXPECT_EQ(refused.refused_var, "site");
+    EXPECT_FALSE(refused.fault.has_value());
+    EXPECT_EQ(refused.provider_url, "");
+  }
+  const auto good = start({{"site", "acme"}, {"client_id", "evil"}});
+  EXPECT_TRUE(good.provider_url.starts_with("https://acme.provider.test/authorize?")) << good.provider_url;
+  EXPECT_EQ(start({{"site", "acme"}}).fault, FlowReason::AlreadyUsed);
+
+  oauth::NewLink said;
+  said.vars = {{"site", "acme"}};
+  const auto known = run(node_->flow.page(make_link(platform_, end_user_, said), ""));
+  EXPECT_TRUE(known.asks.empty());
+  EXPECT_EQ(known.provider_host, "acme.provider.test");
+}
+
+TEST_F(ConnectFlowTest, asks_for_two_lists_of_scopes_and_keeps_them_apart) {
+  auto manifest = core::parse_json(test::demo_manifest());
+  auto& oauth = manifest["oauth"];
+  oauth["scope"]["also"] = {{{"param", "bot_scope"}, {"prefix", "bot:"}, {"slot", "bot"}}};
+  oauth["scope"]["titles"]["bot:post"] = "Post as the bot";
+  oauth["scope"]["default"] = {"write", "bot:post"};
+  oauth["slots"]["bot"] = {{"access", "/bot/token"}, {"scope", "/bot/scope"}, {"required", false}};
+  oauth["revoke"]["token"]["slots"] = {"main"};
+  oauth["revoke"].erase("grant");
+  registry_.add(core::dump_json(manifest));
+  const auto browser = start_flow(platform_, end_user_);
+  EXPECT_NE(browser.provider_url.find("scope=read%20write&bot_scope=post&"), std::string::npos)
+      << browser.provider_url;
+  auto tokens = core::parse_json(token_json(1));
+  tokens["scope"] = "read,write";
+  tokens["bot"] = {{"token", "bot-1"}, {"scope", "post,read"}};
+  http_.once("POST", kTokenUrl, test::FakeHttpClient::replies(200, tokens.dump()));
+  http_.once("GET", kUserUrl, test::FakeHttpClient::replies(200, R"({"id": 42, "login": "octocat"})"));
+  const auto outcome = run(node_->flow.finish(callback(browser)));
+  ASSERT_FALSE(outcome.fault.has_value());
+  const auto connection = run(node_->connections.list(platform_, {}, {})).items.at(0);
+  EXPECT_EQ(connection.scopes, (std::vector<std::string>{"bot:post", "bot:read", "read", "write"}));
+  EXPECT_EQ(run(node_->tokens.access_token(platform_, connection.id, "bot")).token.reveal(), "bot-1");
+  // The bot is everybody's in its workspace: no request covers it, so it is not revoked with one person's
+  // account.
+  http_.once("DELETE", kRevokeTokenUrl, test::FakeHttpClient::replies(204, ""));
+  EXPECT_TRUE(run(node_->connections.disconnect(platform_, {}, connection.id, context())).revoked_upstream);
+  EXPECT_EQ(count("from upstream_revocation"), 0);
 }
 
 TEST_F(ConnectFlowTest, hands_a_live_link_out_again) {

@@ -1,6 +1,9 @@
 #include "oauth/connect/connection_service.h"
 
+#include <nlohmann/json.hpp>
+
 #include "core/encoding.h"
+#include "core/json_read.h"
 #include "core/log.h"
 #include "support/connect_fixture.h"
 
@@ -171,6 +174,34 @@ TEST_F(ConnectionServiceTest, says_why_nothing_was_revoked) {
   const auto plain = *run(node_->flow.finish(callback(browser, "plain"))).connection_id;
   EXPECT_EQ(disconnect(plain).reason, "not_supported");
   EXPECT_EQ(count("from credential"), 0);
+}
+
+TEST_F(ConnectionServiceTest, reads_in_the_body_whether_a_revocation_worked) {
+  auto manifest = core::parse_json(test::demo_manifest());
+  auto& rules = manifest["oauth"]["revoke"];
+  rules.erase("grant");
+  rules["token"]["ok_status"] = {200};
+  rules["token"]["ok"] = {{"equals", {{"/ok", true}}}};
+  rules["token"]["gone"] = {"token_revoked"};
+  registry_.add(core::dump_json(manifest));
+  struct Answer {
+    const char* body;
+    bool revoked;
+    const char* reason;
+  };
+  const Answer answers[] = {{R"({"ok": true})", true, ""},
+                            {R"({"ok": false, "error": "token_revoked"})", true, ""},
+                            {R"({"ok": false, "error": "incorrect_client_credentials"})", false, "refused"},
+                            {R"({"ok": false, "error": "fatal_error"})", false, "pending"},
+                            {"<html>", false, "pending"}};
+  int n = 1;
+  for (const auto& answer : answers) {
+    const auto id = connect(platform_, end_user_, n++);
+    http_.once("DELETE", kRevokeTokenUrl, test::FakeHttpClient::replies(200, answer.body));
+    const auto result = run(node_->connections.disconnect(platform_, {}, id, context()));
+    EXPECT_EQ(result.revoked_upstream, answer.revoked) << answer.body;
+    EXPECT_EQ(result.reason.value_or(""), answer.reason) << answer.body;
+  }
 }
 
 TEST_F(ConnectionServiceTest, does_not_use_the_secret_of_another_client) {

@@ -227,6 +227,42 @@ const BadManifest kBadManifests[] = {
      "/tools/1/paginate: needs result.items"},
     {"no_result", [](json& m) { acme_tool(m, 0).erase("result"); }, "/tools/0/result"},
     {"unknown_base", [](json& m) { m["extends"] = "zzz"; }, "/extends: must be the id of a manifest"},
+    {"derive_two_kinds",
+     [](json& m) {
+       acme_tool(m, 0)["derive"] = {{"x", {{"base64", "folder"}, {"given", "folder"}}}};
+     },
+     "/tools/0/derive/x: must have one of"},
+    {"derive_given_without_value",
+     [](json& m) {
+       acme_tool(m, 0)["derive"] = {{"x", {{"given", "folder"}}}};
+     },
+     "/tools/0/derive/x/value: is required"},
+    {"derive_replaces_nothing",
+     [](json& m) {
+       acme_tool(m, 0)["derive"] = {{"x", {{"replace", {{"", "y"}}}, {"in", "folder"}}}};
+     },
+     "/tools/0/derive/x/replace/: must replace something"},
+    {"slot_if_unknown_slot",
+     [](json& m) {
+       property_of(m, 0, "as_bot") = {{"type", "boolean"}, {"description", "As the bot."}};
+       acme_tool(m, 0)["slot_if"] = {{"as_bot", "bot"}};
+     },
+     "/tools/0/slot_if/as_bot: is not one of oauth.slots"},
+    {"slot_if_no_boolean",
+     [](json& m) {
+       acme_tool(m, 0)["slot_if"] = {{"folder", "main"}};
+     },
+     "/tools/0/slot_if/folder: \"folder\" is no boolean argument"},
+    {"matching_an_item",
+     [](json& m) {
+       acme_tool(m, 1)["result"]["matching"] = {{"argument", "text"}, {"at", "/text"}};
+     },
+     "/tools/1/result/matching: goes with \"items\""},
+    {"needed_scope_of_another_failure",
+     [](json& m) {
+       m["api"]["failures"] = {{{"as", "conflict"}, {"status", {409}}, {"needed", "/needed"}}};
+     },
+     "/api/failures/0/needed: goes with"},
 };
 
 INSTANTIATE_TEST_SUITE_P(Rules, ManifestFaults, testing::ValuesIn(kBadManifests),
