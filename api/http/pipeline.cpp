@@ -295,6 +295,9 @@ core::Task<core::HttpReply> Pipeline::handle(core::HttpRequest request) {
   head.request_id = request.request_id;
   core::HttpReply reply = co_await guarded(answer(std::move(request)), &head);
   finish(reply, head.headers, head.request_id);
+  // What Anthropic's clients call it.
+  if (dialect_of_path(head.path) == inference::DialectId::Anthropic)
+    reply.headers.set("request-id", head.request_id);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
   latency.observe(took.count());
   if (options_.log_every_request || reply.status >= 500 || took > std::chrono::seconds(1)) {

@@ -70,7 +70,7 @@ struct Route {
   std::string reply_schema;  // "" for an empty or non-JSON reply; see `reply_type`
   std::string reply_type = "application/json";
   bool enveloped = true;  // the reply is {"data": reply_schema}
-  bool streams = false;   // answers with server-sent events, too
+  std::string also_type;  // another content type of the reply, as the request asks: "text/event-stream"
   Idempotency idempotency = Idempotency::None;
   std::function<core::Task<core::HttpReply>(Call)> handle;
 };

@@ -209,10 +209,7 @@ ordered_json success_response(const Route& route) {
   } else if (route.success != 204 && !route.reply_type.empty()) {
     out["content"] = {{route.reply_type, ordered_json::object()}};
   }
-  if (route.streams) {
-    out["content"]["text/event-stream"] = {
-        {"schema", {{"type", "string"}, {"description", "Events as the dialect defines them."}}}};
-  }
+  if (!route.also_type.empty()) out["content"][route.also_type] = {{"schema", {{"type", "string"}}}};
   return out;
 }
 

@@ -139,7 +139,7 @@ Route post_route(std::string path, std::string operation_id, std::string summary
 }
 
 Route streaming(Route route) {
-  route.streams = true;
+  route.also_type = "text/event-stream";
   return route;
 }
 

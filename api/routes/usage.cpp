@@ -132,6 +132,7 @@ void add_both(RouteTable& table, Services& services, const UsageRoute& what) {
                      .query = query,
                      .paginated = true,
                      .reply_schema = rows ? "UsageRow" : "UsageSum",
+                     .also_type = rows ? "text/csv" : "",
                      .handle = with_services(services, what.handle)});
   }
 }

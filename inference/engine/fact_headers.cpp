@@ -30,4 +30,8 @@ void add_fact_headers(core::HttpHeaders& headers, const TurnFacts& facts, bool w
   for (const auto& [name, value] : facts.rate_limits.fields()) headers.set(name, value);
 }
 
+std::string cost_comment(core::NanoUsd cost) {
+  return ": x-aig-cost-usd " + core::format_usd(cost) + "\n\n";
+}
+
 }  // namespace assistiv::inference

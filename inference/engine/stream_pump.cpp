@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "inference/engine/fact_headers.h"
+
 namespace assistiv::inference {
 
 using SteadyClock = std::chrono::steady_clock;
@@ -39,7 +41,8 @@ class Renderer {
       const bool ends = std::any_of(piece.events.begin(), piece.events.end(), [](const StreamEvent& event) {
         return std::holds_alternative<StreamEnd>(event);
       });
-      if (ends) out += cost_comment(meter);
+      // Google's client reads its stream by a pattern that knows no comments.
+      if (ends && state_.call.dialect != DialectId::Gemini) out += cost_comment(meter.cost());
       const auto bytes = same_ ? as_it_came(piece) : encoded(piece);
       if (copy != nullptr) *copy += bytes;
       out += bytes;
@@ -73,12 +76,6 @@ class Renderer {
     });
     return usage && (piece.raw.find("\"choices\":[]") != std::string::npos ||
                      piece.raw.find("\"choices\": []") != std::string::npos);
-  }
-
-  // A comment, which every SSE reader skips; Google's client reads its stream by a stricter pattern.
-  std::string cost_comment(const Meter& meter) const {
-    if (state_.call.dialect == DialectId::Gemini) return {};
-    return ": x-aig-cost-usd " + core::format_usd(meter.cost()) + "\n\n";
   }
 
   const CallState& state_;

@@ -27,9 +27,12 @@ struct SnapshotFlight {
   std::exception_ptr error;
 };
 
-core::Error model_not_found(const std::string& model) {
-  return core::not_found("The model \"" + model.substr(0, 200) +
-                         "\" is not available on this platform. GET /v1/models lists those that are.")
+core::Error model_not_found(const std::string& model, bool no_provider) {
+  const std::string hint =
+      no_provider ? "it has no provider yet: POST /v1/platforms/{platform_id}/llm-configs adds one."
+                  : "GET /v1/models lists those that are.";
+  return core::not_found("The model \"" + model.substr(0, 200) + "\" is not available on this platform" +
+                         (no_provider ? ", " : ". ") + hint)
       .with_code("model_not_found")
       .with_field("model");
 }
@@ -170,7 +173,7 @@ core::Task<TargetPlanPtr> PlatformTargets::targets(core::PlatformId platform, st
   const auto impl = impl_;
   const auto snapshot = co_await impl->get(platform);
   auto plan = snapshot->plan(model);
-  if (!plan) throw model_not_found(model);
+  if (!plan) throw model_not_found(model, snapshot->empty());
   co_return plan;
 }
 

@@ -33,6 +33,8 @@ class TargetSnapshot {
   // Null for a model that nothing offers.
   TargetPlanPtr plan(const std::string& model) const;
   const std::vector<OfferedModel>& offered() const { return offered_; }
+  // The platform has no configuration that is active.
+  bool empty() const { return parts_.configs.empty(); }
   std::shared_ptr<const PlatformSettings> settings() const { return settings_; }
 
  private:

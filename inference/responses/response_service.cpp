@@ -411,7 +411,7 @@ struct ResponseService::Impl : std::enable_shared_from_this<ResponseService::Imp
       live->turn = co_await world.models.open(turn_call(live->call, live->run, output_of(*live)));
     }
     co_await remember(&live->run, owner_of(*live->call.principal), live->encoder->response().finished());
-    co_await sink->write(live->encoder->close());
+    co_await sink->write(cost_comment(live->sums.facts.cost) + live->encoder->close());
   }
 
   static core::Task<> stream(std::shared_ptr<Impl> self, LivePtr live,
@@ -420,12 +420,15 @@ struct ResponseService::Impl : std::enable_shared_from_this<ResponseService::Imp
     try {
       co_await self->stream_turns(live, sink);
     } catch (const core::Error& error) {
-      fault = fault_of(error);
+      const auto* turn = dynamic_cast<const TurnError*>(&error);
+      if (turn != nullptr) live->sums.add(turn->facts());
+      fault = turn != nullptr && turn->fault() ? *turn->fault() : fault_of(error);
       core::log::warn(
           "response.failed",
           {{"request_id", live->call.request_id}, {"error", error.what()}, {"detail", error.detail()}});
     }
-    if (fault && !live->encoder->ended()) co_await sink->write(live->encoder->fail(*fault));
+    if (fault && !live->encoder->ended())
+      co_await sink->write(cost_comment(live->sums.facts.cost) + live->encoder->fail(*fault));
   }
 
   core::Task<core::HttpReply> streamed(std::shared_ptr<ResponseRun> run, InferenceCall base) {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { LLMock } from '@copilotkit/aimock';
+import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
 import { start as startModels } from '../../examples/standins/models.mjs';
 import { eventually } from './support/server.mjs';
@@ -99,6 +100,14 @@ describe('inference doors', () => {
     });
   }
 
+  test('clients find the request\'s id where their vendors put it, in answers and in errors', async () => {
+    const anthropic = new Anthropic({ apiKey: user.key, baseURL: world.url, maxRetries: 0 });
+    assert.match((await anthropic.messages.create(MESSAGE))._request_id, /^req_/);
+    await assert.rejects(anthropic.messages.create({ ...MESSAGE, model: 'nobody' }), (error) => /^req_/.test(error.requestID));
+    assert.match((await openai.chat.completions.create(CHAT))._request_id, /^req_/);
+    await assert.rejects(openai.chat.completions.create({ ...CHAT, model: 'nobody' }), (error) => /^req_/.test(error.requestID));
+  });
+
   test('a refusal says that nothing was tried', async () => {
     const poor = await newPlatform(null);
     for (const path of ['/v1/chat/completions', '/v1/responses', '/v1/messages']) {
@@ -169,8 +178,19 @@ describe('inference doors', () => {
       const done = events.find((event) => event.type === 'response.output_item.done' && event.output_index === index);
       assert.deepEqual(done.item, item, 'what was done is what is in the response');
     }
-    const rows = (await user.api.get('/v1/me/usage?limit=2')).body.data.map((row) => row.request_type);
-    assert.deepEqual(rows, ['response', 'response'], 'a row for each turn of the model');
+  });
+
+  test('a stream of several turns tells what all of them cost', async () => {
+    const tools = [{ type: 'mcp', server_label: 'github', server_url: world.mcp('github'), require_approval: 'never', allowed_tools: ['github_get_me'] }];
+    const reply = await post(user, '/v1/responses', { model: 'demo', input: 'use github_get_me', tools, stream: true });
+    const [, cost] = /^: x-aig-cost-usd (\S+)$/m.exec(reply.text);
+    const id = reply.headers.get('x-request-id');
+    const rows = await eventually(async () => {
+      const { body } = await user.api.get('/v1/me/usage?limit=10');
+      const found = body.data.filter((row) => row.request_id.startsWith(id));
+      return found.length === 2 && found;
+    }, 'both rows');
+    assert.equal(Number(cost).toFixed(9), rows.reduce((sum, row) => sum + Number(row.cost_usd), 0).toFixed(9));
   });
 
   test('limits are told by /v1/responses too, also when they are reached', async () => {
@@ -249,7 +269,7 @@ describe('inference doors', () => {
     }
   });
 
-  test('aliases, fallbacks, a provider that is away, and premises that nothing leaves', async () => {
+  test('aliases, fallbacks, a provider that is away', async () => {
     const platform = await newPlatform();
     await configure(platform, { provider: 'openai', base_url: 'http://127.0.0.1:9/v1', api_key: 'key-of-openai-0123456789' });
     await settings(platform, { aliases: { fast: 'demo' }, fallbacks: { 'gpt-4o-mini': ['fast'] } });
@@ -258,9 +278,38 @@ describe('inference doors', () => {
     assert.equal((await client.chat.completions.create({ ...CHAT, model: 'fast' })).model, 'demo');
     const fell = await post(platform, '/v1/chat/completions', { ...CHAT, model: 'gpt-4o-mini' });
     assert.deepEqual([fell.status, fell.headers.get('x-aig-provider'), fell.headers.get('x-aig-attempts')], [200, 'openai-compatible', '2'], fell.text);
-    await settings(platform, { on_premise_only: true });
-    const inside = await post(platform, '/v1/chat/completions', CHAT);
-    const outside = await post(platform, '/v1/chat/completions', { ...CHAT, model: 'gpt-4o' });
-    assert.deepEqual([inside.status, outside.status, outside.json.error.code], [200, 403, 'on_premise_only']);
+  });
+
+  test('on the premises nothing leaves: not a call, not a fallback, not an image', async () => {
+    let connections = 0;
+    const outside = http.createServer((request, response) => response.writeHead(200).end('{}')).on('connection', () => connections++);
+    await new Promise((resolve) => outside.listen(0, '127.0.0.1', resolve));
+    const away = `http://127.0.0.1:${outside.address().port}`;
+    try {
+      const platform = await newPlatform();
+      const MODELS = { openai: 'gpt-4o', anthropic: 'claude-haiku-4-5', google: 'gemini-2.5-flash', xai: 'grok-3' };
+      for (const provider of Object.keys(MODELS)) await configure(platform, { provider, base_url: `${away}/v1`, api_key: `key-of-${provider}-0123456789` });
+      await configure(platform, { provider: 'google', base_url: standin.url, local: true, models: ['gemini-at-home'] });
+      await settings(platform, { on_premise_only: true, fallbacks: { broken: ['gpt-4o'] }, aliases: { smart: 'gpt-4o' } });
+      for (const model of [...Object.values(MODELS), 'smart', 'openai/gpt-4o']) {
+        for (const stream of [false, true]) {
+          const reply = await post(platform, '/v1/chat/completions', { ...CHAT, model, stream });
+          assert.deepEqual([reply.status, reply.json.error.code], [403, 'on_premise_only'], model);
+        }
+        assert.equal((await post(platform, '/v1/messages', { ...MESSAGE, model })).json.error.type, 'permission_error');
+        assert.equal((await post(platform, '/v1/responses', { model, input: 'hello' })).json.error.code, 'on_premise_only');
+        assert.equal((await post(platform, '/v1/embeddings', { model, input: 'hello' })).status, 403);
+        assert.equal((await post(platform, `/v1beta/models/${encodeURIComponent(model)}:generateContent`, CONTENTS)).json.error.status, 'PERMISSION_DENIED');
+      }
+      const picture = [{ role: 'user', content: [{ type: 'text', text: 'What is it?' }, { type: 'image_url', image_url: { url: `${away}/cat.png` } }] }];
+      assert.equal((await post(platform, '/v1/chat/completions', { model: 'gemini-at-home', messages: picture })).status, 400);
+      assert.equal((await post(platform, '/v1/chat/completions', CHAT)).status, 200);
+      assert.equal(connections, 0, 'something left');
+      await settings(platform, { on_premise_only: false });
+      await eventually(async () => (await post(platform, '/v1/chat/completions', { ...CHAT, model: 'gpt-4o' })).status !== 403, 'the doors are open again');
+      assert.ok(connections > 0, 'and then it does leave, so the counter works');
+    } finally {
+      await new Promise((resolve) => outside.close(resolve));
+    }
   });
 });
