@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "api/connectors.h"
+#include "api/http/inference_paths.h"
 #include "api/http/pipeline.h"
 #include "api/models.h"
 #include "api/money.h"
@@ -20,6 +21,7 @@
 #include "core/encoding.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "inference/engine/inference_service.h"
 #include "mcp/conformance/fixture_endpoint.h"
 #include "mcp/connectors/rest_executor.h"
 #include "mcp/grants/approval_service.h"
@@ -98,6 +100,18 @@ mcp::EndpointOptions endpoint_options(const Config& config) {
   return options;
 }
 
+// What the edge refuses of an inference call speaks the caller's dialect too.
+std::optional<std::string> edge_refusal_body(std::string_view path, int status, const std::string& message) {
+  const auto dialect = dialect_of_path(path);
+  if (!dialect) return {};
+  for (const auto kind :
+       {core::ErrorKind::InvalidArgument, core::ErrorKind::PayloadTooLarge, core::ErrorKind::Unavailable}) {
+    if (core::http_status(kind) == status)
+      return inference::error_reply(*dialect, core::Error(kind, message), "").body;
+  }
+  return {};
+}
+
 net::ServerOptions server_options(const Config& config) {
   net::ServerOptions options;
   options.address = config.listen_address;
@@ -114,6 +128,7 @@ net::ServerOptions server_options(const Config& config) {
   options.keep_alive_timeout = config.keep_alive_timeout;
   options.write_timeout = config.write_timeout;
   options.trusted_proxies = config.trusted_proxies;
+  options.refusal_body = edge_refusal_body;
   return options;
 }
 

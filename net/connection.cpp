@@ -15,6 +15,7 @@ constexpr std::chrono::milliseconds kLingerTimeout{2000};
 constexpr std::size_t kWriteSlice = 64 << 10;
 constexpr std::size_t kBodyNotCharged = 16 << 10;
 constexpr std::size_t kInputKeepBytes = 2 << 10;
+constexpr std::size_t kIdSuffixHex = 12;
 // A connection that never waits lets others in after this many requests.
 constexpr std::uint64_t kRequestsPerTurn = 32;
 
@@ -119,7 +120,7 @@ core::Task<std::optional<Connection::Received>> Connection::receive() {
     }
     const bool fits = charge.grow_to(parser.request().body.size());
     if (parser.state() == State::Refused || !fits) {
-      co_await refuse(fits ? parser.refusal() : overloaded());
+      co_await refuse(fits ? parser.refusal() : overloaded(), parser.request().path);
       co_return std::nullopt;
     }
     if (parser.state() == State::Complete) co_return complete(parser, std::move(charge));
@@ -127,7 +128,7 @@ core::Task<std::optional<Connection::Received>> Connection::receive() {
         !co_await begin_body(parser.expects_continue()))
       co_return std::nullopt;
     if (!co_await fill()) {
-      if (timed_out_) co_await refuse(slow_request());
+      if (timed_out_) co_await refuse(slow_request(), parser.request().path);
       co_return std::nullopt;
     }
   }
@@ -161,15 +162,18 @@ Connection::Received Connection::complete(RequestParser& parser, BodyCharge char
 std::string Connection::request_id_for(const core::HttpRequest& request) {
   if (trusted_) {
     const auto given = request.headers.get("x-request-id");
-    if (given && valid_request_id(*given)) return std::string(*given);
+    // Calls are billed by their id, and a proxy passes on what a caller made up: never twice the same.
+    if (given && valid_request_id(*given)) return std::string(*given) + "-" + lane_->random_hex(kIdSuffixHex);
   }
   return lane_->new_request_id();
 }
 
-core::Task<> Connection::refuse(Refusal refusal) {
+core::Task<> Connection::refuse(Refusal refusal, std::string path) {
   activity_ = Activity::Closing;
   const std::string id = lane_->new_request_id();
   core::HttpReply reply = refusal_reply(refusal, id);
+  if (const auto& body_for = edge_->options.refusal_body)
+    if (auto body = body_for(path, refusal.status, refusal.message)) reply.body = *std::move(body);
   if (refusal.status == 503) reply.headers.add("retry-after", "1");
   ReplyFrame frame;
   frame.close = true;

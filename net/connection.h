@@ -96,7 +96,7 @@ class Connection final : public Member, public ReadListener, public std::enable_
   core::Task<bool> begin_body(bool expects_continue);
   Received complete(RequestParser& parser, BodyCharge charge);
   std::string request_id_for(const core::HttpRequest& request);
-  core::Task<> refuse(Refusal refusal);
+  core::Task<> refuse(Refusal refusal, std::string path = {});
 
   // These return whether the connection goes on.
   core::Task<bool> answer(core::HttpRequest request, Exchange exchange);

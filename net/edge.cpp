@@ -139,10 +139,14 @@ void Lane::for_each(const std::function<void(Member&)>& visit) {
 }
 
 std::string Lane::new_request_id() {
-  if (random_.size() < kRequestIdHex) random_ = core::random_hex(edge_->random, kRandomBytes);
-  std::string id = edge_->options.request_id_prefix + random_.substr(random_.size() - kRequestIdHex);
-  random_.resize(random_.size() - kRequestIdHex);
-  return id;
+  return edge_->options.request_id_prefix + random_hex(kRequestIdHex);
+}
+
+std::string Lane::random_hex(std::size_t digits) {
+  if (random_.size() < digits) random_ = core::random_hex(edge_->random, kRandomBytes);
+  std::string out = random_.substr(random_.size() - digits);
+  random_.resize(random_.size() - digits);
+  return out;
 }
 
 }  // namespace assistiv::net

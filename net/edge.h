@@ -89,6 +89,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   std::vector<char>& scratch() { return scratch_; }
   std::string_view date() const { return date_; }
   std::string new_request_id();
+  std::string random_hex(std::size_t digits);  // at most 24
   void for_each(const std::function<void(Member&)>& visit);
 
   // Connections given to this lane; any thread.

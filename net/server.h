@@ -10,9 +10,11 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/clock.h"
@@ -50,8 +52,13 @@ struct ServerOptions {
   std::chrono::milliseconds write_timeout{30'000};       // for each 64 KiB that the client takes; closed
 
   // CIDRs ("10.0.0.0/8", "::1") whose X-Forwarded-For, X-Forwarded-Proto and X-Request-Id are believed.
+  // Their X-Request-Id becomes the beginning of ours.
   std::vector<std::string> trusted_proxies;
   std::string request_id_prefix = "req_";
+  // Another body (JSON) for an error that the edge answers itself; nullopt: the envelope above. `path` is ""
+  // when the head was not read so far.
+  std::function<std::optional<std::string>(std::string_view path, int status, const std::string& message)>
+      refusal_body;
 };
 
 // start() once; drain() and stop() from a thread that is not an I/O thread. The handler is called on many

@@ -12,6 +12,7 @@ namespace {
 constexpr std::int64_t kOutputMin = 16;
 // What the lower limit itself adds to a body that had none; every byte may be a token.
 constexpr std::int64_t kLimitBytes = 64;
+constexpr std::size_t kTagMax = 128;
 
 billing::AdmissionRequest request_for(const CallState& state, const Candidate& candidate, int attempt,
                                       const billing::PricePtr& price) {
@@ -24,9 +25,7 @@ billing::AdmissionRequest request_for(const CallState& state, const Candidate& c
   facts.provider = candidate.target->provider;
   facts.model = state.call.request.model;
   facts.provider_model = candidate.target->model.name;
-  for (const std::string_view name : {"x-aig-tag", "x-tag"})
-    if (const auto tag = state.call.headers.get(name); tag && facts.tag.empty())
-      facts.tag = std::string(tag->substr(0, 128));
+  facts.tag = tag_of(state.call);
   facts.key_id = state.call.principal->key_id.str();
   facts.run_id = state.call.run_id;
   facts.stream = state.wants_stream();
@@ -66,6 +65,13 @@ core::Task<std::int64_t> output_that_fits(billing::Ledger* ledger, billing::Admi
 
 billing::Payer payer_of(const oauth::Principal& principal) {
   return {principal.platform_id, principal.end_user_id};
+}
+
+std::string tag_of(const InferenceCall& call) {
+  for (const std::string_view name : {"x-aig-tag", "x-tag"})
+    if (const auto tag = call.headers.get(name); tag && !tag->empty())
+      return std::string(tag->substr(0, kTagMax));
+  return {};
 }
 
 core::Task<std::unique_ptr<Meter>> admit(std::shared_ptr<Engine> engine, std::shared_ptr<CallState> state,

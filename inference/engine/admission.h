@@ -7,6 +7,7 @@
 namespace assistiv::inference {
 
 billing::Payer payer_of(const oauth::Principal& principal);
+std::string tag_of(const InferenceCall& call);  // "" without one
 
 // Reserves what the prepared call can cost at most. When the budget cannot pay that, the output is limited to
 // what it can pay and `prepared` made again. Throws Error{PaymentRequired}.

@@ -24,6 +24,7 @@ using std::chrono::milliseconds;
 namespace {
 
 constexpr std::size_t kFaultBodyMax = 64 << 10;
+constexpr std::size_t kEarlyBytesMax = 1 << 20;  // of a stream that has not said anything
 constexpr milliseconds kBackoffFirst{200};
 // A caller is told to come back instead of being kept longer than this for a key to be ready.
 constexpr milliseconds kKeyWaitMax{10'000};
@@ -94,6 +95,7 @@ core::Task<Failed> refused(EnginePtr engine, StatePtr state, std::unique_ptr<cor
   const auto body = co_await read_fault_body(reply.get());
   failed.fault = dialect(state->target->dialect).decode_fault(reply->status(), body);
   failed.fault.status = reply->status();
+  hide_key(failed.fault, *state->target);
   failed.retry_after = retry_after(reply->headers(), body, engine->world.clock.now());
   meter->settle(CallOutcome::UpstreamError, failed.fault.message);
   co_return failed;
@@ -136,6 +138,7 @@ core::Task<std::optional<Failed>> read_whole(EnginePtr engine, StatePtr state,
   }
   if (is_error_body(*json)) {
     failed = Failed{spoken.decode_fault(500, body), {}};
+    hide_key(failed->fault, *state->target);
     meter->settle(CallOutcome::UpstreamError, failed->fault.message);
     co_return failed;
   }
@@ -158,8 +161,7 @@ bool says_something(const Piece& piece) {
 // Reads until the stream has said something, so that an error in its place can be tried elsewhere.
 core::Task<std::optional<Failed>> begin_stream(StatePtr state, std::unique_ptr<core::UpstreamReply> reply,
                                                std::unique_ptr<Meter> meter) {
-  auto live =
-      std::make_unique<LiveStream>(std::move(reply), dialect(state->target->dialect), std::move(meter));
+  auto live = std::make_unique<LiveStream>(std::move(reply), state->target, std::move(meter));
   Pieces early;
   for (bool begun = false; !begun;) {
     auto pieces = co_await live->step(kForever, state->call.gone);
@@ -171,6 +173,10 @@ core::Task<std::optional<Failed>> begin_stream(StatePtr state, std::unique_ptr<c
           co_return Failed{fault->fault, {}};
       begun = begun || says_something(piece);
       early.push_back(std::move(piece));
+    }
+    if (!begun && live->bytes_read() > kEarlyBytesMax) {
+      live->abandon(CallOutcome::UpstreamError);
+      co_return failed_with(Fault::Kind::Upstream, "The provider's stream does not begin.");
     }
   }
   live->unread(std::move(early));
@@ -298,6 +304,20 @@ std::optional<milliseconds> wait_for_next(Engine& engine, const Trail& trail) {
   return std::max(*wait, trail.round > 0 || trail.fault ? backoff(engine, trail.round) : milliseconds(0));
 }
 
+// A call that ends without a word on the provider (refused by the budget, left by its caller) makes room for
+// the next one to try.
+class ProbePlace {
+ public:
+  ProbePlace(Health& health, std::string key) : health_(health), key_(std::move(key)) {}
+  ~ProbePlace() { health_.end_probe(key_); }
+  ProbePlace(const ProbePlace&) = delete;
+  ProbePlace& operator=(const ProbePlace&) = delete;
+
+ private:
+  Health& health_;
+  const std::string key_;
+};
+
 enum class Round { Done, GoOn };
 
 // Asks each target that may be asked once.
@@ -310,7 +330,8 @@ core::Task<Round> ask_all(EnginePtr engine, StatePtr state, std::shared_ptr<Trai
     if (engine->health.ready_at(key, now) > now || !engine->health.begin_probe(key, now)) continue;
     if (state->facts.attempts >= state->settings().attempts_max || now >= state->deadline)
       co_return Round::Done;
-    if (trail->fault && !engine->health.take_retry()) co_return Round::Done;
+    if (trail->fault && !engine->health.take_retry(state->call.principal->platform_id)) co_return Round::Done;
+    ProbePlace probe(engine->health, key);
     auto failed = co_await attempt(engine, state, candidate);
     if (!failed) {
       trail->fault.reset();
@@ -402,7 +423,7 @@ core::Task<> answer(EnginePtr engine, StatePtr state) {
   if (!state->plan)
     state->plan = co_await engine->world.targets.targets(principal.platform_id, state->call.request.model);
   state->deadline = state->call.started + state->settings().total_timeout;
-  engine->health.count_call();
+  engine->health.count_call(principal.platform_id);
   auto trail = std::make_shared<Trail>();
   trail->candidates = candidates_of(*engine, *state);
   if (trail->candidates.empty()) {

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/encoding.h"
 #include "core/json_read.h"
 #include "core/log.h"
 #include "inference/cache/response_cache.h"
@@ -42,6 +43,14 @@ std::string_view wish(const InferenceCall& call) {
   return wish;
 }
 
+// What changes a reply besides the body.
+std::string variant_of(const InferenceCall& call) {
+  std::string said;
+  for (const std::string_view name : {"anthropic-version", "anthropic-beta", "openai-beta"})
+    said.append(call.headers.get(name).value_or("")).push_back('\n');
+  return core::sha256(said);
+}
+
 CacheDoor cache_door(const std::shared_ptr<ResponseCache>& cache, const CallState& state) {
   CacheDoor door;
   const auto asked = wish(state.call);
@@ -50,7 +59,8 @@ CacheDoor cache_door(const std::shared_ptr<ResponseCache>& cache, const CallStat
   door.cache = cache;
   door.use = CacheUse::Use;
   door.key = ResponseCache::key_of(state.call.principal->platform_id, state.call.dialect,
-                                   state.call.request.model, state.call.request.stream, state.call.raw);
+                                   state.call.request.model, state.call.request.stream, state.call.raw) +
+             variant_of(state.call);
   return door;
 }
 
@@ -63,6 +73,10 @@ core::Task<core::HttpReply> from_cache(EnginePtr engine, StatePtr state, CachedR
   state->facts.provider = cached->provider;
   state->facts.model = cached->model;
   state->facts.provider_model = cached->provider_model;
+  state->ticket =
+      co_await engine->world.rates.enter(payer_of(*state->call.principal), state->call.request.model, 0);
+  state->ticket->settle(0);
+  state->facts.rate_limits = state->ticket->headers();
   billing::AdmissionRequest admission;
   admission.payer = payer_of(*state->call.principal);
   admission.facts.request_id = state->call.request_id;
@@ -71,7 +85,7 @@ core::Task<core::HttpReply> from_cache(EnginePtr engine, StatePtr state, CachedR
   admission.facts.model = state->call.request.model;
   admission.facts.provider_model = cached->provider_model;
   admission.facts.key_id = state->call.principal->key_id.str();
-  if (const auto tag = state->call.headers.get("x-aig-tag")) admission.facts.tag = tag->substr(0, 128);
+  admission.facts.tag = tag_of(state->call);
   admission.facts.stream = state->call.request.stream;
   auto admitted = co_await engine->world.ledger.admit(std::move(admission));
   if (const auto* refusal = std::get_if<billing::Refusal>(&admitted)) billing::throw_refusal(*refusal);

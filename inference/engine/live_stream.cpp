@@ -1,7 +1,10 @@
 #include "inference/engine/live_stream.h"
 
+#include <algorithm>
+#include <nlohmann/json.hpp>
 #include <utility>
 
+#include "core/json_read.h"
 #include "core/log.h"
 
 namespace assistiv::inference {
@@ -14,6 +17,11 @@ namespace {
 
 constexpr std::size_t kReadBytes = 16 << 10;
 constexpr std::size_t kEventBytesMax = 8 << 20;
+constexpr int kEventDepthMax = 256;
+constexpr std::string_view kHidden = "[redacted]";
+constexpr std::size_t kKeyPieceMin = 4;
+// Callers within the program, and some encoders, keep a reply until its end.
+constexpr std::size_t kReplyBytesMax = 128 << 20;
 // For the bytes behind the last event, so that the connection can be used again.
 constexpr std::chrono::milliseconds kTailPatience{50};
 
@@ -60,11 +68,27 @@ Fault fault_of(const OutboundError& error) {
   return fault;
 }
 
-LiveStream::LiveStream(std::unique_ptr<core::UpstreamReply> reply, const Dialect& dialect,
+void hide_key(Fault& fault, const Target& target) {
+  if (target.api_key.empty()) return;
+  const std::string_view key = target.api_key.reveal();
+  for (auto* text : {&fault.message, &fault.code}) {
+    for (auto at = text->find(key); at != std::string::npos; at = text->find(key, at + kHidden.size()))
+      text->replace(at, key.size(), kHidden);
+    // Long messages were cut, maybe within it.
+    for (auto length = std::min(key.size(), text->size()); length >= kKeyPieceMin; --length) {
+      if (!text->ends_with(key.substr(0, length))) continue;
+      text->replace(text->size() - length, length, kHidden);
+      break;
+    }
+  }
+}
+
+LiveStream::LiveStream(std::unique_ptr<core::UpstreamReply> reply, TargetPtr target,
                        std::unique_ptr<Meter> meter)
-    : reply_(std::move(reply)),
+    : target_(std::move(target)),
+      reply_(std::move(reply)),
       meter_(std::move(meter)),
-      decoder_(dialect.stream_decoder()),
+      decoder_(dialect(target_->dialect).stream_decoder()),
       sse_(kEventBytesMax, core::SseRaw::Keep) {}
 
 void LiveStream::note(const StreamEvent& event) {
@@ -84,7 +108,10 @@ Piece LiveStream::decode_event(core::SseEvent event) {
   Piece piece;
   piece.events = decoder_->feed(event.type == "message" ? std::string_view() : event.type, event.data);
   piece.raw = std::move(event.raw);
-  for (const auto& one : piece.events) note(one);
+  for (auto& one : piece.events) {
+    if (auto* fault = std::get_if<FaultEvent>(&one)) hide_key(fault->fault, *target_);
+    note(one);
+  }
   return piece;
 }
 
@@ -92,11 +119,14 @@ Pieces LiveStream::decode(std::string_view bytes) {
   Pieces pieces;
   for (auto& event : sse_.feed(bytes)) {
     if (over_ || proven_) break;
+    decoded_bytes_ += event.data.size();
     pieces.push_back(decode_event(std::move(event)));
   }
-  if (sse_.failed() && !over_ && !proven_) {
+  const bool too_long = decoded_bytes_ > kReplyBytesMax;
+  if ((sse_.failed() || too_long) && !over_ && !proven_) {
     Fault fault;
-    fault.message = "The provider sent an event that is too large.";
+    fault.message =
+        too_long ? "The provider's stream is too long." : "The provider sent an event that is too large.";
     auto last = cut(std::move(fault));
     pieces.insert(pieces.end(), std::make_move_iterator(last.begin()), std::make_move_iterator(last.end()));
   }
@@ -115,7 +145,11 @@ Pieces LiveStream::cut(Fault fault) {
 // The body has ended: by the decoder's word this was the end, or a cut.
 Pieces LiveStream::at_end() {
   Pieces pieces;
-  for (auto& event : sse_.finish()) pieces.push_back(decode_event(std::move(event)));
+  for (auto& event : sse_.finish()) {
+    // Half an event is a cut, not an event that cannot be read.
+    if (event.data != "[DONE]" && !core::try_parse_json(event.data, kEventDepthMax)) continue;
+    pieces.push_back(decode_event(std::move(event)));
+  }
   Piece last;
   if (!over_ && !proven_) {
     last.events = decoder_->finish();
@@ -146,6 +180,7 @@ core::Task<> LiveStream::finish_reading() {
 core::Task<std::optional<Pieces>> LiveStream::step(std::chrono::milliseconds patience, std::stop_token wake) {
   if (!unread_.empty()) co_return std::exchange(unread_, {});
   if (proven_ && reply_) co_await finish_reading();
+  const auto until = std::chrono::steady_clock::now() + patience;
   while (!over_ && reply_) {
     std::optional<std::string> bytes;
     std::optional<OutboundError> broken;
@@ -169,6 +204,8 @@ core::Task<std::optional<Pieces>> LiveStream::step(std::chrono::milliseconds pat
     auto pieces = bytes->empty() ? at_end() : decode(*bytes);
     if (bytes->empty()) reply_.reset();
     if (!pieces.empty()) co_return pieces;
+    // Bytes without an event, comments say, are no reason to go on for longer than asked.
+    if (wake.stop_requested() || std::chrono::steady_clock::now() >= until) co_return std::nullopt;
   }
   over_ = true;
   co_return Pieces{};

@@ -11,6 +11,7 @@
 #include "core/upstream.h"
 #include "inference/dialect.h"
 #include "inference/engine/meter.h"
+#include "inference/routing/target.h"
 
 namespace assistiv::inference {
 
@@ -26,8 +27,7 @@ using Pieces = std::vector<Piece>;
 // time.
 class LiveStream {
  public:
-  LiveStream(std::unique_ptr<core::UpstreamReply> reply, const Dialect& dialect,
-             std::unique_ptr<Meter> meter);
+  LiveStream(std::unique_ptr<core::UpstreamReply> reply, TargetPtr target, std::unique_ptr<Meter> meter);
 
   // What comes next: pieces; none at the end; nullopt when nothing came within `patience` or before `wake`.
   core::Task<std::optional<Pieces>> step(std::chrono::milliseconds patience, std::stop_token wake);
@@ -48,12 +48,14 @@ class LiveStream {
   billing::CallOutcome failed_as(Fault::Kind kind) const;
   core::Task<> finish_reading();
 
+  const TargetPtr target_;
   std::unique_ptr<core::UpstreamReply> reply_;
   std::unique_ptr<Meter> meter_;
   std::unique_ptr<StreamDecoder> decoder_;
   core::SseDecoder sse_;
   Pieces unread_;
   std::size_t bytes_read_ = 0;
+  std::size_t decoded_bytes_ = 0;
   bool proven_ = false;  // the provider said that nothing is missing
   bool said_something_ = false;
   bool over_ = false;
@@ -61,5 +63,7 @@ class LiveStream {
 
 // The fault that a broken exchange is.
 Fault fault_of(const core::OutboundError& error);
+// Providers repeat the credential that they were sent: it goes no further.
+void hide_key(Fault& fault, const Target& target);
 
 }  // namespace assistiv::inference

@@ -8,7 +8,8 @@ namespace assistiv::inference {
 
 namespace {
 
-constexpr std::size_t kFetchedMax = 8;  // per call
+constexpr std::size_t kFetchedMax = 8;              // per call
+constexpr std::size_t kFetchedBytesMax = 20 << 20;  // of a call; Google takes no larger one
 
 // "host" or "host:port" of an http URL; the client's own parser judges the rest.
 std::string host_of(std::string_view url) {
@@ -66,8 +67,13 @@ core::Task<> fetch_media(std::shared_ptr<Engine> engine, std::shared_ptr<CallSta
   if (engine->options.on_premise_only || state->settings().on_premise_only)
     refuse("is on the network, which may not be asked here.");
   if (found.size() > kFetchedMax) refuse("is one too many to fetch.");
-  for (auto* media : found)
-    co_await fetch_one(&engine->world.http, media, engine->options.image_bytes_max, state->call.gone);
+  std::size_t left = kFetchedBytesMax;
+  for (auto* media : found) {
+    if (left == 0) refuse("is one too many: together they are too large.");
+    const auto most = std::min(engine->options.image_bytes_max, left);
+    co_await fetch_one(&engine->world.http, media, most, state->call.gone);
+    left -= std::min(left, media->data.size() / 4 * 3);  // as it came, before base64
+  }
 }
 
 }  // namespace assistiv::inference

@@ -59,6 +59,14 @@ void pass_header(core::HttpHeaders& headers, const InferenceCall& call, std::str
   if (const auto value = call.headers.get(name)) headers.set(name, std::string(*value));
 }
 
+// End users share the platform's account at the provider, which would take one user's key for another's.
+std::optional<std::string> idempotency_key(const InferenceCall& call) {
+  const auto key = call.headers.get("idempotency-key");
+  if (!key) return {};
+  const auto& user = call.principal->end_user_id;
+  return user ? core::sha256_hex(user->str() + "\n" + std::string(*key)) : std::string(*key);
+}
+
 void add_headers(Prepared& out, const InferenceCall& call, const Target& target) {
   out.headers.set("content-type", "application/json");
   if (target.dialect == DialectId::Anthropic && !out.headers.get("anthropic-version"))
@@ -68,7 +76,7 @@ void add_headers(Prepared& out, const InferenceCall& call, const Target& target)
     pass_header(out.headers, call, "anthropic-beta");
     pass_header(out.headers, call, "openai-beta");
   }
-  pass_header(out.headers, call, "idempotency-key");
+  if (const auto key = idempotency_key(call)) out.headers.set("idempotency-key", *key);
   for (const auto& [name, value] : target.headers.fields()) out.headers.set(name, value);
   add_credential(out.headers, target);
 }

@@ -60,13 +60,19 @@ class Renderer {
 
   std::string as_it_came(const Piece& piece) {
     // The encoder of Responses counts its events; it must have seen all of them to write a fault of ours.
-    const bool ours = piece.raw.empty();
+    // A provider's own words of a fault may hold its account, and bytes that cannot be read are no fault's.
+    const bool ours = piece.raw.empty() || is_fault(piece);
     if (ours || state_.call.dialect == DialectId::OpenAiResponses) {
       const auto text = encoded(piece);
       if (ours) return text;
     }
     if (state_.prepared.strip_usage && only_usage(piece)) return {};
     return piece.raw;
+  }
+
+  static bool is_fault(const Piece& piece) {
+    return std::any_of(piece.events.begin(), piece.events.end(),
+                       [](const StreamEvent& event) { return std::holds_alternative<FaultEvent>(event); });
   }
 
   // The chunk that stream_options.include_usage adds: no choices.

@@ -17,12 +17,14 @@ using core::Json;
 constexpr std::int64_t kTokensMax = 100'000'000;
 
 // Google reads both spellings of a member; the one that the client used.
+// Both at once are refused: which of two limits holds would be the provider's secret.
 std::string in(const Json& object, std::string_view camel) {
-  if (object.is_object() && !object.contains(camel)) {
-    auto snake = snake_name(camel);
-    if (object.contains(snake)) return snake;
-  }
-  return std::string(camel);
+  if (!object.is_object()) return std::string(camel);
+  auto snake = snake_name(camel);
+  if (snake == camel || !object.contains(snake)) return std::string(camel);
+  if (object.contains(camel))
+    throw core::bad_request("\"" + std::string(camel) + "\" is given in two spellings.", std::string(camel));
+  return snake;
 }
 
 // Ids for the calls of one turn and the results of the next, which pair by name and order (rule G3).

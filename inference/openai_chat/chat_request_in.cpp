@@ -1,4 +1,5 @@
 // A chat client's body into the canonical request.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "inference/openai_chat/chat.h"
@@ -376,7 +377,8 @@ void read_reasoning(Fields& fields, Request& request) {
 void read_sampling(Fields& fields, Request& request) {
   const auto newer = fields.integer("max_completion_tokens", 1, kTokensMax);
   const auto older = fields.integer("max_tokens", 1, kTokensMax);
-  request.max_output_tokens = newer ? newer : older;
+  // Servers differ in which of the two they obey: the hold is for the larger.
+  request.max_output_tokens = newer && older ? std::max(newer, older) : newer ? newer : older;
   request.temperature = fields.number("temperature", 0, 2);
   request.top_p = fields.number("top_p", 0, 1);
   request.top_k = fields.integer("top_k", -1, 1'000'000);

@@ -22,10 +22,14 @@ void check_provider_slug(const std::string& slug) {
   }
 }
 
+bool is_model_name(const std::string& name) {
+  return !name.empty() && name.size() <= kModelNameMax &&
+         std::all_of(name.begin(), name.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
 void check_model_name(const std::string& name, const std::string& field) {
-  const bool plain = !name.empty() && name.size() <= kModelNameMax &&
-                     std::all_of(name.begin(), name.end(), [](char c) { return c > 0x20 && c < 0x7f; });
-  if (!plain) throw core::bad_request("A model's name is 1 to 200 visible ASCII characters.", field);
+  if (!is_model_name(name))
+    throw core::bad_request("A model's name is 1 to 200 visible ASCII characters.", field);
 }
 
 void check_model_names(const std::vector<std::string>& names, const std::string& field) {

@@ -12,6 +12,7 @@ namespace assistiv::inference {
 // A provider's slug: it stands before the slash of "<provider>/<model>".
 void check_provider_slug(const std::string& slug);
 // Names of models: visible ASCII, 1 to 200.
+bool is_model_name(const std::string& name);  // 1 to 200 visible ASCII characters
 void check_model_name(const std::string& name, const std::string& field);
 void check_model_names(const std::vector<std::string>& names, const std::string& field);
 int checked_number(std::int64_t value, std::int64_t min, std::int64_t max, const std::string& field);

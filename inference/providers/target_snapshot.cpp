@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "inference/providers/input_checks.h"
+
 namespace assistiv::inference {
 
 namespace {
@@ -116,6 +118,7 @@ std::string TargetSnapshot::canonical_name(const std::string& name) const {
 TargetSnapshot::Targets TargetSnapshot::open_targets(std::string_view provider_slug,
                                                      const std::string& model) const {
   Targets out;
+  if (!is_model_name(model)) return out;
   for (const auto& config : parts_.configs) {
     const auto* of = provider(config.config.provider_id);
     if (of == nullptr || !of->is_active || !of->open_models || config.config.models) continue;

@@ -33,6 +33,7 @@ ResponseRun::ResponseRun(std::string id, std::shared_ptr<const core::Json> body)
   previous_id_ = read.optional_string("previous_response_id", 0, 128).value_or("");
   store_ = read.optional_bool("store").value_or(true);
   stream_ = read.optional_bool("stream").value_or(false);
+  read.array("tools");  // refuses another type
   entries_ = mcp_entries_of(*body_);
   input_ = input_items_of(*body_, "in_" + bare_id(id_) + "_");
 }

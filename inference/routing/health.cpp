@@ -44,6 +44,11 @@ bool Health::begin_probe(const std::string& key, SteadyTime now) {
   return true;
 }
 
+void Health::end_probe(const std::string& key) {
+  std::lock_guard lock(mutex_);
+  if (const auto found = keys_.find(key); found != keys_.end()) found->second.probing_until = {};
+}
+
 Health::SteadyTime Health::ready_at(const std::string& key, SteadyTime now) const {
   std::lock_guard lock(mutex_);
   const auto found = keys_.find(key);
@@ -89,15 +94,18 @@ std::optional<std::chrono::microseconds> Health::latency(const std::string& key,
   return found == latencies_.end() ? std::nullopt : std::optional(found->second);
 }
 
-void Health::count_call() {
+void Health::count_call(core::PlatformId platform) {
   std::lock_guard lock(mutex_);
-  retries_ = std::min(kRetriesMax, retries_ + kRetryShare);
+  if (retries_.size() >= kEntriesMax) retries_.clear();
+  const auto [left, fresh] = retries_.try_emplace(platform, kRetriesMax);
+  if (!fresh) left->second = std::min(kRetriesMax, left->second + kRetryShare);
 }
 
-bool Health::take_retry() {
+bool Health::take_retry(core::PlatformId platform) {
   std::lock_guard lock(mutex_);
-  if (retries_ < 1) return false;
-  retries_ -= 1;
+  const auto left = retries_.find(platform);
+  if (left == retries_.end() || left->second < 1) return false;
+  left->second -= 1;
   return true;
 }
 

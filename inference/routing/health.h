@@ -3,10 +3,13 @@
 // budget of retries. In memory only: another process learns for itself.
 #include <chrono>
 #include <cstddef>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
+
+#include "core/ids.h"
 
 namespace assistiv::inference {
 
@@ -24,6 +27,8 @@ class Health {
   State state(const std::string& key, SteadyTime now) const;
   // Takes the place of the probe; false when another call has it.
   bool begin_probe(const std::string& key, SteadyTime now);
+  // The call that had the probe's place is over; what it found was told before.
+  void end_probe(const std::string& key);
   // When the key may be asked again; `now` when it may at once.
   SteadyTime ready_at(const std::string& key, SteadyTime now) const;
 
@@ -36,9 +41,10 @@ class Health {
   void took(const std::string& key, const std::string& model, std::chrono::microseconds first_token);
   std::optional<std::chrono::microseconds> latency(const std::string& key, const std::string& model) const;
 
-  // At most one retry per ten calls in the long run, with a small reserve: an outage is not doubled.
-  void count_call();
-  bool take_retry();
+  // At most one retry per ten calls of a platform in the long run, with a small reserve: an outage is not
+  // doubled, and one platform's is not another's.
+  void count_call(core::PlatformId platform);
+  bool take_retry(core::PlatformId platform);
 
  private:
   struct Key {
@@ -54,7 +60,7 @@ class Health {
   mutable std::mutex mutex_;
   std::unordered_map<std::string, Key> keys_;
   std::unordered_map<std::string, std::chrono::microseconds> latencies_;
-  double retries_ = 20;
+  std::map<core::PlatformId, double> retries_;
 };
 
 }  // namespace assistiv::inference

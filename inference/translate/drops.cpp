@@ -110,6 +110,9 @@ std::string field_name(std::string_view pointer) {
       out += token;
     }
   }
+  // Names of a caller's own go into a header.
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
   return out;
 }
 

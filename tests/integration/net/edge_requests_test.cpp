@@ -403,10 +403,24 @@ TEST_F(EdgeRequestTest, believes_forwarding_headers_of_trusted_proxies_only) {
   ServerOptions options;
   options.trusted_proxies = {"127.0.0.1", "10.0.0.0/8"};
   start(options);
-  EXPECT_EQ(ask(bytes)->headers.get("x-request-id"), "from-proxy.1");
+  EXPECT_THAT(std::string(*ask(bytes)->headers.get("x-request-id")),
+              testing::MatchesRegex("from-proxy\\.1-[0-9a-f]{12}"));
   EXPECT_EQ(seen().at(1).client_ip, "198.51.100.7");
   EXPECT_TRUE(seen().at(1).secure);
-  EXPECT_EQ(seen().at(1).request_id, "from-proxy.1");
+  ask(bytes);
+  EXPECT_NE(seen().at(1).request_id, seen().at(2).request_id);
+}
+
+TEST_F(EdgeRequestTest, lets_its_owner_word_what_the_edge_refuses) {
+  ServerOptions options;
+  options.body_bytes_max = 10;
+  options.refusal_body = [](std::string_view path, int status, const std::string&) {
+    return path == "/mine" ? std::optional("own " + std::to_string(status)) : std::nullopt;
+  };
+  start(options);
+  const std::string rest = " HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n";
+  EXPECT_EQ(ask("POST /mine" + rest)->body, "own 413");
+  EXPECT_THAT(ask("POST /other" + rest)->body, testing::HasSubstr("payload_too_large"));
 }
 
 TEST_F(EdgeRequestTest, makes_a_request_id_when_the_proxy_sends_a_bad_one) {

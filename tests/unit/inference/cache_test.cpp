@@ -75,6 +75,36 @@ TEST(CacheDoor, a_hit_is_free_and_says_so) {
   EXPECT_EQ(world.ledger.settlements()[1].cost.nanos, 0);
 }
 
+TEST(CacheDoor, a_hit_counts_as_a_request_and_keeps_its_tag) {
+  EngineWorld world;
+  world.targets.settings.cache = true;
+  world.offer({test_target("one")});
+  world.upstream.next(ScriptedReply::json(200, kCachedAnswer));
+  for (int i = 0; i < 2; ++i) {
+    auto call = world.call(kCachedAsk);
+    call.headers.add("x-tag", "nightly");
+    world.run(std::move(call));
+  }
+  EXPECT_EQ(world.rates.settled().size(), 2U);
+  ASSERT_EQ(world.ledger.admissions().size(), 2U);
+  EXPECT_EQ(world.ledger.admissions()[1].facts.tag, "nightly");
+}
+
+TEST(CacheDoor, tells_calls_apart_by_the_headers_that_change_the_reply) {
+  EngineWorld world;
+  world.targets.settings.cache = true;
+  world.offer({test_target("one")});
+  const auto ask = [&](const std::string& beta) {
+    world.upstream.next(ScriptedReply::json(200, kCachedAnswer));
+    auto call = world.call(kCachedAsk);
+    call.headers.add("openai-beta", beta);
+    return std::string(world.run(std::move(call)).headers.get("x-aig-cache").value_or("none"));
+  };
+  EXPECT_EQ(ask("one"), "miss");
+  EXPECT_EQ(ask("two"), "miss");
+  EXPECT_EQ(ask("one"), "hit");
+}
+
 TEST(CacheDoor, obeys_the_header_and_the_setting) {
   EngineWorld world;
   world.offer({test_target("one")});

@@ -251,6 +251,31 @@ TEST(EngineCalls, fetches_an_image_for_a_provider_that_fetches_none) {
   EXPECT_EQ(world.upstream.requests().at(0).headers.get("x-goog-api-key"), "key-of-google");
 }
 
+TEST(EngineCalls, fetches_no_more_than_a_call_may_hold) {
+  EngineWorld world;
+  world.offer({test_target("google", DialectId::Gemini)});
+  core::OutboundResponse picture;
+  picture.status = 200;
+  picture.headers.add("content-type", "image/png");
+  picture.body = std::string(10 << 20, 'x');
+  world.http.always("GET", "http://pictures.example/cat.png", [=](const auto&) { return picture; });
+  const std::string image = R"({"type":"image_url","image_url":{"url":"http://pictures.example/cat.png"}})";
+  const auto reply = world.run(world.call(R"({"model":"asked-model","messages":[{"role":"user","content":[)" +
+                                          image + "," + image + "," + image + "]}]}"));
+  EXPECT_EQ(reply.status, 400) << reply.body;
+  EXPECT_EQ(world.http.requests().size(), 2U);
+  EXPECT_TRUE(world.upstream.requests().empty());
+}
+
+TEST(EngineCalls, holds_for_the_larger_of_two_limits) {
+  EngineWorld world;
+  world.offer({test_target("one")});
+  world.upstream.next(ScriptedReply::json(500, "{}"));
+  world.run(world.call(R"({"model":"asked-model","max_completion_tokens":16,"max_tokens":900,)"
+                       R"("messages":[{"role":"user","content":"Hello"}]})"));
+  EXPECT_GE(world.ledger.admissions().at(0).token_bound, 900);
+}
+
 TEST(EngineCalls, an_image_that_the_guard_refuses_is_400) {
   EngineWorld world;
   world.offer({test_target("google", DialectId::Gemini)});

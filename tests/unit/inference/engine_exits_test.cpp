@@ -181,6 +181,43 @@ TEST(EngineExits, a_stream_that_nobody_reads_settles) {
   EXPECT_EQ(world.upstream.dropped(), 1);
 }
 
+TEST(EngineExits, half_an_event_is_a_cut_that_the_caller_is_told) {
+  EngineWorld world;
+  world.offer({test::test_target("one")});
+  world.upstream.next(ScriptedReply::sse({kRole + kText, kText.substr(0, 30)}));
+  auto reply = world.run(world.call(kStreamBody));
+  const auto bytes = world.stream(reply);
+  EXPECT_THAT(bytes, HasSubstr("data: {\"error\":"));
+  EXPECT_THAT(bytes, Not(HasSubstr(kText.substr(0, 30) + "\n")));
+  EXPECT_EQ(world.ledger.settlements().at(0).outcome, CallOutcome::Truncated);
+}
+
+TEST(EngineExits, a_providers_words_do_not_carry_its_key) {
+  for (const std::string& before : {std::string(), std::string(495, 'x')}) {  // cut within the key
+    EngineWorld world;
+    world.targets.settings.attempts_max = 1;
+    world.offer({test::test_target("one")});
+    world.upstream.next(ScriptedReply::json(
+        400, R"({"error":{"message":")" + before + R"(key-of-one","type":"invalid_request_error"}})"));
+    const auto reply = world.run(world.call(kBody));
+    EXPECT_EQ(reply.status, 400);
+    EXPECT_THAT(reply.body, Not(HasSubstr("key-o")));
+    EXPECT_THAT(world.ledger.settlements().at(0).error, Not(HasSubstr("key-o")));
+  }
+}
+
+TEST(EngineExits, a_stream_that_only_pings_is_given_up) {
+  EngineWorld world;
+  world.targets.settings.attempts_max = 1;
+  world.offer({test::test_target("one", DialectId::Anthropic)});
+  std::string pings;
+  while (pings.size() < 16'000) pings += "event: ping\ndata: {\"type\":\"ping\"}\n\n";
+  world.upstream.next(ScriptedReply::sse(std::vector<std::string>(100, pings)));
+  EXPECT_EQ(world.run(world.call(kStreamBody)).status, 502);
+  EXPECT_EQ(world.upstream.dropped(), 1);
+  EXPECT_EQ(world.ledger.settlements().at(0).cost.nanos, 0);
+}
+
 TEST(EngineExits, a_cut_stream_ends_with_an_error_frame) {
   EngineWorld world;
   world.offer({test::test_target("one")});

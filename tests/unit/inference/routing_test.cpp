@@ -83,13 +83,28 @@ TEST(Health, opens_the_breaker_after_failures_in_a_row_and_lets_one_probe_throug
   EXPECT_EQ(health.state("k", later + seconds(21)), Health::State::Fit);
 }
 
+TEST(Health, a_probe_that_found_nothing_makes_room_for_the_next) {
+  Health health;
+  const auto now = SteadyClock::now();
+  for (int i = 0; i < 5; ++i) health.failed("k", now);
+  const auto later = now + seconds(11);
+  ASSERT_TRUE(health.begin_probe("k", later));
+  health.end_probe("k");
+  EXPECT_EQ(health.state("k", later), Health::State::Probe);
+  EXPECT_TRUE(health.begin_probe("k", later));
+}
+
 TEST(Health, allows_one_retry_per_ten_calls_in_the_long_run) {
   Health health;
   int retries = 0;
+  core::PlatformId one, other;
+  other.uuid.bytes[0] = 1;
+  health.count_call(other);
   for (int call = 0; call < 1000; ++call) {
-    health.count_call();
-    retries += health.take_retry() ? 1 : 0;
+    health.count_call(one);
+    retries += health.take_retry(one) ? 1 : 0;
   }
+  EXPECT_TRUE(health.take_retry(other)) << "one platform's outage took another's retries";
   EXPECT_LE(retries, 1000 / 10 + 20);
   EXPECT_GE(retries, 1000 / 10);
 }
