@@ -37,6 +37,21 @@ std::optional<std::string> hint_of(const core::Secret& key) {
   return text.substr(text.size() - kHintLength);
 }
 
+// "https://host:port" of an address that was checked.
+std::string origin_of_url(const std::string& url) {
+  return url.substr(0, url.find('/', url.find("://") + 3));
+}
+
+// A stored key is never told; sending it to another server would be telling it.
+void check_key_stays(const ConfigRow& row, const CatalogProvider& provider, const std::string& address_before,
+                     const ProviderConfigInput& input) {
+  if (row.sealed_key.empty() || input.api_key) return;
+  const auto address = row.config.base_url.value_or(provider.base_url.value_or(""));
+  if (origin_of_url(address) == origin_of_url(address_before)) return;
+  throw core::bad_request("Another address needs the key again: the stored one is not sent elsewhere.",
+                          "/api_key");
+}
+
 core::Json changed_members(const ProviderConfigInput& input) {
   core::Json names = core::Json::array();
   const auto add = [&names](const char* name, bool changed) {
@@ -162,7 +177,9 @@ core::Task<ProviderConfig> ConfigService::update(core::PlatformId platform, Conf
         if (!row) throw no_config();
         const auto provider = CatalogueStore().provider(tx, row->config.provider_id);
         if (!provider) throw core::internal("a configuration without its provider");
+        const auto before = row->config.base_url.value_or(provider->base_url.value_or(""));
         apply(row->config, *provider, input, context);
+        check_key_stays(*row, *provider, before, input);
         if (row->config.is_default) store.clear_default(tx, platform, provider->id);
         store.update(tx, platform, row->config, input.api_key);
         world_.audit.append(

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import zlib from 'node:zlib';
+import { assertError } from './support/api.mjs';
 import { addKey, ask, assertBalanced, DIALECTS, fund, MODEL, onlyRow, openStream, post, usageOf } from './support/models.mjs';
 import { eventually } from './support/server.mjs';
 import { CHAT, startUpstream } from './support/upstream.mjs';
@@ -29,7 +30,7 @@ const FAULTS = {
   'an endless chunk line': { script: async (x) => { await x.write('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n'); await forever(x, '1'.repeat(4096)); }, status: all(502) },
   'a reset before the head': { script: (x) => x.reset(), status: all(502) },
   'an end before the head': { script: (x) => x.end(), status: all(502) },
-  'a first byte that never comes': { script: () => {}, status: all(504) },
+  'a first byte that never comes': { script: () => {}, status: all(504), settings: { first_byte_timeout_seconds: 1 } },
   'an error with the key in it': {
     script: (x) => x.json(400, { error: { message: `Your request with ${SECRET} was bad`, type: 'invalid_request_error', param: null, code: null } }), status: all(400),
   },
@@ -47,11 +48,11 @@ const FAULTS = {
 const CUTS = {
   'in the middle of an event': { script: async (x) => { await x.open(CHAT.role + CHAT.text() + CHAT.text().slice(0, 40)); x.end(); }, outcome: 'truncated' },
   'by a reset': { script: async (x) => { await x.open(CHAT.role + CHAT.text()); x.reset(); }, outcome: 'truncated' },
-  'by silence': { script: (x) => x.open(CHAT.role + CHAT.text()), outcome: 'timeout' },
+  'by silence': { script: (x) => x.open(CHAT.role + CHAT.text()), outcome: 'timeout', settings: { idle_timeout_seconds: 1 } },
   'by an error': { script: (x) => x.open(`${CHAT.role}${CHAT.text()}data: {"error":{"message":"died with ${SECRET}","type":"server_error"}}\n\n`), outcome: 'stream_error' },
-  'by an event without end': { script: async (x) => { await x.open(`${CHAT.role}${CHAT.text()}data: {"a":"`); await forever(x, 'a'.repeat(1 << 18)); }, outcome: 'stream_error', seconds: 60 },
-  'by comments without end': { script: async (x) => { await x.open(CHAT.role + CHAT.text()); await forever(x, `: ${'x'.repeat(1000)}\n\n`); }, outcome: 'timeout' },
-  'never: text without end': { script: async (x) => { await x.open(CHAT.role); await forever(x, CHAT.text('on and on and ')); }, outcome: 'timeout' },
+  'by an event without end': { script: async (x) => { await x.open(`${CHAT.role}${CHAT.text()}data: {"a":"`); await forever(x, 'a'.repeat(1 << 18)); }, outcome: 'stream_error' },
+  'by comments without end': { script: async (x) => { await x.open(CHAT.role + CHAT.text()); await forever(x, `: ${'x'.repeat(1000)}\n\n`); }, outcome: 'timeout', settings: { total_timeout_seconds: 5 } },
+  'never: text without end': { script: async (x) => { await x.open(CHAT.role); await forever(x, CHAT.text('on and on and ')); }, outcome: 'timeout', settings: { total_timeout_seconds: 5 } },
 };
 
 describe('faults of providers and callers', () => {
@@ -76,12 +77,12 @@ describe('faults of providers and callers', () => {
   }
 
   describe('of providers', { concurrency: 4 }, () => {
-    for (const [name, { script, status, retryAfter }] of Object.entries(FAULTS)) {
+    for (const [name, { script, status, retryAfter, settings }] of Object.entries(FAULTS)) {
       test(`a provider that answers with ${name}`, async () => {
         const place = upstream.at(`/${encodeURIComponent(name)}`, script);
         await Promise.all(Object.keys(DIALECTS).flatMap((dialect) => [false, true].map(async (stream) => {
           const where = `${dialect}, ${stream ? 'streamed' : 'whole'}`;
-          const platform = await newTenant({ place });
+          const platform = await newTenant({ place, settings });
           const reply = await ask(world.url, platform.key, { dialect, stream });
           assert.equal(reply.status, status[dialect], `${where}: ${reply.text}`);
           DIALECTS[dialect].assertError(reply.body, reply.status);
@@ -97,11 +98,11 @@ describe('faults of providers and callers', () => {
       });
     }
 
-    for (const [name, { script, outcome, seconds = 2 }] of Object.entries(CUTS)) {
+    for (const [name, { script, outcome, settings }] of Object.entries(CUTS)) {
       test(`a stream that is cut ${name}`, async () => {
         const place = upstream.at(`/${encodeURIComponent(name)}`, script);
         await Promise.all(Object.keys(DIALECTS).map(async (dialect) => {
-          const platform = await newTenant({ place, settings: { total_timeout_seconds: seconds } });
+          const platform = await newTenant({ place, settings });
           const reply = await ask(world.url, platform.key, { dialect, stream: true });
           assert.equal(reply.status, 200, reply.text.slice(0, 500));
           assert.match(reply.text.slice(-4000), DIALECTS[dialect].streamError, dialect);
@@ -122,7 +123,7 @@ describe('faults of providers and callers', () => {
 
     test('a caller who leaves in mid-stream ends the provider\'s work and pays for what came', async () => {
       await Promise.all(Object.keys(DIALECTS).map(async (dialect) => {
-        const platform = await newTenant({ settings: { idle_timeout_seconds: 30, total_timeout_seconds: 60 } });
+        const platform = await newTenant();
         let came;
         const arrived = new Promise((resolve) => (came = resolve));
         upstream.next(async (x) => { await x.open(CHAT.role + CHAT.text()); came(x); });
@@ -141,7 +142,7 @@ describe('faults of providers and callers', () => {
     });
 
     test('a caller who leaves a flood of comments ends it too', async () => {
-      const platform = await newTenant({ settings: { idle_timeout_seconds: 30, total_timeout_seconds: 600 } });
+      const platform = await newTenant({ settings: { total_timeout_seconds: 600 } });
       let came;
       const arrived = new Promise((resolve) => (came = resolve));
       upstream.next(async (x) => { await x.open(CHAT.role + CHAT.text()); came(x); await forever(x, ': comment\n\n'.repeat(100)); });
@@ -156,7 +157,7 @@ describe('faults of providers and callers', () => {
 
     test('a caller who leaves before the first byte ends the call', async () => {
       for (const stream of [false, true]) {
-        const platform = await newTenant({ settings: { first_byte_timeout_seconds: 60, total_timeout_seconds: 60 } });
+        const platform = await newTenant();
         let came;
         const arrived = new Promise((resolve) => (came = resolve));
         upstream.next((x) => came(x));
@@ -266,6 +267,17 @@ describe('faults of providers and callers', () => {
       await assertBalanced(platform);
     });
 
+    test('a stored key is not sent to another address', async () => {
+      const platform = await newTenant();
+      const [config] = await platform.api.must(200, 'GET', `${platform.path}/llm-configs`);
+      const path = `${platform.path}/llm-configs/${config.id}`;
+      const elsewhere = 'http://127.0.0.1:9/v1';
+      assertError(await platform.api.patch(path, { base_url: elsewhere }), 400, 'bad_request');
+      await platform.api.must(200, 'PATCH', path, { base_url: `${upstream.url}/other/v1` });
+      assert.equal((await ask(world.url, platform.key)).status, 200);
+      await platform.api.must(200, 'PATCH', path, { base_url: elsewhere, api_key: 'another-key-0123456789' });
+    });
+
     test('an idempotency key goes on as each end user\'s own', async () => {
       const platform = await newTenant();
       const users = [await world.newUser(platform), await world.newUser(platform)];
@@ -279,7 +291,7 @@ describe('faults of providers and callers', () => {
     });
 
     test('SIGTERM in mid-stream ends the stream, settles it and ends the server', async () => {
-      const platform = await newTenant({ settings: { idle_timeout_seconds: 30, total_timeout_seconds: 60 } });
+      const platform = await newTenant();
       let came;
       const arrived = new Promise((resolve) => (came = resolve));
       upstream.next(async (x) => { await x.open(CHAT.role + CHAT.text()); came(x); });

@@ -53,7 +53,7 @@ describe('routing', () => {
   });
 
   for (const [what, script] of Object.entries({
-    'a 401': refuse(401), 'a 402': refuse(402), 'a 500': refuse(500), 'a 503': refuse(503), 'a 529': refuse(529), 'HTML': (x) => x.send(200, '<html>'), 'a reset': (x) => x.reset(),
+    'a 401': refuse(401), 'a 402': refuse(402), 'a 500': refuse(500), 'a 503': refuse(503), 'a 529': refuse(529), 'HTML': (x) => x.send(200, '<html>'), 'an end within the head': (x) => x.end('HTTP/1.1 2'),
   })) {
     test(`${what} goes on to the other key, streamed too`, async () => {
       for (const stream of [false, true]) {
@@ -181,7 +181,9 @@ for (const whole of [false, true]) {
       for (const [provider, base] of [['openai', '/v1'], ['anthropic', '/v1'], ['google', '/v1beta'], ['xai', '/v1']]) {
         await addKey(world, platform, internet, { provider, base });
       }
-      await world.admin.must(201, 'POST', '/v1/admin/providers', { slug: 'house-gemini', title: 'Gemini in the house', dialect: 'gemini', flavor: 'google', base_url: `${local.url}/v1beta`, local: true, open_models: true });
+      await world.admin.must(201, 'POST', '/v1/admin/providers', {
+        slug: 'house-gemini', title: 'Gemini in the house', dialect: 'gemini', flavor: 'google', base_url: `${local.url}/v1beta`, local: true, open_models: true,
+      });
       await world.admin.must(201, 'POST', `${platform.path}/llm-configs`, { provider: 'house-gemini', models: ['house-gemini-model'] });
       await addKey(world, platform, local, { provider: 'vllm', local: true, models: ['house-model'] });
     });

@@ -88,11 +88,11 @@ export function openStream(url, key, { dialect = 'chat', model = MODEL, stream =
   return opened;
 }
 
-/** Money, and settings that make a test's faults quick. */
+/** Money, and settings: one attempt, and times that only a test that is about them makes short. */
 export async function fund(world, platform, { amount = '10.00', settings = {} } = {}) {
   const paid = await world.admin.send('POST', `${platform.path}/wallet/topup`, { amount });
   assert.equal(paid.status, 201, JSON.stringify(paid.body));
-  const inference = { attempts_max: 1, first_byte_timeout_seconds: 1, idle_timeout_seconds: 1, total_timeout_seconds: 2, ...settings };
+  const inference = { attempts_max: 1, first_byte_timeout_seconds: 30, idle_timeout_seconds: 30, total_timeout_seconds: 60, ...settings };
   await platform.api.must(200, 'PATCH', platform.path, { settings: { inference } });
 }
 
