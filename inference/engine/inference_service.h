@@ -21,9 +21,6 @@
 
 namespace assistiv::inference {
 
-class ResponseCache;
-class Router;
-
 // A call's place within its rate limits; destroying it gives the concurrency slot back.
 class RateTicket {
  public:
