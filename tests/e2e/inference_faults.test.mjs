@@ -28,6 +28,7 @@ const FAULTS = {
     script: (x) => x.send(200, BOMB, { 'content-type': 'application/json', 'content-encoding': 'gzip' }), status: all(502),
   },
   'an endless chunk line': { script: async (x) => { await x.write('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n'); await forever(x, '1'.repeat(4096)); }, status: all(502) },
+  'a body without end': { script: async (x) => { await x.write('HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n'); await forever(x, '['.repeat(1 << 18)); }, status: all(502) },
   'a reset before the head': { script: (x) => x.reset(), status: all(502) },
   'an end before the head': { script: (x) => x.end(), status: all(502) },
   'a first byte that never comes': { script: () => {}, status: all(504), settings: { first_byte_timeout_seconds: 1 } },
