@@ -81,7 +81,9 @@ bool rule_holds(const FailureRule& rule, const ApiPlan& api, const core::Outboun
   const auto listed = [](const auto& list, const auto& value) {
     return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
   };
-  if (!listed(rule.statuses, response.status) || !listed(rule.codes, upstream_code(api, body))) return false;
+  const std::string code = upstream_code(api, body);
+  const bool any_code = rule.codes == std::vector<std::string>{"*"} && !code.empty();
+  if (!listed(rule.statuses, response.status) || (!any_code && !listed(rule.codes, code))) return false;
   for (const auto& [name, wanted] : rule.headers) {
     const auto value = response.headers.get(name);
     if (!value || (wanted != "*" && *value != wanted)) return false;

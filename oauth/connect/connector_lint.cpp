@@ -188,6 +188,11 @@ void check_api(const ConnectorSpec& spec) {
   check_url(spec, spec.api.base, known, "/api/base");
   check_headers(spec.api.headers, known, "/api/headers");
   check_url(spec, spec.oauth.identity.url, known_at(spec, 2), "/oauth/identity/request");
+  for (const auto& part : spec.oauth.identity.id) {
+    if (part.front() == '{') {
+      require_known({part.substr(1, part.size() - 2)}, known_at(spec, 2), "/oauth/identity/id");
+    }
+  }
   known.insert("token");
   require_known(spec.api.auth_header.names(), known, "/api/auth_header");
   const auto names = spec.api.auth_header.names();

@@ -328,6 +328,11 @@ std::optional<RevokeRequest> read_revoke(const JsonReader& parent, std::string_v
   return request;
 }
 
+bool is_variable(std::string_view text) {
+  return text.size() > 2 && text.front() == '{' && text.back() == '}' &&
+         is_identifier(text.substr(1, text.size() - 2));
+}
+
 IdentityRules read_identity(const JsonReader& parent, const ConnectorSpec& spec) {
   IdentityRules rules;
   const Json& object = required_object(parent, "identity");
@@ -347,10 +352,16 @@ IdentityRules read_identity(const JsonReader& parent, const ConnectorSpec& spec)
     if (path.front() != '/') throw core::bad_request("A path begins with \"/\".", request.pointer("path"));
     rules.url = UrlTemplate::parse(base + path, request.pointer("path"));
   }
-  rules.id = holds_array(object, "id") ? pointer_list(reader, "id")
+  rules.id = holds_array(object, "id") ? reader.strings("id", 8, 200)
                                        : std::vector<std::string>{pointer_member(reader, "id")};
-  if (rules.id.empty() || rules.id.front().empty()) {
-    throw core::bad_request("A JSON pointer is required.", reader.pointer("id"));
+  const auto is_part = [](const std::string& text) {
+    return is_variable(text) || (!text.empty() && is_json_pointer(text));
+  };
+  const bool asks =
+      std::any_of(rules.id.begin(), rules.id.end(), [](const auto& text) { return !is_variable(text); });
+  if (!asks || !std::all_of(rules.id.begin(), rules.id.end(), is_part)) {
+    throw core::bad_request("JSON pointers are required, and {variables} where those alone are not unique.",
+                            reader.pointer("id"));
   }
   if (holds_array(object, "label")) {
     rules.label = pointer_list(reader, "label");

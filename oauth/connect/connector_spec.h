@@ -140,7 +140,8 @@ struct IdentityRules {
   std::string method = "GET";
   UrlTemplate url;
   std::string slot;
-  std::vector<std::string> id;     // pointers, joined with "/": all must be there and not null
+  // Pointers and {variables}, joined with "/": all must be there and not null.
+  std::vector<std::string> id;
   std::vector<std::string> label;  // pointers; what is there is joined with ", ", else the id stands in
   OkRule ok;
 };

@@ -118,13 +118,21 @@ core::Task<TokenReply> ask_for_tokens(core::HttpClient* http, const ConnectorSpe
   }
 }
 
-Identity read_identity_reply(const ConnectorSpec& spec, const core::OutboundResponse& response) {
+// One part of an account's id: of the response, or a variable of the connection.
+std::optional<std::string> id_part(const Json& body, const Values& vars, const std::string& rule) {
+  if (rule.front() != '{') return text_at(body, rule);
+  const auto value = vars.find(rule.substr(1, rule.size() - 2));
+  return value == vars.end() ? std::nullopt : std::optional(value->second);
+}
+
+Identity read_identity_reply(const ConnectorSpec& spec, const Values& vars,
+                             const core::OutboundResponse& response) {
   Identity identity;
   const auto body = core::try_parse_json(response.body, 32);
   const auto& rules = spec.oauth.identity;
   if (!body || !matches(rules.ok, response.status, *body)) return identity;
   for (const auto& pointer : rules.id) {
-    const auto part = text_at(*body, pointer);
+    const auto part = id_part(*body, vars, pointer);
     if (!part || part->size() > 200) return identity;
     identity.id += (identity.id.empty() ? "" : "/") + *part;
   }
@@ -243,7 +251,7 @@ core::Task<Identity> ProviderClient::identify(const ConnectorSpec* spec, Values 
   request.headers.set("Authorization", spec->api.auth_header.expand(with_token, Escape::None));
   try {
     const auto response = co_await http_.send(std::move(request));
-    co_return read_identity_reply(*spec, response);
+    co_return read_identity_reply(*spec, vars, response);
   } catch (const core::OutboundError& error) {
     core::log::warn("connect.identity_failed", {{"app", spec->id}, {"error", error.what()}});
     co_return Identity{};

@@ -55,11 +55,13 @@ export async function assertGoodPage(page, response) {
 
 /** On our consent page: go on to the provider. */
 export async function continueToProvider(page) {
-  await Promise.all([page.waitForURL(/\/login\/oauth\/authorize|\/interaction\//), page.locator('form button[type=submit], form button:not([type])').first().click()]);
+  const ours = new URL(page.url()).origin;
+  await Promise.all([page.waitForURL((url) => url.origin !== ours), page.locator('form button[type=submit], form button:not([type])').first().click()]);
 }
 
 /** On the stand-in's page: say yes or no. Resolves when the browser is back. */
 export async function decideAtProvider(page, { login = 'octocat', decision = 'Authorize' } = {}) {
+  const provider = new URL(page.url()).origin;
   await page.getByRole('radio', { name: new RegExp(`\\(${login}\\)`) }).check();
-  await Promise.all([page.waitForURL((url) => !url.pathname.startsWith('/login/')), page.getByRole('button', { name: decision, exact: true }).click()]);
+  await Promise.all([page.waitForURL((url) => url.origin !== provider), page.getByRole('button', { name: decision, exact: true }).click()]);
 }

@@ -5,19 +5,22 @@ import { Api } from './api.mjs';
 import { startServer, stopLeftovers, tempDir } from './server.mjs';
 
 export const RETURN_URL = 'http://127.0.0.1:9/done';
-export const SECRETS = { github: ['demo-github-app', 'demo-github-app-secret'], github_oauth: ['demo-oauth-app', 'demo-oauth-app-secret'] };
+export const SECRETS = {
+  github: ['demo-github-app', 'demo-github-app-secret'], github_oauth: ['demo-oauth-app', 'demo-oauth-app-secret'],
+  slack: ['demo-slack-app', 'demo-slack-app-secret'], zendesk: ['demo-zendesk', 'demo-zendesk-secret'],
+};
 
 export const overridesFor = (github, more = {}) => JSON.stringify({
   github: { web: github.url, api: github.url }, github_oauth: { web: github.url, api: github.url }, ...more,
 });
 
 export class World {
-  /** @param {{apps?: string[], env?: object, github?: object}} options */
-  static async start({ apps = ['github'], env = {}, github: githubOptions } = {}) {
+  /** @param {{apps?: string[], env?: object, github?: object, overrides?: object}} options `overrides` are of other apps */
+  static async start({ apps = ['github'], env = {}, github: githubOptions, overrides } = {}) {
     const world = new World();
     world.github = await startGitHub(githubOptions);
     world.dataDir = tempDir();
-    world.env = { ASSISTIV_ALLOW_LOOPBACK_UPSTREAMS: '1', ASSISTIV_CONNECTOR_OVERRIDES: overridesFor(world.github), ...env };
+    world.env = { ASSISTIV_ALLOW_LOOPBACK_UPSTREAMS: '1', ASSISTIV_CONNECTOR_OVERRIDES: overridesFor(world.github, overrides), ...env };
     try {
       await world.boot();
       world.platform = await world.newPlatform(apps);
@@ -70,20 +73,20 @@ export class World {
     return user.api.get('/v1/me/connections').then(({ body }) => body.data);
   }
 
-  async newConnectedUser({ app = 'github', login = 'octocat', platform = this.platform } = {}) {
+  async newConnectedUser({ app = 'github', login = 'octocat', platform = this.platform, ...how } = {}) {
     const user = await this.newUser(platform);
-    user.connectionId = await this.connect(user, { app, login });
+    user.connectionId = await this.connect(user, { app, login, ...how });
     return user;
   }
 
-  link(user, { app = 'github', return_url } = {}) {
-    return user.platform.api.must(201, 'POST', `${user.path}/connect-links`, { app, ...(return_url && { return_url }) });
+  link(user, { app = 'github', return_url, vars } = {}) {
+    return user.platform.api.must(201, 'POST', `${user.path}/connect-links`, { app, ...(return_url && { return_url }), ...(vars && { vars }) });
   }
 
   /** The whole connect flow without a browser, with a cookie jar. Returns the connection's id. */
-  async connect(user, { app = 'github', login = 'octocat', decision = 'allow' } = {}) {
-    const link = await this.link(user, { app, return_url: RETURN_URL });
-    const result = await followConnect(link.url, { login, decision });
+  async connect(user, { app = 'github', login = 'octocat', decision = 'allow', answers, vars } = {}) {
+    const link = await this.link(user, { app, return_url: RETURN_URL, vars });
+    const result = await followConnect(link.url, { login, decision, answers });
     assert.equal(result.searchParams.get('status'), 'connected', result.href);
     return result.searchParams.get('connection_id');
   }
@@ -100,8 +103,11 @@ export class World {
   }
 }
 
-/** Opens a connect link as a browser without scripts would, presses the buttons, and returns where it ends. */
-export async function followConnect(link, { login = 'octocat', decision = 'allow', stopAt = new URL(RETURN_URL).host } = {}) {
+/**
+ * Opens a connect link as a browser without scripts would, presses the buttons, and returns where it ends. `answers` go
+ * into the fields of our page.
+ */
+export async function followConnect(link, { login = 'octocat', decision = 'allow', answers = {}, stopAt = new URL(RETURN_URL).host } = {}) {
   const jar = new Map(); // "host name" -> value
   const visit = async (url, init = {}) => {
     const cookie = [...jar].filter(([key]) => key.startsWith(`${url.host} `)).map(([key, value]) => `${key.split(' ')[1]}=${value}`).join('; ');
@@ -134,6 +140,7 @@ export async function followConnect(link, { login = 'octocat', decision = 'allow
     const fields = new URLSearchParams();
     for (const [tag] of form[2].matchAll(/<input\b[^>]*>/gi)) {
       const attribute = (name) => new RegExp(`\\b${name}="([^"]*)"`, 'i').exec(tag)?.[1]?.replaceAll('&amp;', '&').replaceAll('&quot;', '"').replaceAll('&#39;', "'");
+      if (answers[attribute('name')] !== undefined) fields.set(attribute('name'), answers[attribute('name')]);
       if (attribute('type') === 'hidden') fields.append(attribute('name'), attribute('value') ?? '');
     }
     if (/name="login"/.test(form[2])) {

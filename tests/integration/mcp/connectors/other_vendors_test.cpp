@@ -91,6 +91,17 @@ TEST(SlackLikeApp, reads_failures_out_of_a_200) {
   EXPECT_EQ(slack.fixture.call("acme_list_notes", {{"folder", "C1"}}).error["code"], "upstream");
 }
 
+TEST(SlackLikeApp, tells_an_unlisted_code_from_an_answer_without_one) {
+  Vendor slack([](json& m) {
+    like_slack(m);
+    m["api"]["failures"].push_back({{"as", "validation"}, {"codes", {"*"}}});
+  });
+  slack.fixture.http.reply(200, {{"ok", false}, {"error", "msg_too_long"}});
+  EXPECT_EQ(slack.fixture.call("acme_list_notes", {{"folder", "C1"}}).error["code"], "validation");
+  slack.fixture.http.reply_text(200, "<html>maintenance</html>");
+  EXPECT_EQ(slack.fixture.call("acme_list_notes", {{"folder", "C1"}}).error["code"], "upstream");
+}
+
 TEST(SlackLikeApp, takes_what_was_done_already_for_success) {
   Vendor slack(like_slack);
   slack.fixture.http.reply(200, {{"ok", false}, {"error", "already_reacted"}});

@@ -213,6 +213,23 @@ TEST_F(ConnectFlowTest, asks_the_end_user_for_what_the_link_does_not_say) {
   EXPECT_EQ(known.provider_host, "acme.provider.test");
 }
 
+TEST_F(ConnectFlowTest, takes_one_number_at_two_sites_for_two_accounts) {
+  auto manifest = core::parse_json(test::demo_manifest());
+  manifest["vars"]["site"] = {{"source", "link"}, {"pattern", "^[a-z]{1,9}$"}};
+  manifest["oauth"]["identity"]["id"] = {"{site}", "/id"};
+  registry_.add(core::dump_json(manifest));
+  int n = 1;
+  for (const char* site : {"acme", "globex", "acme"}) {
+    oauth::NewLink input;
+    input.vars = {{"site", site}};
+    const auto browser = start_flow(platform_, end_user_, input);
+    provider_grants(n++);
+    ASSERT_FALSE(run(node_->flow.finish(callback(browser))).fault.has_value());
+  }
+  EXPECT_EQ(count("from connection where account_id in ('acme/42', 'globex/42')"), 2);
+  EXPECT_EQ(count("from connection"), 2);
+}
+
 TEST_F(ConnectFlowTest, asks_for_two_lists_of_scopes_and_keeps_them_apart) {
   auto manifest = core::parse_json(test::demo_manifest());
   auto& oauth = manifest["oauth"];
