@@ -1,6 +1,6 @@
 // The main job, end to end: an AI agent uses GitHub and models for an end user. Written to be read: every step is a plain
 // call of the REST API, of MCP, of the openai package, or a click in a browser. `./scripts/run --demo` starts the server,
-// stand-ins for GitHub and for a model provider, and then runs this file.
+// stand-ins for the three apps and for a model provider, and then runs this file.
 import fs from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -10,7 +10,7 @@ import OpenAI from 'openai';
 import { chromium } from 'playwright-core';
 
 const { values: options } = parseArgs({
-  options: { quickstart: { type: 'string' }, github: { type: 'string' }, models: { type: 'string' }, screenshots: { type: 'string' } },
+  options: Object.fromEntries(['quickstart', 'github', 'slack', 'zendesk', 'models', 'screenshots'].map((name) => [name, { type: 'string' }])),
 });
 const { base_url: BASE, admin_key: ADMIN_KEY } = JSON.parse(fs.readFileSync(options.quickstart, 'utf8'));
 const GITHUB = options.github;
@@ -60,6 +60,22 @@ const issueNumber = findNumber(created.structuredContent);
 
 step('... and reads it back');
 await useTool('github_get_issue', { ...REPOSITORY, issue_number: issueNumber });
+
+step('Two more apps: Slack, and Zendesk, where the end user says on the connect page which Zendesk it is');
+const APPS = [
+  { app: 'slack', client_id: 'demo-slack-app', client_secret: 'demo-slack-app-secret' },
+  { app: 'zendesk', client_id: 'demo-zendesk', client_secret: 'demo-zendesk-secret', answers: { 'Zendesk subdomain': 'acme' } },
+];
+for (const { answers, ...app } of APPS) {
+  await rest(PLATFORM_KEY, 'POST', `${PLATFORM}/mcp/apps`, { ...app, return_urls: [] });
+  const { url } = await rest(PLATFORM_KEY, 'POST', `${PLATFORM}/end-users/${user.id}/connect-links`, { app: app.app });
+  await connectInBrowser(url, { provider: options[app.app], name: app.app, answers });
+}
+
+step('The same agent, one session: a ticket, and a word about it in Slack');
+const [ticket] = (await useTool('zendesk_search_tickets', { query: 'rocket', status: 'open' })).structuredContent.items;
+await useTool('slack_send_message', { channel: '#general', text: `Ticket ${ticket.id} is open: ${ticket.subject}` });
+await useTool('zendesk_add_internal_note', { ticket_id: ticket.id, body: `Told the team in Slack; the work is in GitHub issue ${issueNumber}.` });
 
 // --- 4. You decide what agents may do. ---
 
@@ -192,7 +208,7 @@ async function pendingApproval() {
 }
 
 /** What a person does with a connect link. */
-async function connectInBrowser(url) {
+async function connectInBrowser(url, { provider = GITHUB, name = '', answers = {} } = {}) {
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
@@ -201,14 +217,16 @@ async function connectInBrowser(url) {
     ],
   });
   const page = await browser.newPage();
+  const named = (what) => (name ? `${name}-${what}` : what);
   await page.goto(url);
-  await picture(page, 'consent');
+  await picture(page, named('consent'));
+  for (const [label, value] of Object.entries(answers)) await page.getByLabel(label).fill(value);
   await page.locator('form button').first().click();
-  await page.waitForURL(`${GITHUB}/**`);
-  await picture(page, 'provider');
+  await page.waitForURL(`${provider}/**`);
+  await picture(page, named('provider'));
   await page.getByRole('button', { name: 'Authorize', exact: true }).click();
   await page.waitForURL((at) => at.href.startsWith(BASE));
-  await picture(page, 'connected');
+  await picture(page, named('connected'));
   await browser.close();
 }
 
