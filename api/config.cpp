@@ -145,6 +145,20 @@ Setting wallet_topup_setting() {
       &Config::platform_wallet_topup);
 }
 
+Setting on_premise_setting() {
+  return switch_setting("on_premise_only",
+                        "Only model providers marked local are called, whatever a platform has configured.",
+                        &Config::on_premise_only);
+}
+
+Setting ledger_fsync_setting() {
+  return size_setting(
+      "ledger_fsync_ms",
+      "Milliseconds between syncs of the ledger's journal, which every priced call waits for. 0: "
+      "what a killed process spent is safe, but a power cut may lose the last moments.",
+      "0", 0, 1000, &Config::ledger_fsync_ms);
+}
+
 // The one list of settings.
 const std::vector<Setting>& settings() {
   static const std::vector<Setting> list = {
@@ -218,10 +232,9 @@ const std::vector<Setting>& settings() {
           "Lets platforms name model servers at private addresses and mark them local; otherwise only "
           "the operator can.",
           &Config::allow_private_model_servers),
-      switch_setting("on_premise_only",
-                     "Only model providers marked local are called, whatever a platform has configured.",
-                     &Config::on_premise_only),
+      on_premise_setting(),
       wallet_topup_setting(),
+      ledger_fsync_setting(),
       switch_setting("conformance_fixtures",
                      "Serves /mcp/conformance, anonymous, on a loopback address only.",
                      &Config::conformance_fixtures),

@@ -43,6 +43,7 @@ struct Config {
   std::map<std::string, ConnectorOverride> connector_overrides;
   bool allow_loopback_upstreams = false;
   bool platform_wallet_topup = false;  // platforms may pay into their own wallets
+  std::size_t ledger_fsync_ms = 0;     // billing::LedgerOptions::fsync_interval
   bool conformance_fixtures = false;
   bool allow_private_model_servers = false;
   bool on_premise_only = false;

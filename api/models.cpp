@@ -12,6 +12,7 @@ constexpr std::chrono::minutes kResponseSweep{10};
 billing::LedgerWorld ledger_world(const ModelsWorld& world) {
   billing::LedgerOptions options;
   options.journal_directory = world.config.data_dir + "/journal";
+  options.fsync_interval = std::chrono::milliseconds(world.config.ledger_fsync_ms);
   return {world.database, &world.notifier, world.clock, world.random, world.io.next(), world.events, options};
 }
 

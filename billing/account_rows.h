@@ -19,8 +19,7 @@ bool roll_over(Account& account, core::Time now);
 
 // A new entry with the account's figures after it.
 LedgerEntry entry_for(const Account& account, const core::Clock& clock, core::Random& random);
-void write_entry(storage::Transaction& tx, const Account& account, const LedgerEntry& entry,
-                 const std::optional<WriteKey>& key = {});
+void write_entry(storage::Transaction& tx, const Account& account, const LedgerEntry& entry);
 
 // The period, limits and settings as they are in `account`; settled and leased too. Counts the version up and
 // tells the nodes.

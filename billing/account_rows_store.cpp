@@ -99,34 +99,19 @@ LedgerEntry entry_for(const Account& account, const core::Clock& clock, core::Ra
   return out;
 }
 
-void write_entry(storage::Transaction& tx, const Account& account, const LedgerEntry& entry,
-                 const std::optional<WriteKey>& key) {
+void write_entry(storage::Transaction& tx, const Account& account, const LedgerEntry& entry) {
   tx.exec(
       "insert into ledger_entry (platform_id, account_id, entry_id, period_no, type, debit, credit, amount, "
       "tokens, calls, limit_after, settled_after, token_limit_after, tokens_settled_after, description, "
       "reason, "
-      "metadata, idempotency_key, request_sha256, created_at) values ($1::uuid, $2::uuid, $3::uuid, "
+      "metadata, created_at) values ($1::uuid, $2::uuid, $3::uuid, "
       "$4::bigint, $5, $6, $7, $8::bigint, $9::bigint, $10::int, $11::bigint, $12::bigint, $13::bigint, "
-      "$14::bigint, $15, $16, $17::jsonb, $18, $19, assistiv_time($20::bigint))",
-      {account.platform_id.str(),
-       account.id.str(),
-       entry.id.str(),
-       std::to_string(account.period_no),
-       entry.type,
-       entry.debit,
-       entry.credit,
-       std::to_string(entry.amount.nanos),
-       std::to_string(entry.tokens),
-       std::to_string(entry.calls),
-       nano_param(entry.limit_after),
-       std::to_string(entry.settled_after.nanos),
-       integer_param(entry.token_limit_after),
-       std::to_string(entry.tokens_settled_after),
-       entry.description,
-       entry.reason,
-       entry.metadata_json,
-       key ? storage::Param(key->key) : std::nullopt,
-       key ? storage::Param(key->body_sha256) : std::nullopt,
+      "$14::bigint, $15, $16, $17::jsonb, assistiv_time($18::bigint))",
+      {account.platform_id.str(), account.id.str(), entry.id.str(), std::to_string(account.period_no),
+       entry.type, entry.debit, entry.credit, std::to_string(entry.amount.nanos),
+       std::to_string(entry.tokens), std::to_string(entry.calls), nano_param(entry.limit_after),
+       std::to_string(entry.settled_after.nanos), integer_param(entry.token_limit_after),
+       std::to_string(entry.tokens_settled_after), entry.description, entry.reason, entry.metadata_json,
        ms_text(entry.created_at)});
 }
 

@@ -12,7 +12,6 @@ namespace assistiv::billing {
 
 namespace {
 
-constexpr std::size_t kEntryKeyMax = 200;
 constexpr int kEntriesMax = 100;
 // A quarter of the range, so that a sum of a limit and a top-up is never out of it.
 constexpr std::int64_t kMoneyMax = std::int64_t{1} << 61;
@@ -73,43 +72,6 @@ LedgerEntry entry_of(const storage::Row& row) {
   out.metadata_json = row.optional_text("metadata").value_or("{}");
   out.created_at = row.time("created_at");
   return out;
-}
-
-// The entry that this key wrote before. Keys of one platform are taken one after the other, so that two
-// requests with the same new key do not both find nothing.
-std::optional<LedgerEntry> replayed(storage::Transaction& tx, core::PlatformId platform,
-                                    const std::optional<WriteKey>& key) {
-  if (!key) return {};
-  if (key->key.empty() || key->key.size() > kEntryKeyMax) {
-    throw invalid("Idempotency-Key", "The Idempotency-Key must have 1 to 200 bytes.");
-  }
-  tx.exec("select pg_advisory_xact_lock(hashtextextended($1, 7))", {platform.str() + key->key});
-  const auto rows = tx.exec("select request_sha256, " + std::string(kEntryColumns) +
-                                " from ledger_entry where platform_id = $1::uuid and idempotency_key = $2",
-                            {platform.str(), key->key});
-  if (rows.empty()) return {};
-  if (rows[0].text("request_sha256") != key->body_sha256) {
-    throw core::conflict("This Idempotency-Key was used with another request. Use a new key.")
-        .with_code("idempotency_conflict");
-  }
-  return entry_of(rows[0]);
-}
-
-std::optional<Account> by_id(storage::Transaction& tx, core::PlatformId platform, AccountId id) {
-  const auto rows = tx.exec(
-      "select " + account_columns() + " from account where platform_id = $1::uuid and account_id = $2::uuid",
-      {platform.str(), id.str()});
-  return rows.empty() ? std::nullopt : std::optional(account_of(rows[0]));
-}
-
-std::optional<MoneyResult> replay(storage::Transaction& tx, core::PlatformId platform,
-                                  const std::optional<WriteKey>& key, core::Time now) {
-  auto entry = replayed(tx, platform, key);
-  if (!entry) return {};
-  auto account = by_id(tx, platform, entry->account_id);
-  if (!account) throw core::not_found("The budget of this Idempotency-Key is gone.");
-  roll_over(*account, now);
-  return MoneyResult{*std::move(account), *std::move(entry), true};
 }
 
 LedgerEntry noted(LedgerEntry entry, std::string type, const char* debit, const char* credit,
@@ -309,7 +271,6 @@ MoneyResult AccountStore::create_budget(storage::Transaction& tx, core::Platform
                                         core::EndUserId end_user, const NewBudget& input,
                                         const MoneyNote& note) const {
   check_new(input);
-  if (auto before = replay(tx, platform, note.key, clock_.now())) return *std::move(before);
   const auto now = clock_.now();
   const auto window = period_window(input.period, now);
   const auto rows = tx.exec(
@@ -327,18 +288,17 @@ MoneyResult AccountStore::create_budget(storage::Transaction& tx, core::Platform
        input.auto_replenish ? "true" : "false", nano_param(input.replenish_amount),
        nano_param(input.low_balance_threshold), ms_text(now)});
   if (rows.empty()) throw core::conflict("This end user has a budget. Change it, or top it up.");
-  MoneyResult out{account_of(rows[0]), {}, false};
+  MoneyResult out{account_of(rows[0]), {}};
   out.entry = noted(entry_for(out.account, clock_, random_), "opening", "external", "allowance", note);
   out.entry.amount = input.limit.value_or(core::NanoUsd{});
   out.entry.tokens = input.token_limit.value_or(0);
-  write_entry(tx, out.account, out.entry, note.key);
+  write_entry(tx, out.account, out.entry);
   tx.notify(kAccountTopic, account_payload(platform, end_user));
   return out;
 }
 
 MoneyResult AccountStore::top_up(storage::Transaction& tx, core::PlatformId platform, AccountId id,
                                  core::NanoUsd amount, std::int64_t tokens, const MoneyNote& note) const {
-  if (auto before = replay(tx, platform, note.key, clock_.now())) return *std::move(before);
   auto account = need_locked(tx, platform, id);
   check_move(account, amount, tokens);
   roll_over_row(tx, account, clock_, random_);
@@ -348,20 +308,20 @@ MoneyResult AccountStore::top_up(storage::Transaction& tx, core::PlatformId plat
     throw invalid("amount", "The balance would be out of range.");
   }
   account.low_balance_armed = true;
-  auto entry = noted(entry_for(account, clock_, random_), "top_up", "external", "allowance", note);
+  auto entry = noted(entry_for(account, clock_, random_), note.correction ? "adjustment" : "top_up",
+                     "external", "allowance", note);
   entry.amount = amount;
   entry.tokens = tokens;
   write_account(tx, account, clock_.now());
-  write_entry(tx, account, entry, note.key);
+  write_entry(tx, account, entry);
   if (account.end_user_id && events_)
     events_->record(tx, event_of(BudgetEventType::ToppedUp, account, entry));
-  return {account, entry, false};
+  return {account, entry};
 }
 
 std::optional<MoneyResult> AccountStore::debit(storage::Transaction& tx, core::PlatformId platform,
                                                AccountId id, core::NanoUsd amount, std::int64_t tokens,
                                                const MoneyNote& note) const {
-  if (auto before = replay(tx, platform, note.key, clock_.now())) return before;
   auto account = need_locked(tx, platform, id);
   check_move(account, amount, tokens);
   roll_over_row(tx, account, clock_, random_);
@@ -378,21 +338,21 @@ std::optional<MoneyResult> AccountStore::debit(storage::Transaction& tx, core::P
   account.settled = account.settled + amount;
   account.tokens_settled += tokens;
   const bool low = crossed_low_balance(account);
-  auto entry = noted(entry_for(account, clock_, random_), "debit", "allowance", "spent", note);
+  auto entry = noted(entry_for(account, clock_, random_), note.correction ? "adjustment" : "debit",
+                     "allowance", "spent", note);
   entry.amount = amount;
   entry.tokens = tokens;
   write_account(tx, account, clock_.now());
-  write_entry(tx, account, entry, note.key);
+  write_entry(tx, account, entry);
   if (account.end_user_id && events_) {
     events_->record(tx, event_of(BudgetEventType::Debited, account, entry));
     if (low) events_->record(tx, event_of(BudgetEventType::LowBalance, account, entry));
   }
-  return MoneyResult{account, entry, false};
+  return MoneyResult{account, entry};
 }
 
 MoneyResult AccountStore::patch(storage::Transaction& tx, core::PlatformId platform, AccountId id,
                                 const AccountPatch& patch, const MoneyNote& note) const {
-  if (auto before = replay(tx, platform, note.key, clock_.now())) return *std::move(before);
   auto account = need_locked(tx, platform, id);
   check_patch(patch, account);
   roll_over_row(tx, account, clock_, random_);
@@ -410,14 +370,14 @@ MoneyResult AccountStore::patch(storage::Transaction& tx, core::PlatformId platf
   }
   write_account(tx, account, clock_.now());
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    write_entry(tx, account, entries[i], i == 0 ? note.key : std::nullopt);
+    write_entry(tx, account, entries[i]);
     const bool flip = entries[i].type == "suspended" || entries[i].type == "unsuspended";
     if (!flip || !account.end_user_id || !events_) continue;
     events_->record(tx,
                     event_of(account.is_suspended ? BudgetEventType::Suspended : BudgetEventType::Unsuspended,
                              account, entries[i]));
   }
-  return {account, entries.front(), false};
+  return {account, entries.front()};
 }
 
 EntryPage AccountStore::entries(storage::Transaction& tx, core::PlatformId platform, AccountId account,

@@ -86,19 +86,12 @@ struct LedgerEntry {
   std::optional<core::NanoUsd> remaining_after() const;
 };
 
-// An Idempotency-Key and what came with it. The same key with the same hash gives the first result back
-// (MoneyResult::replayed), with another hash it throws Conflict, "idempotency_conflict". Keys are per
-// platform and never expire: they live on the entry.
-struct WriteKey {
-  std::string key;          // 1..200 bytes
-  std::string body_sha256;  // of the route, the target and the body
-};
-
 struct MoneyNote {
   std::string description;
   std::optional<std::string> reason;
   std::string metadata_json = "{}";  // a JSON object
-  std::optional<WriteKey> key;
+  // Of top_up and debit: a correction by hand, written as "adjustment".
+  bool correction = false;
 };
 
 struct NewBudget {
@@ -125,7 +118,6 @@ struct AccountPatch {
 struct MoneyResult {
   Account account;  // as it is now
   LedgerEntry entry;
-  bool replayed = false;
 };
 
 struct EntryPage {

@@ -46,7 +46,7 @@ auto with_members(F work) -> decltype(work()) {
 }
 
 MoneyNote note_of(const BudgetMovement& movement) {
-  return {movement.description, movement.reason, movement.metadata_json, {}};
+  return {movement.description, movement.reason, movement.metadata_json};
 }
 
 MoneyReply moved(const MoneyResult& result) {

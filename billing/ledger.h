@@ -1,6 +1,6 @@
 #pragma once
 // The ledger's hot path: admission of a call over both levels at once, and its settlement exactly once.
-// How it stays exact over several processes and crashes: docs/decisions (leased allowances and a journal).
+// How it stays exact over several processes and crashes: docs/decisions/0014-leased-allowances.md.
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -93,7 +93,7 @@ using HoldPtr = std::unique_ptr<Hold>;
 struct Refusal {
   enum class Level { Wallet, Budget, TokenBudget };
   Level level;
-  std::string code;  // "wallet_insufficient", "budget_exceeded", "budget_suspended"
+  std::string code;  // "wallet_insufficient", "wallet_suspended", "budget_exceeded", "budget_suspended"
   std::string message;
   std::int64_t limit = 0;      // nano-USD, or tokens for TokenBudget
   std::int64_t spent = 0;      // settled
@@ -184,6 +184,8 @@ struct LedgerReport {
   bool balanced = true;  // all of all
 };
 core::Task<LedgerReport> verify_ledger(storage::Database* database, core::PlatformId platform);
+// The platforms that have books.
+core::Task<std::vector<core::PlatformId>> ledger_platforms(storage::Database* database);
 
 // 402 with the code and the numbers, as every door throws it.
 [[noreturn]] void throw_refusal(const Refusal& refusal);

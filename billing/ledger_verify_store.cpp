@@ -77,4 +77,14 @@ core::Task<LedgerReport> verify_ledger(storage::Database* database, core::Platfo
   });
 }
 
+core::Task<std::vector<core::PlatformId>> ledger_platforms(storage::Database* database) {
+  co_return co_await database->run(storage::Scope::system(), [](storage::Transaction& tx) {  // all of them
+    std::vector<core::PlatformId> out;
+    for (const auto row : tx.exec("select platform_id from account where kind = 'wallet' order by 1")) {
+      out.push_back(row.id<core::PlatformId>("platform_id"));
+    }
+    return out;
+  });
+}
+
 }  // namespace assistiv::billing

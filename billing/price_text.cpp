@@ -247,14 +247,11 @@ std::string price_checksum(const Rates& base, const std::vector<Tier>& tiers) {
   return core::sha256_hex(core::dump_json({{"rates", rates_json(base)}, {"tiers", tiers_json(tiers)}}));
 }
 
-PricePtr unknown_price_ceiling(const core::Json& settings, const std::string& provider,
-                               const std::string& model) {
+PricePtr unknown_price_ceiling(const core::Json& settings) {
   const auto it = settings.find("unknown_price_ceiling");
   if (it == settings.end() || it->is_null()) return nullptr;
   auto price = std::make_shared<Price>();
   price->id = "ceiling";
-  price->provider = provider;
-  price->model = model;
   price->source = "ceiling";
   price->base = parse_rates(*it, "/unknown_price_ceiling");
   if (!price->base.input || !price->base.output) {

@@ -50,7 +50,6 @@ std::string price_checksum(const Rates& base, const std::vector<Tier>& tiers);
 // The price of a model that has none, as the platform's settings allow it:
 // {"unknown_price_ceiling": {"input": "15.00", "output": "75.00"}}, USD per million tokens. Null when they
 // allow none: refuse the call. Throws Error{InvalidArgument} when the setting is malformed.
-PricePtr unknown_price_ceiling(const core::Json& settings, const std::string& provider,
-                               const std::string& model);
+PricePtr unknown_price_ceiling(const core::Json& settings);
 
 }  // namespace assistiv::billing

@@ -140,6 +140,7 @@ core::Json usage_json(const UsageEntry& entry) {
       {"token_count_method", entry.usage_estimated ? "estimated" : "reported"},
       {"price_id", text_or_null(entry.price_id)},
       {"cost_usd", core::format_usd(entry.cost)},
+      {"unbilled_usd", core::format_usd(entry.unbilled)},
       {"billing_status", billing_status(entry)},
       {"latency_ms", entry.latency_ms},
       {"first_token_ms", optional_json(entry.first_token_ms)},
@@ -158,12 +159,11 @@ core::Json usage_sum_json(const UsageSum& sum, UsageGrouping grouping) {
 }
 
 std::string usage_csv_header() {
-  return "created_at,request_id,attempt,end_user_id,tag,request_type,provider,model,provider_model,stream,"
-         "status,"
-         "upstream_status,prompt_tokens,completion_tokens,total_tokens,cache_read_tokens,cache_write_5m_"
-         "tokens,"
-         "cache_write_1h_tokens,reasoning_tokens,token_count_method,cost_usd,latency_ms,first_token_ms,"
-         "error_message\r\n";
+  return "created_at,request_id,attempt,end_user_id,key_id,run_id,tag,request_type,provider,model,"
+         "provider_model,stream,status,upstream_status,prompt_tokens,completion_tokens,total_tokens,"
+         "cache_read_tokens,cache_write_5m_tokens,cache_write_1h_tokens,input_audio_tokens,"
+         "input_image_tokens,reasoning_tokens,output_audio_tokens,output_image_tokens,token_count_method,"
+         "price_id,cost_usd,unbilled_usd,billing_status,latency_ms,first_token_ms,error_message\r\n";
 }
 
 std::string usage_csv_line(const UsageEntry& entry) {
@@ -173,6 +173,8 @@ std::string usage_csv_line(const UsageEntry& entry) {
   add(csv_text(entry.request_id));
   add(std::to_string(entry.attempt));
   add(entry.end_user_id ? entry.end_user_id->str() : "");
+  add(csv_text(entry.key_id));
+  add(csv_text(entry.run_id));
   add(csv_text(entry.tag));
   add(csv_text(entry.request_type));
   add(csv_text(entry.provider));
@@ -187,9 +189,16 @@ std::string usage_csv_line(const UsageEntry& entry) {
   add(csv_count(entry.cache_read));
   add(csv_count(entry.cache_write_5m));
   add(csv_count(entry.cache_write_1h));
+  add(csv_count(entry.input_audio));
+  add(csv_count(entry.input_image));
   add(csv_count(entry.reasoning));
+  add(csv_count(entry.output_audio));
+  add(csv_count(entry.output_image));
   add(entry.usage_estimated ? "estimated" : "reported");
+  add(csv_text(entry.price_id));
   add(core::format_usd(entry.cost));
+  add(core::format_usd(entry.unbilled));
+  add(std::string(billing_status(entry)));
   add(std::to_string(entry.latency_ms));
   add(csv_count(entry.first_token_ms));
   add(csv_text(entry.error));

@@ -18,7 +18,8 @@ namespace assistiv::billing {
 
 struct UsageFilter {
   std::optional<core::Time> from, to;  // admitted at or after `from` and before `to`
-  std::optional<std::string> model, provider, tag, request_id;
+  std::optional<std::string> model, provider, tag;
+  std::optional<std::string> request_id;  // and its further turns: "<request id>-2", "-3", ...
   std::optional<core::EndUserId> end_user_id;
 };
 

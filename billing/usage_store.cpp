@@ -17,7 +17,8 @@ constexpr std::string_view kUsageWhere =
     " and ($2::bigint is null or usage_row.created_at >= assistiv_time($2::bigint))"
     " and ($3::bigint is null or usage_row.created_at < assistiv_time($3::bigint))"
     " and ($4::text is null or model = $4 or provider_model = $4) and ($5::text is null or provider = $5)"
-    " and ($6::text is null or tag = $6) and ($7::text is null or request_id = $7)"
+    " and ($6::text is null or tag = $6) and ($7::text is null or request_id = any(array(select $7 union all"
+    " select $7 || '-' || n from generate_series(2, 64) n)))"
     " and ($8::uuid is null or end_user_id = $8::uuid)";
 constexpr std::string_view kUsageOrder = " order by usage_row.created_at desc, request_id desc, attempt desc";
 

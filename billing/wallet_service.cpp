@@ -18,8 +18,8 @@ using storage::Transaction;
 constexpr int kTakeOutTries = 20;
 constexpr std::chrono::milliseconds kTakeOutPause{100};
 
-MoneyNote note_of(const WalletMovement& movement) {
-  return {movement.description, movement.reason, movement.metadata_json, {}};
+MoneyNote note_of(const WalletMovement& movement, bool correction) {
+  return {movement.description, movement.reason, movement.metadata_json, correction};
 }
 
 MoneyReply moved(int status, const MoneyResult& result) {
@@ -106,9 +106,12 @@ core::Task<JsonPage> WalletService::transactions(core::PlatformId platform, List
 }
 
 MoneyReply WalletService::put_in(Transaction& tx, core::PlatformId platform, const WalletMovement& movement,
-                                 const MoneyWrite& write, const std::string& event) const {
+                                 const MoneyWrite& write, Movement kind) const {
+  const bool correction = kind == Movement::Correction;
   const auto wallet = world_.accounts.wallet(tx, platform);
-  const auto result = world_.accounts.top_up(tx, platform, wallet.id, movement.amount, 0, note_of(movement));
+  const auto result =
+      world_.accounts.top_up(tx, platform, wallet.id, movement.amount, 0, note_of(movement, correction));
+  const char* event = correction ? "wallet.adjusted" : "wallet.topped_up";
   world_.audit.append(tx, platform,
                       audit_event(write.actor, event, {}, wallet.id.str(), movement_details(result)));
   return moved(201, result);
@@ -119,7 +122,7 @@ std::optional<MoneyReply> WalletService::take_out(Transaction& tx, core::Platfor
                                                   const MoneyWrite& write) const {
   const auto wallet = world_.accounts.wallet(tx, platform);
   const core::NanoUsd amount{-movement.amount.nanos};
-  const auto result = world_.accounts.debit(tx, platform, wallet.id, amount, 0, note_of(movement));
+  const auto result = world_.accounts.debit(tx, platform, wallet.id, amount, 0, note_of(movement, true));
   if (!result) return std::nullopt;
   world_.audit.append(
       tx, platform,
@@ -132,7 +135,7 @@ core::Task<MoneyReply> WalletService::top_up(core::PlatformId platform, WalletMo
   co_return co_await world_.database.run(
       Scope::tenant(platform), [this, platform, movement, write](Transaction& tx) {
         return once_.once(tx, platform, write.key,
-                          [&] { return put_in(tx, platform, movement, write, "wallet.topped_up"); });
+                          [&] { return put_in(tx, platform, movement, write, Movement::Payment); });
       });
 }
 
@@ -142,7 +145,7 @@ core::Task<MoneyReply> WalletService::adjust(core::PlatformId platform, WalletMo
     return world_.database.run(Scope::tenant(platform), [this, platform, movement, write](Transaction& tx) {
       return once_.once_if_possible(tx, platform, write.key, [&]() -> std::optional<MoneyReply> {
         if (movement.amount.nanos < 0) return take_out(tx, platform, movement, write);
-        return put_in(tx, platform, movement, write, "wallet.adjusted");
+        return put_in(tx, platform, movement, write, Movement::Correction);
       });
     });
   };

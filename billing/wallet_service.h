@@ -71,10 +71,11 @@ class WalletService {
   core::Task<MoneyReply> patch(core::PlatformId platform, WalletPatch patch, MoneyWrite write);
 
  private:
+  enum class Movement { Payment, Correction };
   std::optional<MoneyReply> take_out(storage::Transaction& tx, core::PlatformId platform,
                                      const WalletMovement& movement, const MoneyWrite& write) const;
   MoneyReply put_in(storage::Transaction& tx, core::PlatformId platform, const WalletMovement& movement,
-                    const MoneyWrite& write, const std::string& event) const;
+                    const MoneyWrite& write, Movement kind) const;
 
   MoneyWorld world_;
   IdempotencyStore once_;

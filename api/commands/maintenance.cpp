@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "api/wire/views.h"
+#include "billing/ledger.h"
 #include "billing/price_import.h"
 #include "billing/price_store.h"
 #include "core/async.h"
@@ -58,6 +59,7 @@ class CommandDatabase {
 // Services speak coroutines; a command waits for one.
 class Waiter {
  public:
+  explicit Waiter(net::IoThreads& io) : io_(io) {}
   template <class T>
   T wait(std::function<core::Task<T>()> work) {
     auto result = std::make_shared<std::promise<T>>();
@@ -74,15 +76,17 @@ class Waiter {
       result->set_exception(std::current_exception());
     }
   }
-  net::IoThreads io_{1};
+  net::IoThreads& io_;
   core::TaskGroup group_{"command"};
 };
 
 struct Tools {
   core::SystemClock clock;
   core::SystemRandom random;
+  // Before the database: its threads hand over to these until they are joined.
+  net::IoThreads io{1};
   CommandDatabase database;
-  Waiter waiter;
+  Waiter waiter{io};
   explicit Tools(const Config& config) : database(config) { storage::Migrator(*database).apply(); }
 };
 
@@ -166,6 +170,49 @@ int verify_audit(const Config& config, const Arguments& arguments) {
   return verdict.valid ? 0 : 1;
 }
 
+void print_account(const billing::AccountReport& account) {
+  std::string faults;
+  const auto check = [&faults](bool good, const char* words) {
+    faults += good ? "" : std::string("; ") + words;
+  };
+  check(account.limit_ok, "the limit is not what the entries say");
+  check(account.settled_ok, "what was spent is not what the entries say");
+  check(account.leased_ok, "what is held is not the sum of the leases");
+  check(account.usage_ok, "the entries are not the usage rows");
+  check(account.within_limit, "the limit is overrun");
+  if (!faults.empty()) std::cout << "  " << account.kind << " " << account.account_id << faults << "\n";
+}
+
+int verify_ledger(const Config& config, const Arguments& arguments) {
+  Tools tools(config);
+  std::vector<core::PlatformId> platforms;
+  if (const std::string text = arguments.flag("platform"); !text.empty()) {
+    const auto platform = core::PlatformId::parse(text);
+    if (!platform) throw core::bad_request("--platform takes an id.");
+    platforms = {*platform};
+  } else {
+    platforms = tools.waiter.wait<std::vector<core::PlatformId>>(
+        [&] { return billing::ledger_platforms(&*tools.database); });
+  }
+  bool good = true;
+  for (const auto& platform : platforms) {
+    const auto report = tools.waiter.wait<billing::LedgerReport>(
+        [&] { return billing::verify_ledger(&*tools.database, platform); });
+    core::NanoUsd spent, written_off;
+    for (const auto& account : report.accounts) {
+      if (account.kind != "wallet") continue;
+      spent = {account.usage - account.written_off};
+      written_off = {account.written_off};
+    }
+    std::cout << (report.balanced ? "balanced" : "BROKEN") << "  " << platform.str() << "  "
+              << report.accounts.size() << " accounts, calls cost USD " << core::format_usd(spent)
+              << ", written off USD " << core::format_usd(written_off) << "\n";
+    for (const auto& account : report.accounts) print_account(account);
+    good = good && report.balanced;
+  }
+  return good ? 0 : 1;
+}
+
 constexpr std::uintmax_t kCatalogueBytesMax = 64 << 20;
 
 std::string read_catalogue_file(const std::string& path) {
@@ -222,6 +269,7 @@ int run_admin(const Config& config, const Arguments& arguments) {
   if (command == "rotate-master-key") return rotate_master_key(config);
   if (command == "re-encrypt") return reencrypt(config, arguments);
   if (command == "verify-audit") return verify_audit(config, arguments);
+  if (command == "verify-ledger") return verify_ledger(config, arguments);
   if (command == "prices") return import_price_file(config, arguments);
   std::cerr << kAdminHelp;
   return 2;

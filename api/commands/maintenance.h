@@ -17,6 +17,7 @@ inline constexpr char kAdminHelp[] =
     "  re-encrypt [--drop-unused]                  move every stored secret to the active master key, under "
     "load\n"
     "  verify-audit --platform ID                  recompute the platform's audit hash chain\n"
+    "  verify-ledger [--platform ID]               add the books up: entries, accounts, usage rows, leases\n"
     "  prices import FILE --format FORMAT          take a price catalogue over: litellm, genai-prices, "
     "models.dev\n\n"
     "They use the same settings as `assistiv serve` (--data-dir, --database-url, ...).\n";

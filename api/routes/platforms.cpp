@@ -4,9 +4,9 @@
 #include "api/routes/routes.h"
 #include "api/wire/money.h"
 #include "api/wire/views.h"
+#include "billing/price_text.h"
 #include "core/error.h"
 #include "core/json_read.h"
-#include "inference/providers/settings.h"
 #include "oauth/connect/return_url.h"
 #include "oauth/identity/identity_service.h"
 
@@ -37,12 +37,20 @@ void check_default_budget(const core::Json& settings) {
       std::string("/settings/") + kMember);
 }
 
+void check_price_ceiling(const core::Json& settings) {
+  try {
+    billing::unknown_price_ceiling(settings);
+  } catch (const core::Error& error) {
+    throw core::Error(error).with_field("/settings" + error.field());
+  }
+}
+
 std::optional<std::string> settings_text(const core::JsonReader& body) {
   const core::Json* settings = body.object("settings");
   if (settings != nullptr) {
     const core::JsonReader reader(*settings, "/settings");
     check_verifier_url(reader);
-    if (const core::Json* models = reader.object("inference")) inference::check_settings(*models);
+    check_price_ceiling(*settings);
     check_default_budget(*settings);
   }
   return settings == nullptr ? std::nullopt : std::optional<std::string>(core::dump_json(*settings));

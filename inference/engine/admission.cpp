@@ -61,6 +61,14 @@ core::Task<std::int64_t> output_that_fits(billing::Ledger* ledger, billing::Admi
   co_return rest ? affordable(*refused.price, input, output, *rest) : -1;
 }
 
+// What is left of the account, what nodes have leased of it and may give back included.
+bool may_fit(const Refusal& refusal, const billing::AdmissionRequest& refused, std::int64_t input,
+             std::int64_t output) {
+  const std::int64_t left = refusal.limit - refusal.spent;
+  if (refusal.level == Refusal::Level::TokenBudget) return input + output <= left;
+  return refused.price && billing::cost_bound(*refused.price, input, output).nanos <= left;
+}
+
 }  // namespace
 
 billing::Payer payer_of(const oauth::Principal& principal) {
@@ -87,12 +95,16 @@ core::Task<std::unique_ptr<Meter>> admit(std::shared_ptr<Engine> engine, std::sh
   const auto refusal = std::get<Refusal>(admission);
   if (!state->forward_path.empty() || refusal.code == "budget_suspended") billing::throw_refusal(refusal);
 
-  const std::int64_t fits = co_await output_that_fits(
-      &ledger, request, refusal, prepared.input_bound + kLimitBytes, prepared.output_bound);
   const std::int64_t choices = std::max<std::int64_t>(state->call.request.n.value_or(1), 1);
-  if (fits / choices < std::min(kOutputMin, prepared.output_bound)) billing::throw_refusal(refusal);
+  const std::int64_t least = choices * std::min(kOutputMin, prepared.output_bound / choices);
+  // A lower limit is a few bytes more to send.
+  const std::int64_t input = prepared.input_bound + kLimitBytes;
+  std::int64_t fits = co_await output_that_fits(&ledger, request, refusal, input, prepared.output_bound);
+  // What nodes hold and do not use may be enough: the ledger asks for it back when that is all it takes.
+  if (fits < least && may_fit(refusal, request, input, least)) fits = least;
+  if (fits < least) billing::throw_refusal(refusal);
   PrepareOptions smaller;
-  smaller.output_max = fits / choices;
+  smaller.output_max = std::max<std::int64_t>(fits / choices, 1);
   prepared = prepare(state->call, *candidate.target, state->settings(), smaller);
   request = request_for(*state, candidate, attempt, price);
   admission = co_await ledger.admit(request);

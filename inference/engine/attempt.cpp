@@ -221,9 +221,7 @@ core::Task<std::optional<Failed>> call_target(EnginePtr engine, StatePtr state,
   }
   if (failed) {
     if (state->call.gone.stop_requested()) throw_gone();
-    meter->settle(
-        failed->fault.kind == Fault::Kind::Timeout ? CallOutcome::UpstreamError : CallOutcome::UpstreamError,
-        failed->fault.message);
+    meter->settle(CallOutcome::UpstreamError, failed->fault.message);
     co_return failed;
   }
   if (reply->status() >= 300) co_return co_await refused(engine, state, std::move(reply), std::move(meter));
@@ -244,7 +242,7 @@ core::Task<std::optional<Failed>> attempt(EnginePtr engine, StatePtr state, Cand
   if (state->forward_path.empty()) {
     co_await fetch_media(engine, state, candidate.target);
     PrepareOptions options;
-    options.billed = candidate.target->price || state->settings().unknown_price_per_million;
+    options.billed = candidate.target->price || state->settings().unknown_price;
     state->prepared = prepare(state->call, *candidate.target, state->settings(), options);
   } else {
     state->prepared = prepare_forward(state->call, *candidate.target, state->forward_path);

@@ -32,7 +32,7 @@ class Meter {
   void set_status(int status) { status_ = status; }
   void set_upstream_id(std::string id) { upstream_id_ = std::move(id); }
 
-  // The first call counts. Rules of what is billed: docs/inference.md.
+  // The first call counts. Rules of what is billed: docs/billing.md.
   void settle(billing::CallOutcome outcome, std::string error = {});
   bool settled() const { return settled_; }
   core::NanoUsd cost() const { return cost_; }

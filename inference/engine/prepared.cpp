@@ -246,14 +246,7 @@ Prepared prepare_forward(const InferenceCall& call, const Target& target, const 
 
 billing::PricePtr price_for(const Target& target, const InferenceSettings& settings) {
   if (target.price) return target.price;
-  if (settings.unknown_price_per_million) {
-    auto price = std::make_shared<billing::Price>();
-    price->provider = target.provider;
-    price->model = target.model.name;
-    price->base.input = price->base.output = settings.unknown_price_per_million;
-    price->source = "ceiling";
-    return price;
-  }
+  if (settings.unknown_price) return settings.unknown_price;
   if (target.local) return nullptr;
   throw core::Error(core::ErrorKind::Unprocessable,
                     "Nobody has said what the model \"" + target.model.name + "\" of " + target.provider +

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "billing/price_text.h"
 #include "core/error.h"
 #include "core/json_read.h"
 
@@ -42,16 +43,21 @@ Strategy strategy_of(const std::string& name) {
   return Strategy::Weight;
 }
 
+// What cannot be read is no ceiling: the call is refused, not billed at a guess.
+billing::PricePtr ceiling_of(const core::Json& settings) {
+  try {
+    return billing::unknown_price_ceiling(settings);
+  } catch (const core::Error&) {
+    return nullptr;
+  }
+}
+
 InferenceSettings inference_of(const core::Json& object) {
   InferenceSettings out;
   out.strategy = strategy_of(text_setting(object, "strategy"));
   out.unsupported = text_setting(object, "unsupported") == "strict" ? Unsupported::Strict : Unsupported::Drop;
   out.keep_system_in_place = bool_setting(object, "keep_system_in_place", out.keep_system_in_place);
   out.on_premise_only = bool_setting(object, "on_premise_only", out.on_premise_only);
-  if (const auto ceiling = core::parse_usd(text_setting(object, "unknown_price_usd_per_million"));
-      ceiling && ceiling->nanos >= 0) {
-    out.unknown_price_per_million = ceiling->nanos;
-  }
   if (const auto cache = object.find("cache"); cache != object.end() && cache->is_object()) {
     out.cache = bool_setting(*cache, "enabled", out.cache);
     out.cache_ttl =
@@ -89,21 +95,13 @@ PlatformSettings read_settings(std::string_view settings_json) {
     const auto it = settings->find("inference");
     if (it != settings->end() && it->is_object()) object = *it;
   }
-  out.inference = std::make_shared<const InferenceSettings>(inference_of(object));
+  auto inference = inference_of(object);
+  if (settings && settings->is_object()) inference.unknown_price = ceiling_of(*settings);
+  out.inference = std::make_shared<const InferenceSettings>(std::move(inference));
   read_model_names(object, out);
   out.response_retention = std::chrono::hours(
       24 * number_setting(object, "response_retention_days", out.response_retention.count() / 24, 1, 365));
   return out;
-}
-
-void check_settings(const core::Json& inference) {
-  const auto ceiling = inference.find("unknown_price_usd_per_million");
-  if (ceiling == inference.end() || ceiling->is_null()) return;
-  const auto amount = ceiling->is_string() ? core::parse_usd(ceiling->get<std::string>()) : std::nullopt;
-  if (!amount || amount->nanos < 0) {
-    throw core::bad_request("This must be an amount in USD as text, e.g. \"15.00\".",
-                            "/settings/inference/unknown_price_usd_per_million");
-  }
 }
 
 }  // namespace assistiv::inference

@@ -1,6 +1,6 @@
 #pragma once
-// The member "inference" of a platform's settings. The shape is checked where settings are written
-// (components.json, Settings); what cannot be read here takes its default.
+// The members "inference" and "unknown_price_ceiling" of a platform's settings. The shape is checked where
+// settings are written (components.json, Settings); what cannot be read here takes its default.
 #include <chrono>
 #include <map>
 #include <memory>
@@ -21,7 +21,5 @@ struct PlatformSettings {
 };
 
 PlatformSettings read_settings(std::string_view settings_json);
-// Throws Error{InvalidArgument} with the pointer below "/settings/inference" for what the schema cannot tell.
-void check_settings(const core::Json& inference);
 
 }  // namespace assistiv::inference

@@ -49,9 +49,9 @@ struct InferenceSettings {
   bool keep_system_in_place = false;
   // Only targets marked local may be called, and with http images nothing is fetched.
   bool on_premise_only = false;
-  // What a call to a model without a price is held and billed at, per million tokens of input and output
-  // alike, nano-USD; empty: refused. Local targets without a price are free.
-  std::optional<std::int64_t> unknown_price_per_million;
+  // What a call to a model without a price is held and billed at (the platform's unknown_price_ceiling);
+  // null: refused. Local targets without a price are free.
+  billing::PricePtr unknown_price;
   bool cache = false;  // opt-in; x-cache: force asks for it per request
   std::chrono::seconds cache_ttl{300};
   // After the client has gone: how long and how many bytes of the stream are still read for its usage.

@@ -66,7 +66,7 @@ describe('money', () => {
     assert.equal((await platform.api.patch(wallet, { low_balance_threshold: 1 })).data.low_balance_threshold, '1.00');
     const { data } = await platform.api.get(wallet);
     assert.equal(data.balance, '20.000000001');
-    assert.deepEqual(data.recent_transactions.filter((t) => t.direction !== 'none').map((t) => [t.type, t.amount]), [['debit', '5.00'], ['top_up', '25.000000001']]);
+    assert.deepEqual(data.recent_transactions.filter((t) => t.direction !== 'none').map((t) => [t.type, t.amount]), [['adjustment', '5.00'], ['top_up', '25.000000001']]);
     const list = await platform.api.get(`${wallet}/transactions?limit=1`);
     assert.equal(list.body.data.length, 1);
   });

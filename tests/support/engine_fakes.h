@@ -133,15 +133,18 @@ class FakeLedger final : public billing::Ledger {
  public:
   // What the payer has; nothing is no limit.
   void set_available(std::optional<core::NanoUsd> amount) { available_ = amount; }
+  // What other nodes hold of it and would give back: not available, but admitted.
+  void set_elsewhere(core::NanoUsd amount) { elsewhere_ = amount; }
   std::vector<billing::AdmissionRequest> admissions() const { return book_->admissions; }
   std::vector<billing::Settlement> settlements() const { return book_->settlements; }
   int lost() const { return book_->lost; }
   int settled_twice() const { return book_->twice; }
 
   core::Task<billing::Admission> admit(billing::AdmissionRequest request) override {
-    if (available_ && request.bound > *available_) {
+    if (available_ && request.bound > *available_ + elsewhere_) {
       billing::Refusal refusal{
           billing::Refusal::Level::Wallet, "wallet_insufficient", "Not enough.", 0, 0, 0, 0, {}};
+      refusal.limit = (*available_ + elsewhere_).nanos;
       refusal.requested = request.bound.nanos;
       co_return refusal;
     }
@@ -178,6 +181,7 @@ class FakeLedger final : public billing::Ledger {
   };
   std::shared_ptr<Book> book_ = std::make_shared<Book>();
   std::optional<core::NanoUsd> available_;
+  core::NanoUsd elsewhere_;
 };
 
 class OpenGate final : public inference::RateGate {
@@ -219,7 +223,9 @@ class CollectingSink final : public core::EventSink {
   std::string bytes;
   int writes_max = 1'000'000;
   int writes = 0;
+  bool throws = false;
   core::Task<bool> write(std::string more) override {
+    if (throws) throw core::internal("a fault of ours");
     if (writes >= writes_max) co_return false;
     ++writes;
     bytes += more;

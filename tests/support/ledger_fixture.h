@@ -104,10 +104,10 @@ class LedgerTest : public ::testing::Test {
     return rows("select count(*) n from " + from)[0].integer("n");
   }
 
+  IoThread io_;
   TestDatabase database_;
   ManualClock clock_;
   core::SystemRandom random_;
-  IoThread io_;
   EventList events_;
   std::string directory_ =
       std::filesystem::temp_directory_path() / ("ledger-" + core::random_hex(random_, 8));

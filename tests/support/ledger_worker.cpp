@@ -212,22 +212,35 @@ class Crowd {
   std::multimap<Ticks::time_point, int> paused_;
 };
 
-// So that the money lasts for about most of the run, and the end of it is seen too.
-std::int64_t bound_max(const TortureOptions& options) {
-  constexpr std::int64_t kCallsPerSecond = 1000;
-  return std::max<std::int64_t>(
-      options.budget_nanos * options.end_users / (options.seconds * kCallsPerSecond), 100);
+// One account at a time: who locks several does it in the order of their ids.
+void pay_in(storage::Database& database, const Payers& payers, std::int64_t budget) {
+  const auto top_up = [&](const std::optional<core::EndUserId>& user, std::int64_t amount) {
+    database.execute(storage::Scope::tenant(payers.platform), [&](storage::Transaction& tx) {
+      const billing::AccountStore accounts(system_clock(), system_random(), nullptr);
+      const auto account =
+          user ? *accounts.budget(tx, payers.platform, *user) : accounts.wallet(tx, payers.platform);
+      accounts.top_up(tx, payers.platform, account.id, {amount}, 0, {});
+    });
+  };
+  top_up({}, budget * static_cast<std::int64_t>(payers.end_users.size()));
+  for (const auto& user : payers.end_users) top_up(user, budget);
 }
 
-void disturb(Crowd& crowd, const TortureOptions& options, TortureReport& report) {
+void disturb(Crowd& crowd, storage::Database& database, const Payers& payers, const TortureOptions& options,
+             TortureReport& report) {
   std::mt19937_64 dice(std::random_device{}());
   constexpr milliseconds kTick{20};
   const auto chance = [&](int per_second) {
     return dice() % 1000 < static_cast<std::uint64_t>(per_second * kTick.count());
   };
   const auto end = Ticks::now() + std::chrono::seconds(options.seconds);
+  auto next_pay = Ticks::now() + std::chrono::seconds(1);
   while (Ticks::now() < end) {
     std::this_thread::sleep_for(kTick);
+    if (Ticks::now() >= next_pay) {
+      pay_in(database, payers, options.budget_nanos / 10);
+      next_pay += std::chrono::seconds(1);
+    }
     crowd.wake(Ticks::now());
     if (chance(options.kills_per_second)) {
       crowd.kill(dice() % crowd.size());
@@ -338,18 +351,20 @@ TortureReport torture(const std::string& database_url, const std::string& direct
                       const TortureOptions& options,
                       const std::function<int(const std::vector<std::string>&)>& spawn) {
   std::filesystem::create_directories(directory);
+  IoThread io;
   storage::Database database({.url = database_url, .connections = 2});
-  const auto payers = make_payers(database, options.end_users, options.wallet_nanos, options.budget_nanos);
+  const auto payers = make_payers(database, options.end_users, options.budget_nanos * options.end_users,
+                                  options.budget_nanos);
   std::vector<std::string> words = {database_url, directory, std::to_string(options.callers),
-                                    std::to_string(bound_max(options)), payers.platform.str()};
+                                    std::to_string(options.budget_nanos / options.calls_per_budget),
+                                    payers.platform.str()};
   for (const auto& user : payers.end_users) words.push_back(user.str());
   TortureReport out;
   Crowd crowd(words, spawn);
   for (int i = 0; i < options.processes; ++i) crowd.start();
-  disturb(crowd, options, out);
+  disturb(crowd, database, payers, options, out);
   std::ofstream(directory + "/stop").put('\n');
   if (!crowd.join()) out.broken.emplace_back("a worker did not end in order");
-  IoThread io;
   {
     Node last(database_url, io.executor(), torture_ledger(directory));  // finishes what the killed ones left
     check_rest(last, io, payers, out);
@@ -396,7 +411,8 @@ void print(const TortureReport& report) {
   std::printf("kills %lld, pauses %lld; calls in the books %lld, of them lost in a crash %lld\n",
               static_cast<long long>(report.kills), static_cast<long long>(report.pauses),
               static_cast<long long>(report.calls), static_cast<long long>(report.lost));
-  std::printf("settlements that a caller saw through: %lld\n", static_cast<long long>(report.logged));
+  std::printf("settlements that a caller saw through: %lld; calls refused for want of money: %lld\n",
+              static_cast<long long>(report.logged), static_cast<long long>(report.refused));
   std::printf("%-28s %s\n", "budgets: limit", usd(report.budget_limit).c_str());
   std::printf("%-28s %s\n", "budgets: spent", usd(report.spent).c_str());
   std::printf("%-28s %s\n", "wallet: limit", usd(report.wallet_limit).c_str());

@@ -127,10 +127,10 @@ class MoneyTest : public ::testing::Test {
     return run(webhooks_.create(platform_, {std::move(url), "", std::move(events)}, {}));
   }
 
+  test::IoThread io_;  // before the database, whose threads hand over to it
   test::TestDatabase database_;
   test::ManualClock clock_;
   core::SystemRandom random_;
-  test::IoThread io_;
   storage::AuditLog audit_{database_.db(), clock_};
   MarkingSealer sealer_;
   test::FakeHttpClient http_;

@@ -4,21 +4,11 @@ namespace assistiv::test {
 namespace {
 
 using billing::BudgetPeriod;
-using billing::MoneyNote;
 
 struct AccountStoreTest : LedgerTest {
   template <class F>
   auto tx(F work) {
     return io_.run(database_.db().run(storage::Scope::tenant(platform_), std::move(work)));
-  }
-  billing::MoneyResult top_up(std::int64_t nanos, std::string key, std::string body = "same") {
-    const auto id = budget().id;
-    return tx([=, this](storage::Transaction& tx) {
-      MoneyNote note;
-      note.reason = "by a test";
-      if (!key.empty()) note.key = billing::WriteKey{key, body};
-      return accounts_.top_up(tx, platform_, id, {nanos}, 0, note);
-    });
   }
   billing::MoneyResult debit(std::int64_t nanos) {
     return io_.run(
@@ -60,34 +50,6 @@ TEST_F(AccountStoreTest, refuses_a_budget_that_caps_nothing_or_replenishes_nothi
   input.limit = core::NanoUsd{1};
   input.auto_replenish = true;
   EXPECT_EQ(error_of([&] { open_budget(input); }).field(), "replenish_amount");
-}
-
-TEST_F(AccountStoreTest, gives_the_first_result_for_a_repeated_key_and_refuses_another_body) {
-  open_budget(100);
-  const auto first = top_up(50, "key");
-  const auto again = top_up(50, "key");
-  EXPECT_TRUE(again.replayed);
-  EXPECT_EQ(again.entry.id, first.entry.id);
-  EXPECT_EQ(budget().limit->nanos, 150);
-  EXPECT_EQ(error_of([&] { top_up(60, "key", "other"); }).code(), "idempotency_conflict");
-  expect_balanced();
-}
-
-TEST_F(AccountStoreTest, makes_one_of_many_top_ups_that_arrive_together_under_one_key) {
-  open_budget(100);
-  const auto id = budget().id;
-  std::vector<std::future<billing::MoneyResult>> running;
-  for (int i = 0; i < 8; ++i) {
-    running.push_back(
-        io_.start(database_.db().run(storage::Scope::tenant(platform_), [this, id](storage::Transaction& tx) {
-          MoneyNote note;
-          note.key = billing::WriteKey{"one", "same"};
-          return accounts_.top_up(tx, platform_, id, {10}, 0, note);
-        })));
-  }
-  for (auto& each : running) each.get();
-  EXPECT_EQ(budget().limit->nanos, 110);
-  expect_balanced();
 }
 
 TEST_F(AccountStoreTest, debits_what_remains_and_no_more) {
@@ -136,7 +98,7 @@ TEST_F(AccountStoreTest, shows_a_new_period_before_anything_was_written) {
   clock_.advance(std::chrono::days(32));
   EXPECT_EQ(budget().settled.nanos, 0);
   EXPECT_EQ(budget().period_no, 1);
-  top_up(5, "");
+  top_up_budget(5);
   EXPECT_EQ(budget().limit->nanos, 105);
   expect_balanced();
 }

@@ -62,16 +62,26 @@ TEST_F(LedgerTest, admits_what_fits_the_rest_exactly) {
   expect_balanced();
 }
 
-TEST_F(LedgerTest, admits_what_another_node_has_leased_and_does_not_use) {
-  const auto a = start();
-  const auto b = start();
-  top_up_wallet(1000);
-  hold(*a->ledger, 10)->settle(costs(10));
-  flush(*a->ledger);
-  EXPECT_GE(wallet().leased.nanos, 0);
-  hold(*b->ledger, 990)->settle(costs(990));
-  flush(*b->ledger);
-  EXPECT_EQ(wallet().remaining()->nanos, 0);
+TEST_F(LedgerTest, admits_the_rest_to_the_last_nano_while_other_nodes_hold_leases_of_it) {
+  billing::LedgerOptions keeping;
+  keeping.return_idle = std::chrono::hours(1);  // nobody gives anything back unless it is asked to
+  keeping.refuse_after = std::chrono::seconds(20);
+  top_up_wallet(2000);
+  open_budget(1000);
+  std::vector<Process> others;
+  for (int i = 0; i < 3; ++i) {
+    others.push_back(start(keeping));
+    hold(*others.back()->ledger, 10)->settle(costs(10));
+    flush(*others.back()->ledger);
+  }
+  EXPECT_GT(budget().leased.nanos, 0);
+  EXPECT_GT(wallet().leased.nanos, 0);
+  const auto last = start(keeping);
+  EXPECT_EQ(refusal(*last->ledger, 971).code, "budget_exceeded");
+  hold(*last->ledger, 970)->settle(costs(970));
+  flush(*last->ledger);
+  EXPECT_EQ(budget().remaining()->nanos, 0);
+  EXPECT_EQ(refusal(*others[0]->ledger, 1).code, "budget_exceeded");
   expect_balanced();
 }
 
@@ -312,10 +322,11 @@ TEST_F(LedgerTest, applies_a_new_budget_on_other_nodes) {
   hold(*other->ledger, 100)->settle(costs(100));  // now it knows that there is no budget
   open_budget(10);
   // The notice takes a moment.
-  for (int i = 0; i < 1000; ++i) {
+  for (int i = 0; i < 2000; ++i) {
     auto admission = admit(*other->ledger, call(100));
     if (std::holds_alternative<Refusal>(admission)) return;
     std::get<billing::HoldPtr>(admission)->settle(costs(0));
+    io_.run(core::sleep_for(std::chrono::milliseconds(10)));
   }
   FAIL() << "the other node never saw the budget";
 }

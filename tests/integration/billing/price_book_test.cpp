@@ -15,10 +15,10 @@ namespace assistiv::billing {
 namespace {
 
 struct PriceBookTest : testing::Test {
+  test::IoThread io;
   test::TestDatabase database;
   test::ManualClock clock;
   core::SystemRandom random;
-  test::IoThread io;
   PriceBook book{database.db(), clock, random};
 
   NewPrice price(const std::string& model, std::int64_t input, std::optional<std::int64_t> from_ms = 0) {

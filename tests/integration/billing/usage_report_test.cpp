@@ -70,10 +70,10 @@ struct UsageReportTest : testing::Test {
     return sink->text;
   }
 
+  test::IoThread io;
   test::TestDatabase database;
   test::ManualClock clock;
   core::SystemRandom random;
-  test::IoThread io;
   UsageReport report{database.db()};
   core::PlatformId platform, other;
 };
@@ -95,10 +95,13 @@ TEST_F(UsageReportTest, filters_by_everything_and_shows_the_newest_first) {
   EXPECT_EQ(requests({.model = "gpt-5-2024"}), Names{"b"}) << "the provider's name of it";
   EXPECT_EQ(requests({.tag = "web"}), Names{"a"});
   EXPECT_EQ(requests({.request_id = "c"}), (Names{"c", "c"}));
+  add(platform, {.request = "c-2", .at = "2026-11-20T12:00:01Z"});  // the second turn of a response
+  add(platform, {.request = "c-x", .at = "2026-11-20T12:00:01Z"});
+  EXPECT_EQ(requests({.request_id = "c"}), (Names{"c-2", "c", "c"}));
   EXPECT_EQ(requests({.end_user_id = user}), (Names{"c", "c"}));
   EXPECT_EQ(requests({.provider = "anthropic"}), Names{});
-  EXPECT_EQ(requests({}, 2, 3), Names{"a"});
-  EXPECT_EQ(io.run(report.list(platform, {}, 2, 3)).total, 4);
+  EXPECT_EQ(requests({}, 2, 5), Names{"a"});
+  EXPECT_EQ(io.run(report.list(platform, {}, 2, 5)).total, 6);
 }
 
 TEST_F(UsageReportTest, sums_by_tag_model_end_user_and_day) {
@@ -151,8 +154,12 @@ TEST_F(UsageReportTest, exports_every_row_once_in_batches) {
 TEST_F(UsageReportTest, writes_csv_that_is_safe_to_open) {
   add(platform, {.request = "r", .tag = "=HYPERLINK(\"x\"),\n1", .cost = 1});
   const std::string text = csv({});
+  // As many fields as the head has; the tag's own comma and line end are quoted.
+  const auto head_end = text.find("\r\n");
+  EXPECT_EQ(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(head_end), ','),
+            std::count(text.begin() + static_cast<std::ptrdiff_t>(head_end), text.end(), ',') - 1);
   EXPECT_NE(text.find("\"'=HYPERLINK(\"\"x\"\"),\n1\""), std::string::npos) << text;
-  EXPECT_NE(text.find(",0.000000001,42,"), std::string::npos) << text;
+  EXPECT_NE(text.find(",0.000000001,0.00,billed,42,"), std::string::npos) << text;
 }
 
 TEST_F(UsageReportTest, says_what_the_provider_did_not_count) {

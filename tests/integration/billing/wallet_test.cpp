@@ -31,6 +31,13 @@ TEST_F(Wallet, is_adjusted_both_ways_but_not_below_zero) {
   const auto up = json(run(wallets_.adjust(platform_, movement("1.5"), write())));
   EXPECT_EQ(up["balance"], "7.50");
   EXPECT_EQ(up["transaction"]["direction"], "in");
+  // The books tell what came in from what was corrected.
+  const auto rows = core::parse_json(run(wallets_.transactions(platform_, {1, 5})).rows);
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[0]["type"], "adjustment");
+  EXPECT_EQ(rows[1]["type"], "adjustment");
+  EXPECT_EQ(rows[1]["direction"], "out");
+  EXPECT_EQ(rows[2]["type"], "top_up");
   const auto error = error_of([&] { run(wallets_.adjust(platform_, movement("-8"), write())); });
   EXPECT_EQ(error.kind(), core::ErrorKind::Conflict);
   EXPECT_EQ(wallet()["balance"], "7.50");

@@ -96,15 +96,15 @@ TEST(ParsePrices, names_the_faulty_place) {
 }
 
 TEST(UnknownPriceCeiling, is_the_platforms_setting) {
-  EXPECT_EQ(unknown_price_ceiling(nlohmann::json::object(), "p", "m"), nullptr);
-  EXPECT_EQ(unknown_price_ceiling({{"unknown_price_ceiling", nullptr}}, "p", "m"), nullptr);
-  const auto price = unknown_price_ceiling(
-      {{"unknown_price_ceiling", {{"input", "15"}, {"output", "75.00"}}}}, "local", "m");
+  EXPECT_EQ(unknown_price_ceiling(nlohmann::json::object()), nullptr);
+  EXPECT_EQ(unknown_price_ceiling({{"unknown_price_ceiling", nullptr}}), nullptr);
+  const auto price =
+      unknown_price_ceiling({{"unknown_price_ceiling", {{"input", "15"}, {"output", "75.00"}}}});
   ASSERT_TRUE(price);
   EXPECT_EQ(price->base.input, 15'000'000'000);
   EXPECT_EQ(price->base.output, 75'000'000'000);
-  EXPECT_THROW(unknown_price_ceiling({{"unknown_price_ceiling", {{"input", "15"}}}}, "p", "m"), core::Error);
-  EXPECT_THROW(unknown_price_ceiling({{"unknown_price_ceiling", 5}}, "p", "m"), core::Error);
+  EXPECT_THROW(unknown_price_ceiling({{"unknown_price_ceiling", {{"input", "15"}}}}), core::Error);
+  EXPECT_THROW(unknown_price_ceiling({{"unknown_price_ceiling", 5}}), core::Error);
 }
 
 TEST(BuiltinPrices, can_be_read_and_know_the_common_models) {

@@ -6,6 +6,7 @@
 
 #include "core/encoding.h"
 #include "inference/engine/body_edit.h"
+#include "inference/providers/settings.h"
 #include "support/engine_fakes.h"
 
 namespace assistiv::inference::calls_test {
@@ -168,6 +169,17 @@ TEST(EngineCalls, limits_the_output_to_what_the_budget_can_pay) {
   }
 }
 
+TEST(EngineCalls, asks_for_the_least_when_other_nodes_hold_the_rest) {
+  EngineWorld world;
+  world.offer({test_target("one")});
+  world.upstream.next(ScriptedReply::json(200, kReply));
+  world.ledger.set_available(core::NanoUsd{1000});
+  world.ledger.set_elsewhere(core::NanoUsd{900'000});
+  const auto reply = world.run(world.call(with_json_member(kBody, "max_tokens", "5000")));
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  EXPECT_EQ(Json::parse(world.upstream.requests().at(0).body)["max_tokens"], 16);
+}
+
 TEST(EngineCalls, a_budget_that_is_gone_is_402_and_nothing_is_sent) {
   EngineWorld world;
   world.offer({test_target("one")});
@@ -188,12 +200,13 @@ TEST(EngineCalls, a_price_that_nobody_knows_is_refused_unless_there_is_a_ceiling
   EXPECT_EQ(reply.status, 422);
   EXPECT_EQ(Json::parse(reply.body)["error"]["code"], "unknown_price");
   EXPECT_TRUE(world.upstream.requests().empty());
-  world.targets.settings.unknown_price_per_million = 3'000'000'000;
+  world.targets.settings.unknown_price =
+      read_settings(R"({"unknown_price_ceiling":{"input":"3","output":"7.5"}})").inference->unknown_price;
   world.upstream.next(ScriptedReply::json(200, kReply));
   EXPECT_EQ(world.run(world.call(kBody)).status, 200);
-  EXPECT_EQ(world.ledger.settlements().at(0).cost.nanos, 15 * 3000);
+  EXPECT_EQ(world.ledger.settlements().at(0).cost.nanos, 10 * 3000 + 5 * 7500);
   target->local = true;
-  world.targets.settings.unknown_price_per_million.reset();
+  world.targets.settings.unknown_price.reset();
   world.upstream.next(ScriptedReply::json(200, kReply));
   EXPECT_EQ(world.run(world.call(kBody)).status, 200);
   EXPECT_EQ(world.ledger.settlements().at(1).cost.nanos, 0);

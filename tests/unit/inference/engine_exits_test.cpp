@@ -6,6 +6,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "inference/engine/live_stream.h"
 #include "support/engine_fakes.h"
 
 namespace assistiv::inference::exits_test {
@@ -55,6 +56,7 @@ struct Exit {
   CallOutcome outcome;
   std::int64_t cost;             // nano-USD; -1: something estimated, more than nothing
   int client_leaves_after = -1;  // writes
+  bool our_fault = false;        // an exception on the way to the caller
 };
 
 void PrintTo(const Exit& exit, std::ostream* out) {
@@ -76,7 +78,13 @@ TEST_P(Exits, settle_once) {
     if (reply.stream) {
       auto sink = std::make_shared<test::CollectingSink>();
       if (exit.client_leaves_after >= 0) sink->writes_max = exit.client_leaves_after;
-      world.stream(reply, sink);
+      sink->throws = exit.our_fault;
+      if (exit.our_fault) {
+        EXPECT_THROW(world.stream(reply, sink), core::Error);
+        reply.stream = nullptr;
+      } else {
+        world.stream(reply, sink);
+      }
     }
   }
   const auto settled = world.ledger.settlements();
@@ -154,7 +162,9 @@ INSTANTIATE_TEST_SUITE_P(
         Exit{"client_gone_usage_within_grace", true,
              ScriptedReply::sse({kRole + kText, kStop + kUsage + kDone}), 200, CallOutcome::Success, kFull,
              1},
-        Exit{"client_gone_no_usage", true, hanging({kRole + kText}), 200, CallOutcome::ClientGone, -1, 0}),
+        Exit{"client_gone_no_usage", true, hanging({kRole + kText}), 200, CallOutcome::ClientGone, -1, 0},
+        Exit{"exception_of_ours", true, hanging({kRole + kText}), 200, CallOutcome::ClientGone, -1, -1,
+             true}),
     [](const auto& info) { return info.param.name; });
 
 TEST(EngineExits, a_caller_who_leaves_before_the_head_cancels_the_provider) {
@@ -216,6 +226,31 @@ TEST(EngineExits, a_stream_that_only_pings_is_given_up) {
   EXPECT_EQ(world.run(world.call(kStreamBody)).status, 502);
   EXPECT_EQ(world.upstream.dropped(), 1);
   EXPECT_EQ(world.ledger.settlements().at(0).cost.nanos, 0);
+}
+
+core::Task<> stop_after_first_words(EngineWorld* world, billing::Admission* admission) {
+  auto meter = std::make_unique<Meter>(std::move(std::get<billing::HoldPtr>(*admission)), test::test_price(),
+                                       /*input_estimate=*/10);
+  meter->sent();
+  LiveStream stream(co_await world->upstream.open({}), dialect(DialectId::OpenAiChat), std::move(meter));
+  co_await stream.step(std::chrono::seconds(5), {});
+  stream.abandon(CallOutcome::Blocked);
+  EXPECT_TRUE((co_await stream.step(std::chrono::seconds(5), {}))->empty());
+}
+
+TEST(EngineExits, a_stop_by_a_guardrail_bills_what_was_said_and_ends_the_provider) {
+  EngineWorld world;
+  world.upstream.next(hanging({kRole + kText}));
+  billing::AdmissionRequest request;
+  request.bound = core::NanoUsd{1'000'000};
+  auto admission = world.io.run(world.ledger.admit(request));
+  world.io.run(stop_after_first_words(&world, &admission));
+  ASSERT_EQ(world.ledger.settlements().size(), 1U);
+  const auto settled = world.ledger.settlements()[0];
+  EXPECT_EQ(settled.outcome, CallOutcome::Blocked);
+  EXPECT_EQ(settled.cost.nanos, 10 * 1000 + 4 * 2000) << "the input, and 15 bytes of text";
+  EXPECT_EQ(world.ledger.settled_twice(), 0);
+  EXPECT_EQ(world.upstream.dropped(), 1);
 }
 
 TEST(EngineExits, a_cut_stream_ends_with_an_error_frame) {
