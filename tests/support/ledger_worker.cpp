@@ -212,35 +212,15 @@ class Crowd {
   std::multimap<Ticks::time_point, int> paused_;
 };
 
-// One account at a time: who locks several does it in the order of their ids.
-void pay_in(storage::Database& database, const Payers& payers, std::int64_t budget) {
-  const auto top_up = [&](const std::optional<core::EndUserId>& user, std::int64_t amount) {
-    database.execute(storage::Scope::tenant(payers.platform), [&](storage::Transaction& tx) {
-      const billing::AccountStore accounts(system_clock(), system_random(), nullptr);
-      const auto account =
-          user ? *accounts.budget(tx, payers.platform, *user) : accounts.wallet(tx, payers.platform);
-      accounts.top_up(tx, payers.platform, account.id, {amount}, 0, {});
-    });
-  };
-  top_up({}, budget * static_cast<std::int64_t>(payers.end_users.size()));
-  for (const auto& user : payers.end_users) top_up(user, budget);
-}
-
-void disturb(Crowd& crowd, storage::Database& database, const Payers& payers, const TortureOptions& options,
-             TortureReport& report) {
+void disturb(Crowd& crowd, const TortureOptions& options, TortureReport& report) {
   std::mt19937_64 dice(std::random_device{}());
   constexpr milliseconds kTick{20};
   const auto chance = [&](int per_second) {
     return dice() % 1000 < static_cast<std::uint64_t>(per_second * kTick.count());
   };
   const auto end = Ticks::now() + std::chrono::seconds(options.seconds);
-  auto next_pay = Ticks::now() + std::chrono::seconds(1);
   while (Ticks::now() < end) {
     std::this_thread::sleep_for(kTick);
-    if (Ticks::now() >= next_pay) {
-      pay_in(database, payers, options.budget_nanos / 10);
-      next_pay += std::chrono::seconds(1);
-    }
     crowd.wake(Ticks::now());
     if (chance(options.kills_per_second)) {
       crowd.kill(dice() % crowd.size());
@@ -362,7 +342,7 @@ TortureReport torture(const std::string& database_url, const std::string& direct
   TortureReport out;
   Crowd crowd(words, spawn);
   for (int i = 0; i < options.processes; ++i) crowd.start();
-  disturb(crowd, database, payers, options, out);
+  disturb(crowd, options, out);
   std::ofstream(directory + "/stop").put('\n');
   if (!crowd.join()) out.broken.emplace_back("a worker did not end in order");
   {

@@ -19,8 +19,8 @@ struct TortureOptions {
   int pauses_per_second = 1;
   int end_users = 4;
   std::int64_t budget_nanos = 50'000'000;  // 5 cents of each; the wallet has as much as all budgets together
-  // The dearest call is so much of a budget, which has long gone when the run ends. Every second a tenth is
-  // paid in anew: most of the run is at the edge, and all of it moves.
+  // The dearest call is this part of a budget: the budgets are used up soon, and the rest of the run is at
+  // their edge.
   int calls_per_budget = 200;
 };
 

@@ -232,7 +232,7 @@ core::Task<> stop_after_first_words(EngineWorld* world, billing::Admission* admi
   auto meter = std::make_unique<Meter>(std::move(std::get<billing::HoldPtr>(*admission)), test::test_price(),
                                        /*input_estimate=*/10);
   meter->sent();
-  LiveStream stream(co_await world->upstream.open({}), dialect(DialectId::OpenAiChat), std::move(meter));
+  LiveStream stream(co_await world->upstream.open({}), test::test_target("one"), std::move(meter));
   co_await stream.step(std::chrono::seconds(5), {});
   stream.abandon(CallOutcome::Blocked);
   EXPECT_TRUE((co_await stream.step(std::chrono::seconds(5), {}))->empty());
