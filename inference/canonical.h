@@ -2,6 +2,7 @@
 // The one form between all dialects: a decoder per dialect makes it, an encoder per dialect reads it. Plain
 // values without I/O. What only one dialect knows travels in `Extra` under the dialect's name, so that a hop
 // within the dialect loses nothing and a hop to another can name what it drops.
+#include <chrono>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -22,9 +23,19 @@ std::string_view to_string(DialectId id);  // "openai.chat", "openai.responses",
 
 // ---- messages ----
 
+// What a piece of a reply's text rests on.
+struct Citation {
+  std::string url;
+  std::string title;
+  // The characters (code points) of the text part that it is about, [start, end); both 0: all of the part.
+  std::int64_t start = 0;
+  std::int64_t end = 0;
+};
+
 struct TextPart {
   std::string text;
-  core::Json cache_control;  // Anthropic's, null when absent
+  core::Json cache_control;              // Anthropic's, null when absent
+  std::vector<Citation> citations = {};  // of replies
 };
 
 // An image, a PDF or other file, or audio.
@@ -114,8 +125,9 @@ struct Reasoning {
   std::optional<std::int64_t> budget_tokens;  // Anthropic, Gemini 2.5; -1 is dynamic
   std::optional<bool> enabled;
   bool adaptive = false;
-  std::string summary;  // Responses: auto, concise, detailed
-  bool include = true;  // does the caller want to see it
+  std::string summary;                // Responses: auto, concise, detailed
+  bool include = true;                // does the caller want to see it
+  std::string origin = "/reasoning";  // JSON pointer in the client's body, to name it when it is dropped
 };
 
 // A member of the client's body that the canonical form has no place for.
@@ -146,6 +158,7 @@ struct Request {
   std::optional<ResponseFormat> response_format;
   std::optional<Reasoning> reasoning;
   std::string user;  // the caller's own name for its user: OpenAI user / safety_identifier, metadata.user_id
+  std::string user_origin = "/user";  // JSON pointer in the client's body
   bool stream = false;
   bool include_usage = false;  // OpenAI chat's stream_options.include_usage
   std::vector<Extra> extras;
@@ -153,7 +166,7 @@ struct Request {
 
 // ---- reply ----
 
-// One reason for all dialects (reference: docs/inference.md, finish reasons).
+// One reason for all dialects; whose words they are stands in docs/dialect-matrix.md.
 enum class Finish { Stop, StopSequence, Length, ToolCalls, ContentFilter, PauseTurn, Error };
 
 struct Choice {
@@ -170,6 +183,8 @@ struct Reply {
   std::int64_t created = 0;  // seconds since the epoch; 0 when the provider does not say
   std::vector<Choice> choices;
   core::Usage usage;
+  // What the provider said beyond this form, by its member's name ("groundingMetadata.searchEntryPoint").
+  std::vector<std::string> left_out = {};
 };
 
 // An upstream's fault, or ours, in mid-stream or instead of a reply. Kinds of reference 5.10.
@@ -194,6 +209,8 @@ struct Fault {
   int status = 0;       // the provider's
   // The prompt does not fit the model (an InvalidRequest): a model with a longer context may take it.
   bool context_length = false;
+  // How long the body asks to wait (Google's RetryInfo); a Retry-After header says it elsewhere.
+  std::optional<std::chrono::milliseconds> retry_after = {};
 };
 
 // ---- stream ----
@@ -223,6 +240,10 @@ struct ArgumentsDelta {
   int index = 0;
   std::string json;  // a piece of the text, never cut within a UTF-8 character
 };
+struct CitationEvent {  // of a TextPart that is open; its text came before
+  int index = 0;
+  Citation citation;
+};
 struct PartEnd {
   int index = 0;
 };
@@ -240,7 +261,7 @@ struct FaultEvent {
 // The provider's proof that nothing is missing ([DONE], message_stop, finishReason at the end).
 struct StreamEnd {};
 
-using StreamEvent = std::variant<StreamStart, PartStart, TextDelta, SignatureDelta, ArgumentsDelta, PartEnd,
-                                 FinishEvent, UsageEvent, FaultEvent, StreamEnd>;
+using StreamEvent = std::variant<StreamStart, PartStart, TextDelta, SignatureDelta, ArgumentsDelta,
+                                 CitationEvent, PartEnd, FinishEvent, UsageEvent, FaultEvent, StreamEnd>;
 
 }  // namespace assistiv::inference

@@ -35,6 +35,8 @@ std::string_view stop_reason_of(Finish finish);
 
 // One block of a reply or of the history, and back. False when it is no kind of ours (server tools).
 bool read_reply_block(const core::Json& block, Part& part);
+// A source with an address, of a whole block of text; false for places in the caller's own documents.
+bool read_citation(const core::Json& citation, Citation& into);
 // Null when the dialect has no form for the part.
 core::Json thinking_block(const ThinkingPart& part);
 core::Json tool_use_block(const ToolCallPart& call, core::Json input);

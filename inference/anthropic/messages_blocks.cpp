@@ -37,11 +37,24 @@ std::string_view stop_reason_of(Finish finish) {
   return "end_turn";
 }
 
+bool read_citation(const core::Json& citation, Citation& into) {
+  into.url = text_of(citation, "url");
+  if (into.url.empty()) into.url = text_of(citation, "source");  // search_result_location
+  into.title = text_of(citation, "title");
+  return !into.url.empty();
+}
+
 bool read_reply_block(const core::Json& block, Part& part) {
   const auto type = text_of(block, "type");
   if (type == "text") {
     TextPart text;
     text.text = text_of(block, "text");
+    if (const auto* list = member_of(block, "citations"); list != nullptr && list->is_array()) {
+      for (const auto& entry : *list) {
+        Citation citation;
+        if (read_citation(entry, citation)) text.citations.push_back(std::move(citation));
+      }
+    }
     part = std::move(text);
     return true;
   }
@@ -67,10 +80,7 @@ bool read_reply_block(const core::Json& block, Part& part) {
   call.id = text_of(block, "id");
   call.name = text_of(block, "name");
   call.arguments = std::move(arguments);
-  if (const auto* extra = member_of(block, "extra_content")) {
-    if (const auto* google = member_of(*extra, "google"))
-      call.signature = text_of(*google, "thought_signature");
-  }
+  call.signature = signature_of_call(block);
   part = std::move(call);
   return true;
 }
@@ -89,7 +99,7 @@ core::Json thinking_block(const ThinkingPart& part) {
 core::Json tool_use_block(const ToolCallPart& call, core::Json input) {
   core::Json out = {{"type", "tool_use"}, {"id", call.id}, {"name", call.name}};
   out["input"] = std::move(input);
-  if (!call.signature.empty()) out["extra_content"] = {{"google", {{"thought_signature", call.signature}}}};
+  if (!call.signature.empty()) out["extra_content"] = call_signature(call.signature);
   return out;
 }
 

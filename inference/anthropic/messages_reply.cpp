@@ -23,7 +23,14 @@ Reply decode_reply(const core::Json& body) {
   bool called = false;
   for (const auto& block : *content) {
     Part part;
-    if (!read_reply_block(block, part)) continue;
+    if (!read_reply_block(block, part)) {
+      reply.left_out.push_back("content." + text_of(block, "type").substr(0, 64));
+      continue;
+    }
+    const auto* cited = member_of(block, "citations");
+    const auto* text = std::get_if<TextPart>(&part);
+    if (cited != nullptr && text != nullptr && text->citations.size() < cited->size())
+      reply.left_out.emplace_back("citations");
     called = called || std::holds_alternative<ToolCallPart>(part);
     answered = answered || text_of(block, "name") == kAnswerTool;
     choice.message.parts.push_back(std::move(part));

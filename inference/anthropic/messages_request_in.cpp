@@ -106,8 +106,7 @@ ToolCallPart read_tool_use(const core::Json& value, const Path& path, Request& r
   }
   call.cache_control = fields.copy("cache_control");
   if (const auto* extra = fields.object("extra_content")) {
-    const auto* google = member_of(*extra, "google");
-    if (google != nullptr) call.signature = text_of(*google, "thought_signature");
+    call.signature = signature_of_call(value);
     if (call.signature.empty()) keep_extra(request, Path(path, "extra_content"), *extra);
   }
   fields.keep_rest();
@@ -243,6 +242,7 @@ void read_reasoning(Fields& fields, Request& request) {
   if (const auto* thinking = fields.object("thinking")) {
     const Path path(fields.path(), "thinking");
     Fields inner(*thinking, path, request);
+    out.origin = path.str();
     const auto type = inner.string("type", kWordMax);
     out.enabled = type != "disabled";
     out.adaptive = type == "adaptive";
@@ -255,6 +255,7 @@ void read_reasoning(Fields& fields, Request& request) {
     Fields inner(*config, path, request);
     if (auto effort = inner.optional_string("effort", kWordMax)) {
       out.effort = std::move(*effort);
+      if (!said) out.origin = path.str() + "/effort";
       said = true;
     }
     if (const auto* format = inner.object("format")) read_format(*format, Path(path, "format"), request);
@@ -290,6 +291,7 @@ Request decode_request(const core::Json& body) {
     const Path path(root, "metadata");
     Fields inner(*metadata, path, request);
     request.user = inner.optional_string("user_id", 4096).value_or("");
+    request.user_origin = "/metadata/user_id";
     inner.keep_rest();
   }
   fields.keep_rest();

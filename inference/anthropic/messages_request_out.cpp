@@ -23,7 +23,7 @@ class MessagesRequestEncoder {
         options_(options),
         target_(options.target),
         same_(request.dialect == DialectId::Anthropic),
-        drops_(options.unsupported) {}
+        drops_(request.dialect, options.unsupported) {}
   EncodedRequest run();
 
  private:
@@ -60,7 +60,7 @@ void MessagesRequestEncoder::limits() {
   for (std::size_t i = 0; i < request_.stop.size(); ++i) {
     // Anthropic refuses a stop sequence of white space.
     if (!same_ && request_.stop[i].find_first_not_of(" \t\r\n") == std::string::npos) {
-      drops_.add("/stop/" + std::to_string(i));
+      drops_.option("stop/" + std::to_string(i));
     } else {
       stop.push_back(request_.stop[i]);
     }
@@ -73,12 +73,13 @@ core::Json MessagesRequestEncoder::tool(const ToolDefinition& definition) {
   if (!definition.description.empty()) out["description"] = definition.description;
   out["input_schema"] = same_ ? definition.parameters : object_schema(definition.parameters);
   if (definition.strict) {
-    const auto pointer = "/tools/" + std::to_string(&definition - request_.tools.data()) + "/function/strict";
     if (same_ || (*definition.strict && target_.structured_output)) {
       out["strict"] = *definition.strict;
       if (!same_) out["input_schema"] = structured_schema(out["input_schema"]);
     } else if (*definition.strict) {
-      drops_.add(pointer);
+      const auto index = std::to_string(&definition - request_.tools.data());
+      const bool chat = request_.dialect == DialectId::OpenAiChat;
+      drops_.add("/tools/" + index + (chat ? "/function/strict" : "/strict"));
     }
   }
   if (!definition.cache_control.is_null()) out["cache_control"] = definition.cache_control;
@@ -148,7 +149,7 @@ void MessagesRequestEncoder::answer_tool(const ResponseFormat& format) {
 void MessagesRequestEncoder::response_format() {
   if (!request_.response_format || request_.response_format->kind == ResponseFormat::Kind::Text) return;
   const auto& format = *request_.response_format;
-  if (format.kind == ResponseFormat::Kind::JsonObject) return drops_.add("/response_format");
+  if (format.kind == ResponseFormat::Kind::JsonObject) return drops_.option("response_format");
   if (!target_.structured_output && !same_) return answer_tool(format);
   body_["output_config"]["format"] = {{"type", "json_schema"},
                                       {"schema", same_ ? format.schema : structured_schema(format.schema)}};
@@ -188,12 +189,13 @@ void MessagesRequestEncoder::reasoning() {
   if (!request_.reasoning) return;
   const auto& wish = *request_.reasoning;
   if (same_) return same_reasoning(wish);
+  drops_.summary_style(wish);
   if (!wants_reasoning(wish)) return;
   const auto word = target_.effort ? effort_for(wish, target_) : std::string();
   if (!word.empty()) body_["output_config"]["effort"] = word;
   const bool effort_alone = !word.empty() && target_.thinking != "adaptive" && !wish.budget_tokens;
   if (effort_alone) return;
-  if (!target_.reasoning || !enable_thinking(wish)) drops_.add("/reasoning");
+  if (!target_.reasoning || !enable_thinking(wish)) drops_.add(wish.origin);
 }
 
 // Rule A13.
@@ -210,23 +212,23 @@ void MessagesRequestEncoder::sampling() {
   const bool thinks = body_.contains("thinking");
   if (request_.temperature) {
     if (thinks && *request_.temperature != 1) {
-      drops_.add("/temperature");
+      drops_.option("temperature");
     } else if (!thinks) {
-      if (*request_.temperature > 1) drops_.add("/temperature");
+      if (*request_.temperature > 1) drops_.option("temperature");
       body_["temperature"] = std::min(1.0, *request_.temperature);
     }
   }
   if (request_.top_p && *request_.top_p < 1) {
     // Current models take one of temperature and top_p.
     if (body_.contains("temperature") || (thinks && *request_.top_p < kTopPWithThinking)) {
-      drops_.add("/top_p");
+      drops_.option("top_p");
     } else {
       body_["top_p"] = *request_.top_p;
     }
   }
   if (request_.top_k && *request_.top_k > 0) {
     if (thinks) {
-      drops_.add("/top_k");
+      drops_.option("top_k");
     } else {
       body_["top_k"] = *request_.top_k;
     }
@@ -235,12 +237,12 @@ void MessagesRequestEncoder::sampling() {
 
 // Rule A17. What asks for nothing is no loss.
 void MessagesRequestEncoder::unsupported() {
-  if (request_.n.value_or(1) > 1) drops_.add("/n");
-  if (request_.logprobs.value_or(false)) drops_.add("/logprobs");
-  if (request_.top_logprobs.value_or(0) > 0) drops_.add("/top_logprobs");
-  if (request_.seed) drops_.add("/seed");
-  if (request_.frequency_penalty.value_or(0) != 0) drops_.add("/frequency_penalty");
-  if (request_.presence_penalty.value_or(0) != 0) drops_.add("/presence_penalty");
+  if (request_.n.value_or(1) > 1) drops_.option("n");
+  if (request_.logprobs.value_or(false)) drops_.option("logprobs");
+  if (request_.top_logprobs.value_or(0) > 0) drops_.option("top_logprobs");
+  if (request_.seed) drops_.option("seed");
+  if (request_.frequency_penalty.value_or(0) != 0) drops_.option("frequency_penalty");
+  if (request_.presence_penalty.value_or(0) != 0) drops_.option("presence_penalty");
 }
 
 EncodedRequest MessagesRequestEncoder::run() {

@@ -106,6 +106,11 @@ void MessageDecoder::block_delta(const core::Json& body, Events& out) {
   } else if (type == "signature_delta") {
     auto signature = text_of(*delta, "signature");
     if (!signature.empty()) out.emplace_back(SignatureDelta{block.part, std::move(signature)});
+  } else if (type == "citations_delta") {
+    const auto* cited = member_of(*delta, "citation");
+    Citation citation;
+    if (cited != nullptr && read_citation(*cited, citation))
+      out.emplace_back(CitationEvent{block.part, std::move(citation)});
   } else if (type == "input_json_delta") {
     auto piece = text_of(*delta, "partial_json");
     if (piece.empty()) return;

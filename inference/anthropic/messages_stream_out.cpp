@@ -78,6 +78,7 @@ void MessageEncoder::delta(std::string& out, std::string_view type, std::string_
 
 void MessageEncoder::part_start(const PartStart& event, std::string& out) {
   if (std::holds_alternative<ThinkingPart>(event.part) && !context_.include_reasoning) return;
+  if (std::holds_alternative<MediaPart>(event.part)) return;  // no block of a reply holds it
   Pending pending;
   pending.part = event.part;
   if (auto* said = std::get_if<TextPart>(&pending.part)) pending.text.swap(said->text);

@@ -23,14 +23,20 @@ struct Call {
   std::string pointer;
 };
 
+struct Result {
+  std::string call_id;
+  core::Json block;
+  std::size_t at = 0;  // so many blocks of its turn came before it
+};
+
 // One turn while it is gathered.
 struct Turn {
   Role role = Role::User;
   std::vector<core::Json> thinking;  // Assistant: these go first
   std::vector<core::Json> blocks;
-  std::vector<std::pair<std::string, core::Json>> results;  // User: by call id
-  std::vector<Call> calls;                                  // Assistant
-  std::string only_text;                                    // same dialect: the content was a string
+  std::vector<Result> results;  // User
+  std::vector<Call> calls;      // Assistant
+  std::string only_text;        // same dialect: the content was a string
   bool plain = false;
 };
 
@@ -44,16 +50,17 @@ class TurnBuilder {
   void system(const Message& message);
   void reminder(const Message& message);
   void turn(const Message& message);
-  void part(const Part& part, const std::string& pointer, const std::string& origin, Turn& turn);
-  void thinking(const ThinkingPart& part, const std::string& origin, Turn& turn);
+  void part(const Message& message, std::size_t index, Turn& turn);
+  void thinking(const ThinkingPart& part, const std::string& pointer, Turn& turn);
   void call(const ToolCallPart& call, const std::string& pointer, Turn& turn);
   void result(const ToolResultPart& result, const std::string& pointer, Turn& turn);
   std::optional<core::Json> text(const TextPart& part);
   core::Json media(const MediaPart& media, const std::string& pointer);
   core::Json source(const MediaPart& media);
   Turn& turn_of(Role role);
+  void alternate();
   void pair_results();
-  void orphan(Turn& turn, core::Json result);
+  void orphan(Turn& turn, Result result);
   core::Json content_of(Turn& turn);
   std::string id_of(const std::string& id) const { return same_ ? id : portable_call_id(id); }
 
@@ -106,7 +113,7 @@ core::Json TurnBuilder::media(const MediaPart& media, const std::string& pointer
                    (!media.url.empty() && media_type_of_url(media.url) == "application/pdf");
   core::Json block = {{"type", pdf ? "document" : "image"}, {"source", std::move(from)}};
   if (pdf && !media.filename.empty()) block["title"] = media.filename;
-  if (!media.detail.empty() && media.detail != "auto") drops_.add(pointer + "/image_url/detail");
+  if (!media.detail.empty() && media.detail != "auto") drops_.add(detail_pointer(request_.dialect, pointer));
   if (!media.cache_control.is_null()) block["cache_control"] = media.cache_control;
   return block;
 }
@@ -118,21 +125,23 @@ Turn& TurnBuilder::turn_of(Role role) {
 }
 
 // Rule A15: only what Anthropic signed goes back to it.
-void TurnBuilder::thinking(const ThinkingPart& part, const std::string& origin, Turn& turn) {
+void TurnBuilder::thinking(const ThinkingPart& part, const std::string& pointer, Turn& turn) {
   const bool proven =
       part.signed_by == DialectId::Anthropic && !(part.signature.empty() && part.redacted.empty());
-  if (!proven) return drops_.note(origin + (same_ ? "/thinking" : "/reasoning"));
+  if (!proven) return drops_.note(pointer);
   (same_ ? turn.blocks : turn.thinking).push_back(thinking_block(part));
 }
 
 void TurnBuilder::call(const ToolCallPart& call, const std::string& pointer, Turn& turn) {
-  core::Json input = arguments_object(call.arguments, pointer + "/arguments", drops_.mode());
+  core::Json input = arguments_object(
+      call.arguments,
+      pointer + (request_.dialect == DialectId::OpenAiChat ? "/function/arguments" : "/arguments"),
+      drops_.mode());
   ToolCallPart named;
   named.id = id_of(call.id);
   named.name = call.name;
   auto block = tool_use_block(named, std::move(input));
   if (!call.cache_control.is_null()) block["cache_control"] = call.cache_control;
-  if (!call.signature.empty()) drops_.note(pointer + "/extra_content");
   turn.blocks.push_back(std::move(block));
   turn.calls.push_back({named.id, pointer});
   auto& names = out_.tool_names;
@@ -156,11 +165,13 @@ void TurnBuilder::result(const ToolResultPart& result, const std::string& pointe
   if (same_) {
     turn.blocks.push_back(std::move(block));
   } else {
-    turn.results.emplace_back(id_of(result.call_id), std::move(block));
+    turn.results.push_back({id_of(result.call_id), std::move(block), turn.blocks.size()});
   }
 }
 
-void TurnBuilder::part(const Part& part, const std::string& pointer, const std::string& origin, Turn& turn) {
+void TurnBuilder::part(const Message& message, std::size_t index, Turn& turn) {
+  const auto& part = message.parts[index];
+  const auto pointer = part_pointer(request_.dialect, message, index);
   if (const auto* said = std::get_if<TextPart>(&part)) {
     if (auto block = text(*said)) turn.blocks.push_back(std::move(*block));
   } else if (const auto* refusal = std::get_if<RefusalPart>(&part)) {
@@ -169,9 +180,10 @@ void TurnBuilder::part(const Part& part, const std::string& pointer, const std::
     auto block = media(*medium, pointer);
     if (!block.is_null()) turn.blocks.push_back(std::move(block));
   } else if (const auto* thought = std::get_if<ThinkingPart>(&part)) {
-    thinking(*thought, origin, turn);
+    thinking(*thought, pointer, turn);
   } else if (const auto* called = std::get_if<ToolCallPart>(&part)) {
     call(*called, pointer, turn);
+    if (!called->signature.empty()) drops_.note(signature_pointer(request_.dialect, message, index));
   } else if (const auto* answered = std::get_if<ToolResultPart>(&part)) {
     result(*answered, pointer, turn);
   }
@@ -182,7 +194,7 @@ void TurnBuilder::turn(const Message& message) {
   if (!message.name.empty()) drops_.add(message.origin + "/name");
   const std::size_t before = turn.blocks.size();
   for (std::size_t i = 0; i < message.parts.size(); ++i) {
-    part(message.parts[i], message.origin + "/content/" + std::to_string(i), message.origin, turn);
+    part(message, i, turn);
   }
   turn.plain = same_ && turn.blocks.size() == before + 1 && turn.blocks.back().size() == 2 &&
                turn.blocks.back()["type"] == "text";
@@ -194,7 +206,7 @@ void TurnBuilder::system(const Message& message) {
   for (std::size_t i = 0; i < message.parts.size(); ++i) {
     const auto* said = std::get_if<TextPart>(&message.parts[i]);
     if (said == nullptr) {
-      drops_.add(message.origin + "/content/" + std::to_string(i));
+      drops_.add(part_pointer(request_.dialect, message, i));
     } else if (auto block = text(*said)) {
       system_.push_back(std::move(*block));
     }
@@ -213,11 +225,12 @@ void TurnBuilder::reminder(const Message& message) {
 }
 
 // Rule A6: what nobody asked for is said as text.
-void TurnBuilder::orphan(Turn& turn, core::Json result) {
-  if (!result.contains("content")) return;
-  for (auto& block : result["content"]) {
+void TurnBuilder::orphan(Turn& turn, Result result) {
+  if (!result.block.contains("content")) return;
+  auto at = result.at;
+  for (auto& block : result.block["content"]) {
     if (block["type"] == "text") block["text"] = "Tool result: " + block["text"].get<std::string>();
-    turn.blocks.push_back(std::move(block));
+    turn.blocks.insert(turn.blocks.begin() + static_cast<std::ptrdiff_t>(at++), std::move(block));
   }
 }
 
@@ -230,12 +243,13 @@ void TurnBuilder::pair_results() {
     std::vector<core::Json> ordered;
     for (const auto& call : calls) {
       const auto hit = std::find_if(results.begin(), results.end(),
-                                    [&](const auto& result) { return result.first == call.id; });
+                                    [&](const Result& result) { return result.call_id == call.id; });
       if (hit == results.end()) continue;
-      ordered.push_back(std::move(hit->second));
+      ordered.push_back(std::move(hit->block));
       results.erase(hit);
     }
-    for (auto& [id, result] : results) orphan(turns_[i], std::move(result));
+    // The last one first, so that the places of the others hold.
+    for (auto it = results.rbegin(); it != results.rend(); ++it) orphan(turns_[i], std::move(*it));
     auto& blocks = turns_[i].blocks;
     blocks.insert(blocks.begin(), std::make_move_iterator(ordered.begin()),
                   std::make_move_iterator(ordered.end()));
@@ -266,6 +280,33 @@ core::Json TurnBuilder::content_of(Turn& turn) {
   return content;
 }
 
+// Turns that came to nothing go, those of one role that then stand together are one, and each call gets its
+// result.
+void TurnBuilder::alternate() {
+  std::erase_if(turns_, [](const Turn& turn) {
+    return turn.thinking.empty() && turn.blocks.empty() && turn.results.empty();
+  });
+  std::vector<Turn> merged;
+  for (auto& turn : turns_) {
+    if (merged.empty() || merged.back().role != turn.role) {
+      merged.push_back(std::move(turn));
+      continue;
+    }
+    auto& into = merged.back();
+    std::move(turn.thinking.begin(), turn.thinking.end(), std::back_inserter(into.thinking));
+    for (auto& result : turn.results) result.at += into.blocks.size();
+    std::move(turn.blocks.begin(), turn.blocks.end(), std::back_inserter(into.blocks));
+    std::move(turn.results.begin(), turn.results.end(), std::back_inserter(into.results));
+    std::move(turn.calls.begin(), turn.calls.end(), std::back_inserter(into.calls));
+  }
+  turns_ = std::move(merged);
+  pair_results();
+  std::erase_if(turns_, [](const Turn& turn) { return turn.thinking.empty() && turn.blocks.empty(); });
+  const auto size = turns_.size();
+  out_.loop_without_thinking =
+      size >= 2 && !turns_[size - 2].calls.empty() && turns_[size - 2].thinking.empty();
+}
+
 Turns TurnBuilder::run() {
   bool spoken = false;
   for (const auto& message : request_.messages) {
@@ -280,30 +321,7 @@ Turns TurnBuilder::run() {
       system(message);
     }
   }
-  if (!same_) {
-    std::erase_if(turns_, [](const Turn& turn) {
-      return turn.thinking.empty() && turn.blocks.empty() && turn.results.empty();
-    });
-    // What stood between two turns of one role may be gone now.
-    std::vector<Turn> merged;
-    for (auto& turn : turns_) {
-      if (merged.empty() || merged.back().role != turn.role) {
-        merged.push_back(std::move(turn));
-        continue;
-      }
-      auto& into = merged.back();
-      std::move(turn.thinking.begin(), turn.thinking.end(), std::back_inserter(into.thinking));
-      std::move(turn.blocks.begin(), turn.blocks.end(), std::back_inserter(into.blocks));
-      std::move(turn.results.begin(), turn.results.end(), std::back_inserter(into.results));
-      std::move(turn.calls.begin(), turn.calls.end(), std::back_inserter(into.calls));
-    }
-    turns_ = std::move(merged);
-    pair_results();
-    std::erase_if(turns_, [](const Turn& turn) { return turn.thinking.empty() && turn.blocks.empty(); });
-    const auto size = turns_.size();
-    out_.loop_without_thinking =
-        size >= 2 && !turns_[size - 2].calls.empty() && turns_[size - 2].thinking.empty();
-  }
+  if (!same_) alternate();
   out_.messages = core::Json::array();
   for (auto& turn : turns_) {
     const char* role = turn.role == Role::User ? "user" : turn.role == Role::System ? "system" : "assistant";

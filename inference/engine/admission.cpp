@@ -105,6 +105,7 @@ core::Task<std::unique_ptr<Meter>> admit(std::shared_ptr<Engine> engine, std::sh
   if (fits < least) billing::throw_refusal(refusal);
   PrepareOptions smaller;
   smaller.output_max = std::max<std::int64_t>(fits / choices, 1);
+  smaller.signatures = &engine->signatures;
   prepared = prepare(state->call, *candidate.target, state->settings(), smaller);
   request = request_for(*state, candidate, attempt, price);
   admission = co_await ledger.admit(request);

@@ -4,6 +4,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <variant>
 
 #include "core/async.h"
 #include "core/error.h"
@@ -96,7 +97,7 @@ core::Task<Failed> refused(EnginePtr engine, StatePtr state, std::unique_ptr<cor
   failed.fault = dialect(state->target->dialect).decode_fault(reply->status(), body);
   failed.fault.status = reply->status();
   hide_key(failed.fault, *state->target);
-  failed.retry_after = retry_after(reply->headers(), body, engine->world.clock.now());
+  failed.retry_after = retry_after(reply->headers(), failed.fault, engine->world.clock.now());
   meter->settle(CallOutcome::UpstreamError, failed.fault.message);
   co_return failed;
 }
@@ -113,6 +114,41 @@ bool is_error_body(const core::Json& json) {
          !json.contains("choices") && !json.contains("output") && !json.contains("candidates");
 }
 
+// What a whole 2xx body means, or how it is none. A reply that ended in the model's own failure with nothing
+// said is one that can be asked for elsewhere (reference: gateways 5.7).
+std::variant<WholeReply, Fault> understood(const CallState& state, std::string body, const core::Json& json) {
+  const auto& spoken = dialect(state.target->dialect);
+  if (is_error_body(json)) return spoken.decode_fault(500, body);
+  WholeReply out;
+  if (state.prepared.same_dialect) {
+    out.body = std::move(body);
+    return out;
+  }
+  try {
+    out.reply = spoken.decode_reply(json);
+  } catch (const core::Error& error) {
+    return failed_with(Fault::Kind::Upstream, error.what()).fault;
+  }
+  const auto& choices = out.reply->choices;
+  const bool silent = std::all_of(choices.begin(), choices.end(), [](const Choice& choice) {
+    return choice.finish == Finish::Error && choice.message.parts.empty();
+  });
+  if (silent)
+    return failed_with(Fault::Kind::Upstream, "The model ended without an answer (" +
+                                                  (choices.empty() ? "" : choices.front().refusal_reason) +
+                                                  ").")
+        .fault;
+  return out;
+}
+
+void remember_signatures(Engine& engine, const CallState& state) {
+  if (state.target->dialect != DialectId::Gemini || !state.whole->reply) return;
+  for (const auto& choice : state.whole->reply->choices)
+    for (const auto& part : choice.message.parts)
+      if (const auto* call = std::get_if<ToolCallPart>(&part))
+        engine.signatures.remember(signature_owner(state.call), *call, SteadyClock::now());
+}
+
 // A 2xx reply that is read whole. Nothing was sent to the caller yet, so whatever is wrong with it can be
 // tried elsewhere.
 core::Task<std::optional<Failed>> read_whole(EnginePtr engine, StatePtr state,
@@ -126,29 +162,30 @@ core::Task<std::optional<Failed>> read_whole(EnginePtr engine, StatePtr state,
     failed = Failed{fault_of(error), {}};
   }
   if (state->call.gone.stop_requested() && failed) throw_gone();  // the meter settles as ClientGone
+  const auto json = failed ? std::nullopt : core::try_parse_json(body, 256);
+  if (!failed && (!json || !json->is_object()))
+    failed = failed_with(Fault::Kind::Upstream, "The provider's answer is not JSON.");
+  if (!failed) {
+    const auto size = body.size();
+    auto meaning = understood(*state, std::move(body), *json);
+    meter->saw_usage(dialect(state->target->dialect).decode_usage(*json));
+    if (auto* fault = std::get_if<Fault>(&meaning)) {
+      failed = Failed{*fault, fault->retry_after};
+      hide_key(failed->fault, *state->target);
+    } else {
+      meter->saw_output(size);
+      state->whole = std::get<WholeReply>(std::move(meaning));
+    }
+  }
   if (failed) {
     meter->settle(CallOutcome::UpstreamError, failed->fault.message);
     co_return failed;
   }
-  auto json = core::try_parse_json(body, 256);
-  const auto& spoken = dialect(state->target->dialect);
-  if (!json || !json->is_object()) {
-    meter->settle(CallOutcome::UpstreamError, "The provider's answer is not JSON.");
-    co_return failed_with(Fault::Kind::Upstream, "The provider's answer is not JSON.");
-  }
-  if (is_error_body(*json)) {
-    failed = Failed{spoken.decode_fault(500, body), {}};
-    hide_key(failed->fault, *state->target);
-    meter->settle(CallOutcome::UpstreamError, failed->fault.message);
-    co_return failed;
-  }
-  meter->saw_usage(spoken.decode_usage(*json));
-  meter->saw_output(body.size());
   meter->saw_whole_reply();
   meter->settle(CallOutcome::Success);
   state->facts.cost = meter->cost();
   if (state->ticket) state->ticket->settle(core::total_tokens(meter->usage()));
-  state->whole = WholeReply{std::move(body), *std::move(json)};
+  remember_signatures(*engine, *state);
   co_return std::nullopt;
 }
 
@@ -170,7 +207,7 @@ core::Task<std::optional<Failed>> begin_stream(StatePtr state, std::unique_ptr<c
     for (auto& piece : *pieces) {
       if (!begun && !piece.events.empty())
         if (const auto* fault = std::get_if<FaultEvent>(&piece.events.front()))
-          co_return Failed{fault->fault, {}};
+          co_return Failed{fault->fault, fault->fault.retry_after};
       begun = begun || says_something(piece);
       early.push_back(std::move(piece));
     }
@@ -242,6 +279,7 @@ core::Task<std::optional<Failed>> attempt(EnginePtr engine, StatePtr state, Cand
   if (state->forward_path.empty()) {
     co_await fetch_media(engine, state, candidate.target);
     PrepareOptions options;
+    options.signatures = &engine->signatures;
     options.billed = candidate.target->price || state->settings().unknown_price;
     state->prepared = prepare(state->call, *candidate.target, state->settings(), options);
   } else {

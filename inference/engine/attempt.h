@@ -10,22 +10,27 @@
 #include "inference/engine/inference_service.h"
 #include "inference/engine/live_stream.h"
 #include "inference/engine/prepared.h"
+#include "inference/engine/signature_memory.h"
 #include "inference/routing/health.h"
 #include "inference/routing/router.h"
 
 namespace assistiv::inference {
+
+inline constexpr std::size_t kSignatureBytesMax = 16 << 20;
 
 // What the service's calls share.
 struct Engine {
   InferenceOptions options;
   InferenceWorld world;
   Health health;
+  SignatureMemory signatures{kSignatureBytesMax};
 };
 
 // A whole reply of a provider, settled.
 struct WholeReply {
   std::string body;
-  core::Json json;
+  // Decoded, unless the body goes out as it came: the caller speaks the provider's dialect.
+  std::optional<Reply> reply = {};
 };
 
 // One call from its start to its first bytes. Used by one coroutine.

@@ -11,6 +11,7 @@
 #include "inference/engine/error_reply.h"
 #include "inference/engine/fact_headers.h"
 #include "inference/engine/stream_pump.h"
+#include "inference/translate/citations.h"
 
 namespace assistiv::inference {
 
@@ -110,8 +111,10 @@ core::HttpReply whole_reply(const EnginePtr& engine, const StatePtr& state, cons
   if (state->prepared.same_dialect) {
     body = std::move(state->whole->body);
   } else {
-    const auto reply = dialect(state->target->dialect).decode_reply(state->whole->json);
+    const auto& reply = *state->whole->reply;
     body = core::dump_json(dialect(state->call.dialect).encode_reply(reply, reply_context(*engine, *state)));
+    for (auto& name : left_out_for(state->call.dialect, reply))
+      state->facts.dropped.push_back(std::move(name));
   }
   if (door.use == CacheUse::Use) {
     auto kept = std::make_shared<CachedReply>();
@@ -285,7 +288,7 @@ core::Task<Turn> InferenceService::complete(InferenceCall call) {
   auto state = make_state(std::move(call));
   co_await answer_turn(state_->engine, state);
   Turn turn;
-  turn.reply = dialect(state->target->dialect).decode_reply(state->whole->json);
+  turn.reply = std::move(*state->whole->reply);
   turn.facts = state->facts;
   co_return turn;
 }

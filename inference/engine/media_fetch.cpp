@@ -3,6 +3,7 @@
 #include "core/encoding.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "inference/gemini/gemini.h"
 
 namespace assistiv::inference {
 
@@ -15,18 +16,6 @@ constexpr std::size_t kFetchedBytesMax = 20 << 20;  // of a call; Google takes n
 std::string host_of(std::string_view url) {
   url.remove_prefix(std::min(url.find("://") + 3, url.size()));
   return std::string(url.substr(0, url.find_first_of("/?#")));
-}
-
-bool by_http(const MediaPart& media) {
-  return media.url.starts_with("http://") || media.url.starts_with("https://");
-}
-
-std::vector<MediaPart*> references(Request& request) {
-  std::vector<MediaPart*> found;
-  for (auto& message : request.messages)
-    for (auto& part : message.parts)
-      if (auto* media = std::get_if<MediaPart>(&part); media && by_http(*media)) found.push_back(media);
-  return found;
 }
 
 [[noreturn]] void refuse(const std::string& why) {
@@ -62,7 +51,7 @@ core::Task<> fetch_one(core::HttpClient* http, MediaPart* media, std::size_t byt
 
 core::Task<> fetch_media(std::shared_ptr<Engine> engine, std::shared_ptr<CallState> state, TargetPtr target) {
   if (target->dialect != DialectId::Gemini || state->call.dialect == DialectId::Gemini) co_return;
-  const auto found = references(state->call.request);
+  const auto found = remote_media(state->call.request);
   if (found.empty()) co_return;
   if (engine->options.on_premise_only || state->settings().on_premise_only)
     refuse("is on the network, which may not be asked here.");

@@ -7,6 +7,7 @@
 #include "core/encoding.h"
 #include "core/error.h"
 #include "core/json_read.h"
+#include "inference/engine/admission.h"
 #include "inference/engine/body_edit.h"
 #include "inference/engine/meter.h"
 
@@ -161,8 +162,10 @@ Unsupported unsupported_for(const InferenceCall& call, const InferenceSettings& 
 }
 
 void encode(Prepared& out, const InferenceCall& call, const Target& target, const InferenceSettings& settings,
-            std::optional<std::int64_t> output_max) {
+            std::optional<std::int64_t> output_max, SignatureMemory* signatures) {
   Request request = call.request;
+  if (signatures != nullptr && target.dialect == DialectId::Gemini && call.dialect != DialectId::Gemini)
+    signatures->recall(signature_owner(call), request, std::chrono::steady_clock::now());
   request.model = target.model.name;
   if (output_max) request.max_output_tokens = output_max;
   EncodeOptions options;
@@ -216,7 +219,7 @@ Prepared prepare(const InferenceCall& call, const Target& target, const Inferenc
   if (may_pass_through(call, target)) {
     pass_through(out, call, target, limit);
   } else {
-    encode(out, call, target, settings, limit);
+    encode(out, call, target, settings, limit, options.signatures);
   }
   const std::int64_t choices = std::clamp<std::int64_t>(call.request.n.value_or(1), 1, 1024);
   out.output_bound = std::min(out.output_bound, std::numeric_limits<std::int64_t>::max() / 4096) * choices;
@@ -242,6 +245,11 @@ Prepared prepare_forward(const InferenceCall& call, const Target& target, const 
   out.input_bound = static_cast<std::int64_t>(out.body.size()) + kOwnTokens;
   out.input_estimate = estimated_tokens(out.body.size());
   return out;
+}
+
+std::string signature_owner(const InferenceCall& call) {
+  const auto payer = payer_of(*call.principal);
+  return payer.platform_id.str() + "/" + (payer.end_user_id ? payer.end_user_id->str() : std::string());
 }
 
 billing::PricePtr price_for(const Target& target, const InferenceSettings& settings) {

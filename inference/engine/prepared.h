@@ -7,6 +7,7 @@
 
 #include "billing/price.h"
 #include "core/http.h"
+#include "inference/engine/signature_memory.h"
 #include "inference/engine/turn.h"
 #include "inference/routing/target.h"
 
@@ -27,6 +28,7 @@ struct Prepared {
 };
 
 struct PrepareOptions {
+  SignatureMemory* signatures = nullptr;   // fills in what a Gemini history lacks
   std::optional<std::int64_t> output_max;  // clamp of the output tokens, per choice
   bool billed = true;                      // an unlimited output gets a limit
 };
@@ -36,6 +38,9 @@ Prepared prepare(const InferenceCall& call, const Target& target, const Inferenc
                  PrepareOptions options);
 // A body that is sent as it stands to `path` but for the model's name.
 Prepared prepare_forward(const InferenceCall& call, const Target& target, const std::string& path);
+
+// Whose tool calls these are, for SignatureMemory.
+std::string signature_owner(const InferenceCall& call);
 
 // The price that a call to the target is held and billed at; null when it is free. Throws
 // Error{Unprocessable} with code "unknown_price" when nobody said what it costs.

@@ -29,8 +29,9 @@ std::string_view id_prefix(DialectId dialect) {
 // Renders the pieces of one stream for its caller.
 class Renderer {
  public:
-  Renderer(const Engine& engine, const CallState& state)
+  Renderer(Engine& engine, const CallState& state)
       : state_(state),
+        signatures_(engine.signatures, signature_owner(state.call)),
         same_(state.prepared.same_dialect),
         encoder_(dialect(state.call.dialect).stream_encoder(reply_context(engine, state))) {}
 
@@ -55,6 +56,8 @@ class Renderer {
   std::string encoded(const Piece& piece) {
     std::string out;
     for (const auto& event : piece.events) out += encoder_->encode(event);
+    if (!same_ && state_.target->dialect == DialectId::Gemini)
+      for (const auto& event : piece.events) signatures_.saw(event, SteadyClock::now());
     return out;
   }
 
@@ -85,6 +88,7 @@ class Renderer {
   }
 
   const CallState& state_;
+  SignatureMemory::Listener signatures_;
   const bool same_;
   std::unique_ptr<StreamEncoder> encoder_;
 };

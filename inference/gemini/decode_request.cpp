@@ -83,6 +83,7 @@ class RequestReader {
     if (system == nullptr) return;
     Message message;
     message.role = Role::System;
+    message.origin = "/" + name;
     if (system->is_string()) {
       message.parts.push_back(TextPart{system->get<std::string>(), {}});
       request_.messages.push_back(std::move(message));
@@ -107,6 +108,7 @@ class RequestReader {
   void read_content(const Json& value, const Path& path, std::size_t turn) {
     Fields fields(value, path, request_);
     Message message;
+    message.origin = path.str();
     const auto role = fields.optional_string("role", 32).value_or("user");
     if (role == "model") {
       message.role = Role::Assistant;
@@ -251,6 +253,7 @@ class RequestReader {
     const Path thinking_path(path, name);
     Fields fields(*thinking, thinking_path, request_);
     Reasoning out;
+    out.origin = thinking_path.str();
     out.include = fields.boolean(in(*thinking, "includeThoughts")).value_or(false);
     out.budget_tokens = fields.integer(in(*thinking, "thinkingBudget"), -1, kTokensMax);
     if (auto level = fields.optional_string(in(*thinking, "thinkingLevel"), 64)) {

@@ -18,10 +18,6 @@ namespace {
 
 using core::Json;
 
-std::string pointer(std::string_view list, std::size_t index) {
-  return "/" + std::string(list) + "/" + std::to_string(index);
-}
-
 bool speaks_levels(const TargetModel& target) {
   return target.thinking.empty() ? target.name.find("gemini-3") != std::string::npos
                                  : target.thinking == "level";
@@ -42,13 +38,13 @@ class ContentsWriter {
   void write(Json& body) {
     for (std::size_t i = 0; i < request_.messages.size(); ++i) {
       const auto& message = request_.messages[i];
-      if (!message.name.empty()) drops_.add(pointer("messages", i) + "/name");
+      if (!message.name.empty()) drops_.add(message.origin + "/name");
       if (message.role == Role::System) {
-        write_system(message, i);
+        write_system(message);
       } else if (message.role == Role::Assistant) {
-        write_assistant(message, i);
+        write_assistant(message);
       } else {
-        write_user(message, i);
+        write_user(message);
       }
     }
     close_results();
@@ -78,13 +74,17 @@ class ContentsWriter {
     mergeable_ = true;
   }
 
-  void write_system(const Message& message, std::size_t index) {
+  std::string pointer(const Message& message, std::size_t index) const {
+    return part_pointer(request_.dialect, message, index);
+  }
+
+  void write_system(const Message& message) {
     Json parts = Json::array();
-    for (const auto& part : message.parts) {
-      const auto* text = std::get_if<TextPart>(&part);
-      if (text == nullptr)
-        throw core::bad_request("A system message may hold text only.", pointer("messages", index));
-      drop_cache_control(text->cache_control, index);
+    for (std::size_t i = 0; i < message.parts.size(); ++i) {
+      const auto at = pointer(message, i);
+      const auto* text = std::get_if<TextPart>(&message.parts[i]);
+      if (text == nullptr) throw core::bad_request("A system message may hold text only.", at);
+      drop_mark(text->cache_control, at);
       if (same_ || !text->text.empty()) parts.push_back({{"text", text->text}});
     }
     if (options_.keep_system_in_place && !contents_.empty()) {
@@ -99,15 +99,15 @@ class ContentsWriter {
     for (auto& part : parts) system_.push_back(std::move(part));
   }
 
-  void write_assistant(const Message& message, std::size_t index) {
+  void write_assistant(const Message& message) {
     close_results();
     calls_of_turn_ = 0;
     ++turn_;
     Json parts = Json::array();
     for (std::size_t i = 0; i < message.parts.size(); ++i) {
-      const std::string at = pointer("messages", index);
+      const auto at = pointer(message, i);
       if (const auto* text = std::get_if<TextPart>(&message.parts[i])) {
-        drop_cache_control(text->cache_control, index);
+        drop_mark(text->cache_control, at);
         if (same_ || !text->text.empty()) parts.push_back({{"text", text->text}});
       } else if (const auto* refusal = std::get_if<RefusalPart>(&message.parts[i])) {
         if (!refusal->text.empty()) parts.push_back({{"text", refusal->text}});
@@ -124,7 +124,7 @@ class ContentsWriter {
 
   void write_thinking(Json& parts, const ThinkingPart& thinking, const std::string& at) {
     if (thinking.signed_by != DialectId::Gemini) {
-      drops_.note(at + "/thinking");
+      drops_.note(at);
       return;
     }
     if (thinking.text.empty() && thinking.signature.empty()) return;
@@ -141,7 +141,7 @@ class ContentsWriter {
   }
 
   void write_call(Json& parts, const ToolCallPart& call, const std::string& at) {
-    if (!call.cache_control.is_null()) drops_.add(at + "/cache_control");
+    drop_mark(call.cache_control, at);
     Json function = {{"name", call.name}};
     function["args"] = arguments_object(call.arguments, at, drops_.mode());
     if (tells_ids(call.id)) function["id"] = call.id;
@@ -161,14 +161,15 @@ class ContentsWriter {
     return same_ && options_.target.flavor != "vertex" && !id.empty() && !is_minted(id);
   }
 
-  void write_user(const Message& message, std::size_t index) {
-    const std::string at = pointer("messages", index);
+  void write_user(const Message& message) {
     Json parts = Json::array();
     bool has_text = false;
     bool has_result = false;
-    for (const auto& part : message.parts) {
+    for (std::size_t i = 0; i < message.parts.size(); ++i) {
+      const auto& part = message.parts[i];
+      const auto at = pointer(message, i);
       if (const auto* text = std::get_if<TextPart>(&part)) {
-        drop_cache_control(text->cache_control, index);
+        drop_mark(text->cache_control, at);
         if (!same_ && text->text.empty()) continue;
         has_text = true;
         parts.push_back({{"text", text->text}});
@@ -202,15 +203,15 @@ class ContentsWriter {
   }
 
   void drop_media_details(const MediaPart& media, const std::string& at) {
-    if (!media.cache_control.is_null()) drops_.add(at + "/cache_control");
-    if (!media.detail.empty() && media.detail != "auto") drops_.add(at + "/detail");
+    drop_mark(media.cache_control, at);
+    if (!media.detail.empty() && media.detail != "auto") drops_.add(detail_pointer(request_.dialect, at));
     if (!media.filename.empty() && !same_) drops_.note(at + "/filename");
   }
 
   // Rule G3: by name and in the order of the calls. Media go along where the model takes them, else they
   // follow in the next turn of the user (`parts`).
   void write_result(Json& parts, const ToolResultPart& result, const std::string& at) {
-    if (!result.cache_control.is_null()) drops_.add(at + "/cache_control");
+    drop_mark(result.cache_control, at);
     const auto called = called_.find(result.call_id);
     const std::string& name = called == called_.end() ? result.name : called->second.name;
     if (name.empty()) {
@@ -259,8 +260,8 @@ class ContentsWriter {
     mergeable_ = false;
   }
 
-  void drop_cache_control(const Json& mark, std::size_t index) {
-    if (!mark.is_null()) drops_.add(pointer("messages", index) + "/cache_control");
+  void drop_mark(const Json& mark, const std::string& at) {
+    if (!mark.is_null()) drops_.add(at + "/cache_control");
   }
 
   const Request& request_;
@@ -299,10 +300,11 @@ std::int64_t budget_of(std::string_view effort, const TargetModel& target) {
 void write_thinking_config(Json& config, const Request& request, const TargetModel& target, Drops& drops) {
   if (!request.reasoning) return;
   const auto& reasoning = *request.reasoning;
+  drops.summary_style(reasoning);
   const bool levels = speaks_levels(target);
   const bool same = request.dialect == DialectId::Gemini;
   if (!levels && !speaks_budgets(target) && !same) {
-    if (wants_reasoning(reasoning)) drops.add("/reasoning");
+    if (wants_reasoning(reasoning)) drops.add(reasoning.origin);
     return;
   }
   const bool off = reasoning.enabled == false || reasoning.effort == "none" || reasoning.budget_tokens == 0;
@@ -329,7 +331,7 @@ void write_format(Json& config, const ResponseFormat& format, const TargetModel&
   config["responseMimeType"] = "application/json";
   if (format.kind != ResponseFormat::Kind::JsonSchema) return;
   if (!target.structured_output) {
-    drops.add("/response_format/json_schema");
+    drops.option("response_format/json_schema");
   } else if (target.json_schema_fields) {
     config["responseJsonSchema"] = format.schema;
   } else {
@@ -349,10 +351,11 @@ Json generation_config(const Request& request, const EncodeOptions& options, Dro
   put("seed", request.seed);
   put("presencePenalty", request.presence_penalty);
   put("frequencyPenalty", request.frequency_penalty);
-  put("responseLogprobs", request.logprobs);
-  put("logprobs", request.top_logprobs);
-  if (request.n && (*request.n > 1 || request.dialect == DialectId::Gemini))
-    config["candidateCount"] = *request.n;
+  const auto choices = choice_options(request, DialectId::Gemini, drops);
+  put("responseLogprobs", choices.logprobs);
+  put("logprobs", choices.top_logprobs);
+  if (choices.n && (*choices.n > 1 || request.dialect == DialectId::Gemini))
+    config["candidateCount"] = *choices.n;
   if (!request.stop.empty()) config["stopSequences"] = request.stop;
   if (request.response_format) write_format(config, *request.response_format, options.target, drops);
   write_thinking_config(config, request, options.target, drops);
@@ -377,8 +380,10 @@ void write_tools(Json& body, const Request& request, const EncodeOptions& option
       if (reduced.contains("properties") || reduced.contains("anyOf"))
         function["parameters"] = std::move(reduced);
     }
-    if (tool.strict == true) drops.add(pointer("tools", i) + "/strict");
-    if (!tool.cache_control.is_null()) drops.add(pointer("tools", i) + "/cache_control");
+    const std::string at = "/tools/" + std::to_string(i);
+    const bool chat = request.dialect == DialectId::OpenAiChat;
+    if (tool.strict == true) drops.add(at + (chat ? "/function/strict" : "/strict"));
+    if (!tool.cache_control.is_null()) drops.add(at + "/cache_control");
     functions.push_back(std::move(function));
   }
   body["tools"] = Json::array({{{"functionDeclarations", std::move(functions)}}});
@@ -471,7 +476,7 @@ void make_places(Json& body, Request& extras) {
 }  // namespace
 
 EncodedRequest encode_request(const Request& request, const EncodeOptions& options) {
-  Drops drops(options.unsupported);
+  Drops drops(request.dialect, options.unsupported);
   EncodedRequest out;
   out.path = model_path(request, options.target);
   out.body = Json::object();
@@ -479,8 +484,8 @@ EncodedRequest encode_request(const Request& request, const EncodeOptions& optio
   write_tools(out.body, request, options, drops);
   if (request.tool_choice && (!request.tools.empty() || request.dialect == DialectId::Gemini))
     write_tool_choice(out.body, *request.tool_choice);
-  if (request.parallel_tool_calls == false) drops.add("/parallel_tool_calls");
-  if (!request.user.empty()) drops.add("/user");
+  if (request.parallel_tool_calls == false) drops.option("parallel_tool_calls");
+  if (!request.user.empty()) drops.add(request.user_origin);
   Json config = generation_config(request, options, drops);
   if (!config.empty()) out.body["generationConfig"] = std::move(config);
   Request extras = with_own_paths(request);

@@ -3,6 +3,7 @@
 #include "core/encoding.h"
 #include "core/error.h"
 #include "core/json_read.h"
+#include "inference/gemini/grounding.h"
 #include "inference/gemini/parts.h"
 #include "inference/translate/content.h"
 #include "inference/translate/faults.h"
@@ -45,14 +46,15 @@ Json read_logprobs(const Json& result) {
   return {{"content", std::move(content)}, {"refusal", nullptr}};
 }
 
-Choice read_candidate(const Json& candidate, CallIds& ids) {
+Choice read_candidate(const Json& candidate, CallIds& ids, Reply& reply) {
   Choice out;
   out.message.role = Role::Assistant;
   bool called = false;
   const Json* content = member_of(candidate, "content");
   const Json* parts = content == nullptr ? nullptr : member_of(*content, "parts");
   if (parts != nullptr && parts->is_array()) {
-    for (const auto& part : *parts) {
+    for (std::size_t i = 0; i < parts->size(); ++i) {
+      const auto& part = (*parts)[i];
       auto read = read_part(part, ids);
       if (!read) {
         auto code = code_text(part);
@@ -60,11 +62,13 @@ Choice read_candidate(const Json& candidate, CallIds& ids) {
         continue;
       }
       called = called || std::holds_alternative<ToolCallPart>(*read);
-      const auto* text = std::get_if<TextPart>(&*read);
+      auto* text = std::get_if<TextPart>(&*read);
+      if (text != nullptr) text->citations = read_citations(candidate, text->text, i);
       if (text == nullptr || !text->text.empty()) out.message.parts.push_back(std::move(*read));
       if (auto signature = signature_after(part)) out.message.parts.push_back(std::move(*signature));
     }
   }
+  for (auto& name : unread_members(candidate)) reply.left_out.push_back(std::move(name));
   const auto word = text_of(candidate, "finishReason");
   out.finish = finish_of(word, called);
   if (out.finish == Finish::ContentFilter || out.finish == Finish::Error) out.refusal_reason = word;
@@ -93,10 +97,11 @@ Json write_logprobs(const Json& logprobs) {
   return {{"chosenCandidates", std::move(chosen)}, {"topCandidates", std::move(top)}};
 }
 
-Json write_parts(const Message& message, const ReplyContext& context) {
+Json write_parts(const Message& message, const ReplyContext& context, Grounding& grounding) {
   Json parts = Json::array();
   for (const auto& part : message.parts) {
     if (const auto* text = std::get_if<TextPart>(&part)) {
+      for (const auto& citation : text->citations) grounding.add(citation, text->text, parts.size());
       parts.push_back({{"text", text->text}});
     } else if (const auto* refusal = std::get_if<RefusalPart>(&part)) {
       parts.push_back({{"text", refusal->text}});
@@ -144,7 +149,7 @@ Reply decode_reply(const Json& body) {
   if (const Json* usage = member_of(body, "usageMetadata")) out.usage = read_usage(*usage);
   CallIds ids(reply_name(body));
   if (candidates != nullptr && candidates->is_array())
-    for (const auto& candidate : *candidates) out.choices.push_back(read_candidate(candidate, ids));
+    for (const auto& candidate : *candidates) out.choices.push_back(read_candidate(candidate, ids, out));
   if (out.choices.empty()) {
     // A blocked prompt is an answer, not a fault (rule 5.7).
     Choice blocked;
@@ -161,9 +166,12 @@ Json encode_reply(const Reply& reply, const ReplyContext& context) {
   Json candidates = Json::array();
   for (std::size_t i = 0; i < reply.choices.size(); ++i) {
     const auto& choice = reply.choices[i];
-    Json candidate = {{"content", {{"role", "model"}, {"parts", write_parts(choice.message, context)}}},
-                      {"finishReason", finish_word(choice.finish, choice.refusal_reason)},
-                      {"index", i}};
+    Grounding grounding;
+    Json candidate = {
+        {"content", {{"role", "model"}, {"parts", write_parts(choice.message, context, grounding)}}},
+        {"finishReason", finish_word(choice.finish, choice.refusal_reason)},
+        {"index", i}};
+    if (!grounding.empty()) candidate["groundingMetadata"] = grounding.take();
     if (!choice.logprobs.is_null()) {
       Json logprobs = write_logprobs(choice.logprobs);
       if (!logprobs.is_null()) candidate["logprobsResult"] = std::move(logprobs);

@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/json_read.h"
+#include "inference/gemini/grounding.h"
 #include "inference/gemini/parts.h"
 #include "inference/translate/faults.h"
 #include "inference/translate/fields.h"
@@ -67,11 +68,14 @@ class Decoder final : public StreamDecoder {
   }
 
   void read_candidate(Events& out, Json& candidate) {
+    citing_ = &candidate;
     if (candidate.is_object() && candidate.contains("content")) {
       const Json* parts = member_of(candidate["content"], "parts");
       if (parts != nullptr && parts->is_array())
         for (const auto& part : *parts) read(out, part);
     }
+    cite(out);
+    citing_ = nullptr;
     const auto word = text_of(candidate, "finishReason");
     if (!word.empty()) read_finish(out, word);
   }
@@ -107,6 +111,14 @@ class Decoder final : public StreamDecoder {
     }
   }
 
+  // Sources come with the last chunk of the text that they are about.
+  void cite(Events& out) {
+    if (citing_ == nullptr || open_ != Open::Text) return;
+    for (auto& citation : read_citations(*citing_, said_, 0))
+      out.push_back(CitationEvent{index_, std::move(citation)});
+    citing_ = nullptr;
+  }
+
   void say(Events& out, Open kind, std::string text) {
     if (text.empty()) return;
     if (open_ != kind) {
@@ -116,6 +128,7 @@ class Decoder final : public StreamDecoder {
       thought.signed_by = DialectId::Gemini;
       out.push_back(PartStart{index_, kind == Open::Text ? Part(TextPart{}) : Part(std::move(thought))});
     }
+    if (kind == Open::Text) said_ += text;
     out.push_back(TextDelta{index_, std::move(text)});
   }
 
@@ -127,7 +140,9 @@ class Decoder final : public StreamDecoder {
 
   void close(Events& out) {
     if (open_ == Open::None) return;
+    cite(out);
     open_ = Open::None;
+    said_.clear();
     out.push_back(PartEnd{index_++});
   }
 
@@ -164,6 +179,8 @@ class Decoder final : public StreamDecoder {
   }
 
   CallIds ids_{""};
+  const Json* citing_ = nullptr;  // the candidate that is being read, until it was asked for its sources
+  std::string said_;              // the text that is open: Google counts in its bytes
   Open open_ = Open::None;
   int index_ = 0;
   bool started_ = false;

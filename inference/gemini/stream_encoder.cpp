@@ -3,7 +3,9 @@
 
 #include "core/json_read.h"
 #include "inference/gemini/gemini.h"
+#include "inference/gemini/grounding.h"
 #include "inference/gemini/parts.h"
+#include "inference/translate/citations.h"
 #include "inference/translate/content.h"
 #include "inference/translate/wire.h"
 
@@ -41,6 +43,7 @@ class Encoder final : public StreamEncoder {
     bool thought = false;
     DialectId signed_by = DialectId::Gemini;
     std::optional<ToolCallPart> call;
+    std::size_t before = 0;  // bytes of the answer before this part
   };
 
   std::string write(const StreamStart& start) {
@@ -55,6 +58,7 @@ class Encoder final : public StreamEncoder {
   std::string write(const PartStart& start) {
     auto& open = open_[start.index];
     open = {};
+    open.before = said_.size();
     if (const auto* text = std::get_if<TextPart>(&start.part)) return text_chunk(text->text, false);
     if (const auto* refusal = std::get_if<RefusalPart>(&start.part)) return text_chunk(refusal->text, false);
     if (const auto* call = std::get_if<ToolCallPart>(&start.part)) {
@@ -74,6 +78,19 @@ class Encoder final : public StreamEncoder {
   std::string write(const TextDelta& delta) {
     const auto it = open_.find(delta.index);
     return text_chunk(delta.text, it != open_.end() && it->second.thought);
+  }
+
+  // Google's sources come with the last chunk and count in the bytes of the whole text.
+  std::string write(const CitationEvent& event) {
+    const auto it = open_.find(event.index);
+    if (it == open_.end() || it->second.thought || it->second.call) return {};
+    Citation citation = event.citation;
+    const auto before = characters(std::string_view(said_).substr(0, it->second.before));
+    const bool whole = citation.end == 0;
+    citation.start = before + (whole ? 0 : citation.start);
+    citation.end = whole ? characters(said_) : before + citation.end;
+    grounding_.add(citation, said_, 0);
+    return {};
   }
 
   std::string write(const SignatureDelta& delta) {
@@ -130,6 +147,7 @@ class Encoder final : public StreamEncoder {
                  {"usageMetadata", write_usage(usage_)},
                  {"modelVersion", context_.model},
                  {"responseId", context_.id}};
+    if (!grounding_.empty()) last["candidates"][0]["groundingMetadata"] = grounding_.take();
     return frame(core::dump_json(last)) + closing();
   }
 
@@ -140,6 +158,7 @@ class Encoder final : public StreamEncoder {
 
   std::string text_chunk(std::string_view text, bool thought) {
     if (text.empty() || (thought && !context_.include_reasoning)) return {};
+    if (!thought) said_ += text;
     std::string part = "{\"text\":";
     append_json_string(part, text);
     part += thought ? ",\"thought\":true}" : "}";
@@ -189,6 +208,8 @@ class Encoder final : public StreamEncoder {
   std::string tail_;
   std::map<int, Open> open_;
   core::Usage usage_;
+  std::string said_;
+  Grounding grounding_;
   std::optional<FinishEvent> finish_;
   bool first_ = true;
   bool over_ = false;

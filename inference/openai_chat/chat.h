@@ -7,6 +7,8 @@
 //     {"type":"reasoning.encrypted", "data", "format", "id"}]
 //   "thinking_blocks": [{"type":"thinking","thinking","signature"}, {"type":"redacted_thinking","data"}]
 //                                    accepted as Anthropic's, never written
+//   "images": [{"type":"image_url","image_url":{"url"}}]
+//                                    pictures that the model made (replies only), as OpenRouter has them
 //   "tool_calls"[i]."extra_content"."google"."thought_signature"
 //                                    Gemini's signature of a call, as Google's own compatible endpoint has it
 // "format" says whose signature it is: "anthropic-claude-v1", "openai-responses-v1", "google-gemini-v1".
@@ -32,6 +34,10 @@ std::unique_ptr<StreamEncoder> stream_encoder(ReplyContext context);
 // "stop", "length", ...; an absent word is told by whether tools were called.
 Finish finish_of(std::string_view word, bool tools_called);
 std::string_view finish_word(Finish finish);
+
+// "images" of a message or delta, and one entry of it.
+std::vector<MediaPart> read_reply_images(const core::Json& message);
+core::Json reply_image(const MediaPart& media);
 
 // reasoning_details and thinking_blocks of a message or delta, as parts in order.
 std::vector<ThinkingPart> read_reasoning_details(const core::Json& message);

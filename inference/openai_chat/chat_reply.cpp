@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "inference/openai_chat/chat.h"
+#include "inference/translate/citations.h"
 #include "inference/translate/content.h"
 #include "inference/translate/fields.h"
 
@@ -27,6 +28,22 @@ void read_reply_text(const core::Json& content, std::vector<Part>& parts) {
   }
 }
 
+void read_annotations(const core::Json& message, Reply& reply, std::vector<Part>& parts) {
+  const auto* list = member_of(message, "annotations");
+  if (list == nullptr || !list->is_array()) return;
+  const auto text = std::find_if(parts.begin(), parts.end(),
+                                 [](const Part& part) { return std::holds_alternative<TextPart>(part); });
+  for (const auto& entry : *list) {
+    Citation citation;
+    const auto* cited = member_of(entry, "url_citation");
+    if (cited != nullptr && text != parts.end() && read_url_citation(*cited, citation)) {
+      std::get<TextPart>(*text).citations.push_back(std::move(citation));
+    } else {
+      reply.left_out.emplace_back("annotations");
+    }
+  }
+}
+
 ToolCallPart read_reply_call(const core::Json& call, std::size_t index) {
   ToolCallPart part;
   part.id = text_of(call, "id");
@@ -38,10 +55,7 @@ ToolCallPart read_reply_call(const core::Json& call, std::size_t index) {
     part.arguments = arguments->is_string() ? arguments->get<std::string>() : arguments->dump();
   }
   if (part.id.empty()) part.id = "call_" + std::to_string(index);
-  if (const auto* extra = member_of(call, "extra_content")) {
-    if (const auto* google = member_of(*extra, "google"))
-      part.signature = text_of(*google, "thought_signature");
-  }
+  part.signature = signature_of_call(call);
   return part;
 }
 
@@ -56,7 +70,7 @@ void read_reply_thinking(const core::Json& message, std::vector<Part>& parts) {
   if (!part.text.empty()) parts.emplace_back(std::move(part));
 }
 
-Choice read_choice(const core::Json& value) {
+Choice read_choice(const core::Json& value, Reply& reply) {
   Choice choice;
   choice.message.role = Role::Assistant;
   auto& parts = choice.message.parts;
@@ -64,6 +78,9 @@ Choice read_choice(const core::Json& value) {
   if (const auto* message = member_of(value, "message")) {
     read_reply_thinking(*message, parts);
     if (const auto* content = member_of(*message, "content")) read_reply_text(*content, parts);
+    read_annotations(*message, reply, parts);
+    for (auto& image : read_reply_images(*message)) parts.emplace_back(std::move(image));
+    if (member_of(*message, "audio") != nullptr) reply.left_out.emplace_back("audio");
     if (auto refusal = text_of(*message, "refusal"); !refusal.empty()) {
       parts.emplace_back(RefusalPart{std::move(refusal)});
     }
@@ -82,44 +99,87 @@ Choice read_choice(const core::Json& value) {
   return choice;
 }
 
-core::Json write_message(const Message& message, const ReplyContext& context) {
-  core::Json out = {{"role", "assistant"}, {"content", nullptr}, {"refusal", nullptr}};
+core::Json write_call(const ToolCallPart& call) {
+  core::Json out = {
+      {"id", call.id},
+      {"type", "function"},
+      {"function", {{"name", call.name}, {"arguments", call.arguments.empty() ? "{}" : call.arguments}}}};
+  if (!call.signature.empty()) out["extra_content"] = call_signature(call.signature);
+  return out;
+}
+
+// What the parts of one message add up to.
+struct Gathered {
   std::string text;
+  std::int64_t characters = 0;
+  bool spoke = false;
   std::string thought;
+  core::Json refusal;
   core::Json details = core::Json::array();
   core::Json calls = core::Json::array();
-  bool spoke = false;
-  for (const auto& part : message.parts) {
-    if (const auto* said = std::get_if<TextPart>(&part)) {
-      text += said->text;
-      spoke = true;
-    } else if (const auto* thinking = std::get_if<ThinkingPart>(&part)) {
-      thought += thinking->text;
-      auto detail = reasoning_detail(*thinking, static_cast<int>(details.size()));
-      if (!detail.is_null()) details.push_back(std::move(detail));
-    } else if (const auto* refusal = std::get_if<RefusalPart>(&part)) {
-      out["refusal"] = refusal->text;
-    } else if (const auto* call = std::get_if<ToolCallPart>(&part)) {
-      core::Json entry = {
-          {"id", call->id},
-          {"type", "function"},
-          {"function",
-           {{"name", call->name}, {"arguments", call->arguments.empty() ? "{}" : call->arguments}}}};
-      if (!call->signature.empty()) {
-        entry["extra_content"] = {{"google", {{"thought_signature", call->signature}}}};
-      }
-      calls.push_back(std::move(entry));
-    }
+  core::Json images = core::Json::array();
+  core::Json annotations = core::Json::array();
+};
+
+void gather_text(const TextPart& part, Gathered& out) {
+  const auto length = characters(part.text);
+  for (const auto& citation : part.citations) {
+    out.annotations.push_back(
+        {{"type", "url_citation"}, {"url_citation", url_citation(citation, out.characters, length)}});
   }
-  if (spoke) out["content"] = std::move(text);
-  if (!spoke && calls.empty() && out["refusal"].is_null()) out["content"] = "";
-  if (!calls.empty()) out["tool_calls"] = std::move(calls);
-  if (context.include_reasoning && !thought.empty()) out["reasoning_content"] = std::move(thought);
-  if (context.include_reasoning && !details.empty()) out["reasoning_details"] = std::move(details);
+  out.text += part.text;
+  out.characters += length;
+  out.spoke = true;
+}
+
+void gather(const Part& part, Gathered& out) {
+  if (const auto* text = std::get_if<TextPart>(&part)) {
+    gather_text(*text, out);
+  } else if (const auto* thinking = std::get_if<ThinkingPart>(&part)) {
+    out.thought += thinking->text;
+    auto detail = reasoning_detail(*thinking, static_cast<int>(out.details.size()));
+    if (!detail.is_null()) out.details.push_back(std::move(detail));
+  } else if (const auto* refusal = std::get_if<RefusalPart>(&part)) {
+    out.refusal = refusal->text;
+  } else if (const auto* call = std::get_if<ToolCallPart>(&part)) {
+    out.calls.push_back(write_call(*call));
+  } else if (const auto* media = std::get_if<MediaPart>(&part)) {
+    out.images.push_back(reply_image(*media));
+  }
+}
+
+core::Json write_message(const Message& message, const ReplyContext& context) {
+  Gathered said;
+  for (const auto& part : message.parts) gather(part, said);
+  core::Json out = {{"role", "assistant"}, {"content", nullptr}, {"refusal", std::move(said.refusal)}};
+  if (said.spoke || (said.calls.empty() && out["refusal"].is_null())) out["content"] = std::move(said.text);
+  if (!said.calls.empty()) out["tool_calls"] = std::move(said.calls);
+  if (!said.images.empty()) out["images"] = std::move(said.images);
+  if (!said.annotations.empty()) out["annotations"] = std::move(said.annotations);
+  if (context.include_reasoning && !said.thought.empty()) out["reasoning_content"] = std::move(said.thought);
+  if (context.include_reasoning && !said.details.empty()) out["reasoning_details"] = std::move(said.details);
   return out;
 }
 
 }  // namespace
+
+std::vector<MediaPart> read_reply_images(const core::Json& message) {
+  std::vector<MediaPart> out;
+  const auto* images = member_of(message, "images");
+  if (images == nullptr || !images->is_array()) return out;
+  for (const auto& image : *images) {
+    const auto* source = member_of(image, "image_url");
+    const auto url = source == nullptr ? std::string() : text_of(*source, "url");
+    if (url.empty()) continue;
+    auto& part = out.emplace_back();
+    if (!read_data_url(url, part)) part.url = url;
+  }
+  return out;
+}
+
+core::Json reply_image(const MediaPart& media) {
+  return {{"type", "image_url"}, {"image_url", {{"url", media.data.empty() ? media.url : data_url(media)}}}};
+}
 
 Finish finish_of(std::string_view word, bool tools_called) {
   if (word == "length") return Finish::Length;
@@ -156,7 +216,7 @@ Reply decode_reply(const core::Json& body) {
   reply.id = text_of(body, "id");
   reply.model = text_of(body, "model");
   reply.created = count_of(body, "created").value_or(0);
-  for (const auto& choice : *choices) reply.choices.push_back(read_choice(choice));
+  for (const auto& choice : *choices) reply.choices.push_back(read_choice(choice, reply));
   reply.usage = decode_usage(body);
   return reply;
 }

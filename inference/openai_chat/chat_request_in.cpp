@@ -149,8 +149,7 @@ void read_tool_call(const core::Json& value, const Path& path, Request& request,
   call.arguments = named.optional_string("arguments").value_or("");
   named.keep_rest();
   if (const auto* extra = fields.object("extra_content")) {
-    const auto* google = member_of(*extra, "google");
-    if (google != nullptr) call.signature = text_of(*google, "thought_signature");
+    call.signature = signature_of_call(value);
     if (call.signature.empty()) keep_extra(request, Path(path, "extra_content"), *extra);
   }
   call.cache_control = fields.copy("cache_control");
@@ -349,11 +348,13 @@ void read_reasoning(Fields& fields, Request& request) {
   bool said = false;
   if (auto effort = fields.optional_string("reasoning_effort", 32)) {
     out.effort = std::move(*effort);
+    out.origin = "/reasoning_effort";
     said = true;
   }
   if (const auto* reasoning = fields.object("reasoning")) {
     const Path path(fields.path(), "reasoning");
     Fields inner(*reasoning, path, request);
+    out.origin = path.str();
     if (auto effort = inner.optional_string("effort", 32)) out.effort = std::move(*effort);
     out.budget_tokens = inner.integer("max_tokens", 0, kTokensMax);
     out.enabled = inner.boolean("enabled");
@@ -364,6 +365,7 @@ void read_reasoning(Fields& fields, Request& request) {
   if (const auto* thinking = fields.object("thinking")) {
     const Path path(fields.path(), "thinking");
     Fields inner(*thinking, path, request);
+    out.origin = path.str();
     const auto type = inner.optional_string("type", 32).value_or("enabled");
     out.enabled = type != "disabled";
     out.adaptive = type == "adaptive";
@@ -423,7 +425,10 @@ Request decode_request(const core::Json& body) {
   const auto user = fields.optional_string("user", 4096);
   if (request.user.empty()) {
     request.user = user.value_or("");
-  } else if (user) {
+  } else {
+    request.user_origin = "/safety_identifier";
+  }
+  if (user && request.user != *user) {
     keep_extra(request, Path(root, "user"), *user);
   }
   request.stream = fields.boolean("stream").value_or(false);

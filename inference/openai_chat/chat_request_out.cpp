@@ -21,7 +21,7 @@ class RequestEncoder {
         target_(options.target),
         flavor_(flavor_of(options.target.flavor)),
         same_(request.dialect == DialectId::OpenAiChat),
-        drops_(options.unsupported) {}
+        drops_(request.dialect, options.unsupported) {}
 
   EncodedRequest run();
 
@@ -30,15 +30,17 @@ class RequestEncoder {
   void user(const Message& message);
   void assistant(const Message& message);
   void tool_message(const ToolResultPart& result, const std::string& pointer, core::Json& later);
-  void thinking(const Message& message, const std::vector<const ThinkingPart*>& parts, bool calls,
-                core::Json& out);
+  bool thinking(const std::vector<const ThinkingPart*>& parts, bool calls, core::Json& out);
+  std::string at(const Message& message, std::size_t index) const {
+    return part_pointer(request_.dialect, message, index);
+  }
   // One content part; null when the dialect has no form for it.
   core::Json content_part(const Part& part, const std::string& pointer);
   core::Json media_part(const MediaPart& media);
   core::Json file_part(const MediaPart& media);
   void cache_mark(core::Json& into, const core::Json& mark, const std::string& pointer);
   void put_content(core::Json& message, core::Json parts);
-  core::Json tool_call(const ToolCallPart& call, const std::string& pointer);
+  core::Json tool_call(const ToolCallPart& call, const std::string& pointer, const std::string& signature);
   std::string call_id(const std::string& id) const { return same_ ? id : portable_call_id(id); }
   void tools();
   void tool_choice();
@@ -170,11 +172,11 @@ void RequestEncoder::user(const Message& message) {
     const auto* result = std::get_if<ToolResultPart>(&message.parts[i]);
     if (result == nullptr) continue;
     results = true;
-    tool_message(*result, message.origin + (same_ ? "" : "/content/" + std::to_string(i)), images);
+    tool_message(*result, at(message, i), images);
   }
   for (std::size_t i = 0; i < message.parts.size(); ++i) {
     if (std::holds_alternative<ToolResultPart>(message.parts[i])) continue;
-    auto part = content_part(message.parts[i], message.origin + "/content/" + std::to_string(i));
+    auto part = content_part(message.parts[i], at(message, i));
     if (!part.is_null()) parts.push_back(std::move(part));
   }
   parts.insert(parts.begin(), images.begin(), images.end());
@@ -185,16 +187,17 @@ void RequestEncoder::user(const Message& message) {
   messages_.push_back(std::move(out));
 }
 
-core::Json RequestEncoder::tool_call(const ToolCallPart& call, const std::string& pointer) {
+core::Json RequestEncoder::tool_call(const ToolCallPart& call, const std::string& pointer,
+                                     const std::string& signature) {
   const bool bare = call.arguments.empty() && !same_;
   core::Json out = {{"id", call_id(call.id)},
                     {"type", "function"},
                     {"function", {{"name", call.name}, {"arguments", bare ? "{}" : call.arguments}}}};
   if (!call.signature.empty()) {
     if (flavor_ == Flavor::Compatible) {
-      out["extra_content"] = {{"google", {{"thought_signature", call.signature}}}};
+      out["extra_content"] = call_signature(call.signature);
     } else {
-      drops_.note(pointer + "/extra_content");
+      drops_.note(signature);
     }
   }
   cache_mark(out, call.cache_control, pointer);
@@ -203,17 +206,15 @@ core::Json RequestEncoder::tool_call(const ToolCallPart& call, const std::string
 
 // Chat has no slot for thinking. Servers that reason in tool loops (DeepSeek, Kimi, MiniMax) want their own
 // bare text back with the calls that it led to.
-void RequestEncoder::thinking(const Message& message, const std::vector<const ThinkingPart*>& parts,
-                              bool calls, core::Json& out) {
+// False when none of it is sent.
+bool RequestEncoder::thinking(const std::vector<const ThinkingPart*>& parts, bool calls, core::Json& out) {
   std::string text;
   for (const auto* part : parts) {
     if (part->signed_by == DialectId::OpenAiChat) text += part->text;
   }
-  if (flavor_ == Flavor::Compatible && calls && !text.empty()) {
-    out["reasoning_content"] = std::move(text);
-  } else if (!parts.empty()) {
-    drops_.note(message.origin + (same_ ? "/reasoning_content" : "/thinking"));
-  }
+  if (flavor_ != Flavor::Compatible || !calls || text.empty()) return false;
+  out["reasoning_content"] = std::move(text);
+  return true;
 }
 
 void RequestEncoder::assistant(const Message& message) {
@@ -221,14 +222,15 @@ void RequestEncoder::assistant(const Message& message) {
   core::Json parts = core::Json::array();
   core::Json calls = core::Json::array();
   std::vector<const ThinkingPart*> thoughts;
+  std::vector<std::string> thought_pointers;
   for (std::size_t i = 0; i < message.parts.size(); ++i) {
     const auto& part = message.parts[i];
-    const auto pointer = message.origin + "/content/" + std::to_string(i);
+    const auto pointer = at(message, i);
     if (const auto* thought = std::get_if<ThinkingPart>(&part)) {
       thoughts.push_back(thought);
+      thought_pointers.push_back(pointer);
     } else if (const auto* call = std::get_if<ToolCallPart>(&part)) {
-      calls.push_back(
-          tool_call(*call, same_ ? message.origin + "/tool_calls/" + std::to_string(calls.size()) : pointer));
+      calls.push_back(tool_call(*call, pointer, signature_pointer(request_.dialect, message, i)));
     } else if (const auto* refusal = std::get_if<RefusalPart>(&part)) {
       out["refusal"] = refusal->text;
     } else if (std::holds_alternative<TextPart>(part)) {
@@ -237,7 +239,9 @@ void RequestEncoder::assistant(const Message& message) {
       drops_.add(pointer);
     }
   }
-  thinking(message, thoughts, !calls.empty(), out);
+  if (!thinking(thoughts, !calls.empty(), out)) {
+    for (const auto& pointer : thought_pointers) drops_.note(pointer);
+  }
   if (!message.name.empty()) out["name"] = message.name;
   if (parts.empty() && calls.empty() && !out.contains("refusal") && !same_) return;
   if (parts.empty()) {
@@ -254,7 +258,7 @@ void RequestEncoder::message(const Message& message) {
   if (message.role == Role::Assistant) return assistant(message);
   core::Json parts = core::Json::array();
   for (std::size_t i = 0; i < message.parts.size(); ++i) {
-    auto part = content_part(message.parts[i], message.origin + "/content/" + std::to_string(i));
+    auto part = content_part(message.parts[i], at(message, i));
     if (!part.is_null()) parts.push_back(std::move(part));
   }
   if (parts.empty() && !same_) return;
@@ -312,8 +316,8 @@ void RequestEncoder::tool_choice() {
 void RequestEncoder::sampling() {
   const bool fixed = !same_ && flavor_ == Flavor::OpenAi && target_.reasoning;
   if (fixed) {
-    if (request_.temperature && *request_.temperature != 1) drops_.add("/temperature");
-    if (request_.top_p && *request_.top_p != 1) drops_.add("/top_p");
+    if (request_.temperature && *request_.temperature != 1) drops_.option("temperature");
+    if (request_.top_p && *request_.top_p != 1) drops_.option("top_p");
   } else {
     put("temperature", request_.temperature);
     put("top_p", request_.top_p);
@@ -321,14 +325,15 @@ void RequestEncoder::sampling() {
   put("frequency_penalty", request_.frequency_penalty);
   put("presence_penalty", request_.presence_penalty);
   put("seed", request_.seed);
-  put("n", request_.n);
-  put("logprobs", request_.logprobs);
-  put("top_logprobs", request_.top_logprobs);
+  const auto choices = choice_options(request_, DialectId::OpenAiChat, drops_);
+  put("n", choices.n);
+  put("logprobs", choices.logprobs);
+  put("top_logprobs", choices.top_logprobs);
   if (request_.top_k) {
     if (flavor_ == Flavor::Compatible) {
       put("top_k", request_.top_k);
     } else {
-      drops_.add("/top_k");
+      drops_.option("top_k");
     }
   }
   if (!request_.user.empty()) body_["user"] = request_.user;
@@ -338,13 +343,13 @@ void RequestEncoder::limits() {
   const char* name = flavor_ == Flavor::Compatible ? "max_tokens" : "max_completion_tokens";
   put(name, request_.max_output_tokens);
   if (request_.stop.empty()) return;
-  if (!same_ && flavor_ == Flavor::OpenAi && target_.reasoning) return drops_.add("/stop_sequences");
+  if (!same_ && flavor_ == Flavor::OpenAi && target_.reasoning) return drops_.option("stop");
   core::Json stop = core::Json::array();
   for (std::size_t i = 0; i < request_.stop.size(); ++i) {
     if (i < kStopMax || flavor_ == Flavor::Compatible || same_) {
       stop.push_back(request_.stop[i]);
     } else {
-      drops_.add("/stop_sequences/" + std::to_string(i));
+      drops_.option("stop/" + std::to_string(i));
     }
   }
   body_["stop"] = std::move(stop);
@@ -358,7 +363,7 @@ void RequestEncoder::response_format() {
     return;
   }
   if (format.kind == ResponseFormat::Kind::JsonObject || !target_.structured_output) {
-    if (format.kind == ResponseFormat::Kind::JsonSchema) drops_.add("/response_format/json_schema");
+    if (format.kind == ResponseFormat::Kind::JsonSchema) drops_.option("response_format/json_schema");
     body_["response_format"] = {{"type", "json_object"}};
     return;
   }
@@ -372,6 +377,7 @@ void RequestEncoder::response_format() {
 void RequestEncoder::reasoning() {
   if (!request_.reasoning) return;
   const auto& wish = *request_.reasoning;
+  drops_.summary_style(wish);
   if (same_ && !wish.effort.empty()) {
     body_["reasoning_effort"] = wish.effort;
     return;
@@ -380,7 +386,7 @@ void RequestEncoder::reasoning() {
   if (!word.empty() && target_.effort) {
     body_["reasoning_effort"] = word;
   } else if (wants_reasoning(wish) && !(target_.reasoning && word.empty())) {
-    drops_.add("/reasoning");
+    drops_.add(wish.origin);
   }
 }
 

@@ -1,9 +1,11 @@
 // A chat provider's stream: chunks into parts.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "core/json_read.h"
 #include "inference/openai_chat/chat.h"
+#include "inference/translate/citations.h"
 #include "inference/translate/content.h"
 #include "inference/translate/faults.h"
 #include "inference/translate/fields.h"
@@ -40,6 +42,8 @@ class ChunkDecoder final : public StreamDecoder {
   void delta(const core::Json& delta, Events& out);
   void text(Text kind, const core::Json* value, Events& out);
   void details(const core::Json& delta, Events& out);
+  void annotations(const core::Json& delta, Events& out);
+  void images(const core::Json& delta, Events& out);
   void tool_calls(const core::Json& calls, Events& out);
   void tool_call(const core::Json& value, std::size_t position, Events& out);
   Call* find_call(std::int64_t wire_index, const std::string& id);
@@ -56,6 +60,8 @@ class ChunkDecoder final : public StreamDecoder {
   PartTracker parts_;
   Text text_ = Text::None;
   int text_part_ = -1;
+  std::int64_t said_ = 0;    // characters of the answer so far
+  std::int64_t before_ = 0;  // those before the part that is open
   std::vector<Call> calls_;
 };
 
@@ -89,7 +95,9 @@ void ChunkDecoder::text(Text kind, const core::Json* value, Events& out) {
     }
     text_part_ = parts_.open(std::move(part), out);
     text_ = kind;
+    before_ = said_;
   }
+  if (kind == Text::Answer) said_ += characters(piece);
   out.emplace_back(TextDelta{text_part_, piece});
 }
 
@@ -102,6 +110,27 @@ void ChunkDecoder::details(const core::Json& delta, Events& out) {
     part.text.clear();
     const int index = parts_.open(std::move(part), out);
     parts_.close(index, out);
+  }
+}
+
+// OpenAI counts in the whole answer.
+void ChunkDecoder::annotations(const core::Json& delta, Events& out) {
+  const auto* list = member_of(delta, "annotations");
+  if (list == nullptr || !list->is_array() || text_ != Text::Answer) return;
+  for (const auto& entry : *list) {
+    Citation citation;
+    const auto* cited = member_of(entry, "url_citation");
+    if (cited == nullptr || !read_url_citation(*cited, citation)) continue;
+    citation.start = std::max<std::int64_t>(0, citation.start - before_);
+    citation.end = std::max<std::int64_t>(0, citation.end - before_);
+    out.emplace_back(CitationEvent{text_part_, std::move(citation)});
+  }
+}
+
+void ChunkDecoder::images(const core::Json& delta, Events& out) {
+  for (auto& part : read_reply_images(delta)) {
+    close_text(out);
+    parts_.close(parts_.open(std::move(part), out), out);
   }
 }
 
@@ -137,12 +166,9 @@ void ChunkDecoder::tool_call(const core::Json& value, std::size_t position, Even
     call->wire_index = wire_index;
   }
   if (call->id.empty()) call->id = id;
-  if (const auto* extra = member_of(value, "extra_content")) {
-    if (const auto* google = member_of(*extra, "google"))
-      call->signature = text_of(*google, "thought_signature");
-    if (call->part >= 0 && !call->signature.empty()) {
-      out.emplace_back(SignatureDelta{call->part, call->signature});
-    }
+  if (auto signature = signature_of_call(value); !signature.empty()) {
+    if (call->part >= 0) out.emplace_back(SignatureDelta{call->part, signature});
+    call->signature = std::move(signature);
   }
   const auto* function = member_of(value, "function");
   if (function == nullptr) return;
@@ -170,6 +196,8 @@ void ChunkDecoder::delta(const core::Json& delta, Events& out) {
   text(Text::Thinking, thought != nullptr ? thought : member_of(delta, "reasoning"), out);
   details(delta, out);
   text(Text::Answer, member_of(delta, "content"), out);
+  annotations(delta, out);
+  images(delta, out);
   text(Text::Refusal, member_of(delta, "refusal"), out);
   if (const auto* calls = member_of(delta, "tool_calls")) tool_calls(*calls, out);
   if (const auto* call = member_of(delta, "function_call")) {

@@ -4,6 +4,8 @@
 
 #include "core/json_read.h"
 #include "inference/openai_chat/chat.h"
+#include "inference/translate/citations.h"
+#include "inference/translate/content.h"
 #include "inference/translate/faults.h"
 #include "inference/translate/wire.h"
 
@@ -15,9 +17,10 @@ enum class Kind { Text, Refusal, Thinking, Call };
 
 struct OpenPart {
   Kind kind = Kind::Text;
-  int call = 0;            // OpenAI's index: our own count of calls
-  bool arguments = false;  // some were sent
-  ThinkingPart thinking;   // gathered, for the signed block at its end
+  int call = 0;             // OpenAI's index: our own count of calls
+  bool arguments = false;   // some were sent
+  std::int64_t before = 0;  // characters of the answer before this part
+  ThinkingPart thinking;    // gathered, for the signed block at its end
 };
 
 class ChunkEncoder final : public StreamEncoder {
@@ -35,6 +38,7 @@ class ChunkEncoder final : public StreamEncoder {
   void text(const TextDelta& event, std::string& out);
   void arguments(OpenPart& part, std::string_view piece, std::string& out);
   void signature(const SignatureDelta& event, std::string& out);
+  void citation(const CitationEvent& event, std::string& out);
   void part_end(int index, std::string& out);
   void finish(const FinishEvent& event, std::string& out);
   void end(std::string& out);
@@ -47,6 +51,7 @@ class ChunkEncoder final : public StreamEncoder {
   bool done_ = false;
   int calls_ = 0;
   int details_ = 0;
+  std::int64_t said_ = 0;  // characters of the answer
   std::map<int, OpenPart> open_;
   core::Usage usage_;
 };
@@ -97,11 +102,8 @@ void ChunkEncoder::part_start(const PartStart& event, std::string& out) {
     out += ",\"type\":\"function\",\"function\":{\"name\":";
     append_json_string(out, call->name);
     out += ",\"arguments\":\"\"}";
-    if (!call->signature.empty()) {
-      out += ",\"extra_content\":{\"google\":{\"thought_signature\":";
-      append_json_string(out, call->signature);
-      out += "}}";
-    }
+    if (!call->signature.empty())
+      out += ",\"extra_content\":" + core::dump_json(call_signature(call->signature));
     out += "}]}";
     end_chunk(out);
     if (!call->arguments.empty()) arguments(part, call->arguments, out);
@@ -115,6 +117,11 @@ void ChunkEncoder::part_start(const PartStart& event, std::string& out) {
     early = refusal->text;
   } else if (const auto* said = std::get_if<TextPart>(&event.part)) {
     early = said->text;
+    part.before = said_;
+  } else if (const auto* media = std::get_if<MediaPart>(&event.part)) {
+    begin_chunk(out);
+    out += "{\"images\":[" + core::dump_json(reply_image(*media)) + "]}";
+    end_chunk(out);
   }
   open_[event.index] = std::move(part);
   if (!early.empty()) text({event.index, std::move(early)}, out);
@@ -129,6 +136,7 @@ void ChunkEncoder::text(const TextDelta& event, std::string& out) {
     part.thinking.text += event.text;
     delta_text(out, "reasoning_content", event.text);
   } else if (part.kind != Kind::Call) {
+    if (part.kind == Kind::Text) said_ += characters(event.text);
     delta_text(out, part.kind == Kind::Refusal ? "refusal" : "content", event.text);
   }
 }
@@ -151,11 +159,20 @@ void ChunkEncoder::signature(const SignatureDelta& event, std::string& out) {
   } else if (it->second.kind == Kind::Call) {
     begin_chunk(out);
     out += "{\"tool_calls\":[{\"index\":" + std::to_string(it->second.call) +
-           ",\"extra_content\":{\"google\":{\"thought_signature\":";
-    append_json_string(out, event.signature);
-    out += "}}}]}";
+           ",\"extra_content\":" + core::dump_json(call_signature(event.signature)) + "}]}";
     end_chunk(out);
   }
+}
+
+void ChunkEncoder::citation(const CitationEvent& event, std::string& out) {
+  const auto it = open_.find(event.index);
+  if (it == open_.end()) return;
+  const auto before = it->second.before;
+  const core::Json entry = {{"type", "url_citation"},
+                            {"url_citation", url_citation(event.citation, before, said_ - before)}};
+  begin_chunk(out);
+  out += "{\"annotations\":[" + core::dump_json(entry) + "]}";
+  end_chunk(out);
 }
 
 void ChunkEncoder::part_end(int index, std::string& out) {
@@ -225,6 +242,8 @@ std::string ChunkEncoder::encode(const StreamEvent& event) {
     if (it != open_.end()) arguments(it->second, pieces->json, out);
   } else if (const auto* proof = std::get_if<SignatureDelta>(&event)) {
     signature(*proof, out);
+  } else if (const auto* cited = std::get_if<CitationEvent>(&event)) {
+    citation(*cited, out);
   } else if (const auto* closed = std::get_if<PartEnd>(&event)) {
     part_end(closed->index, out);
   } else if (const auto* reason = std::get_if<FinishEvent>(&event)) {

@@ -24,7 +24,7 @@ class RequestReader {
     request_.model = fields.string("model", 256);
     if (const Json* instructions = fields.any("instructions")) {
       if (!instructions->is_string()) fields.fail("instructions", "must be a string");
-      add_text(Role::System, instructions->get_ref<const std::string&>());
+      add_text(Role::System, instructions->get_ref<const std::string&>(), "/instructions");
     }
     read_input(fields, root);
     read_sampling(fields);
@@ -38,9 +38,10 @@ class RequestReader {
   }
 
  private:
-  void add_text(Role role, const std::string& text) {
+  void add_text(Role role, const std::string& text, std::string origin) {
     Message message;
     message.role = role;
+    message.origin = std::move(origin);
     message.parts.push_back(TextPart{text, {}});
     request_.messages.push_back(std::move(message));
   }
@@ -53,7 +54,7 @@ class RequestReader {
       return;
     }
     if (input->is_string()) {
-      add_text(Role::User, input->get_ref<const std::string&>());
+      add_text(Role::User, input->get_ref<const std::string&>(), "/input");
       return;
     }
     if (!input->is_array()) fields.fail("input", "must be a string or a list of items");
@@ -80,10 +81,11 @@ class RequestReader {
   }
 
   // The turn of the assistant that the item belongs to.
-  Message& assistant() {
+  Message& assistant(const Path& path) {
     if (request_.messages.empty() || request_.messages.back().role != Role::Assistant) {
       request_.messages.emplace_back();
       request_.messages.back().role = Role::Assistant;
+      request_.messages.back().origin = path.str();
     }
     return request_.messages.back();
   }
@@ -95,11 +97,13 @@ class RequestReader {
     fields.known("id");
     const auto role = fields.string("role", 32);
     Message own;
+    own.origin = path.str();
     Message* message = &own;
     if (role == "assistant") {
-      message = &assistant();
+      message = &assistant(path);
     } else if (role == "system" || role == "developer") {
       own.role = Role::System;
+      own.developer = role == "developer";
     } else if (role != "user") {
       fields.fail("role", "must be one of: user, system, developer, assistant");
     }
@@ -126,8 +130,13 @@ class RequestReader {
     std::optional<Part> out;
     if (type == "input_text" || type == "output_text" || type == "text") {
       out = TextPart{fields.string("text"), {}};
-      fields.known("annotations");
-      fields.known("logprobs");
+      // Part of every reply, and empty unless the model cited the web.
+      for (const auto* name : {"annotations", "logprobs"}) {
+        const Json* list = fields.any(name);
+        if (list != nullptr && !(list->is_array() && list->empty())) {
+          keep_extra(request_, Path(path, name), *list);
+        }
+      }
     } else if (type == "refusal") {
       out = RefusalPart{fields.string("refusal")};
     } else if (type == "input_image" || type == "image_url") {
@@ -209,7 +218,7 @@ class RequestReader {
     call.signature = std::move(call_signature_);
     call_signature_.clear();
     fields.keep_rest();
-    assistant().parts.push_back(std::move(call));
+    assistant(path).parts.push_back(std::move(call));
   }
 
   void read_result(const Json& item, const Path& path) {
@@ -233,16 +242,16 @@ class RequestReader {
       fields.fail("output", "must be a string or a list of parts");
     }
     fields.keep_rest();
-    add_result(std::move(result));
+    add_result(std::move(result), path);
   }
 
   // Results that follow one another are one turn of the user.
-  void add_result(ToolResultPart result) {
+  void add_result(ToolResultPart result, const Path& path) {
     auto& messages = request_.messages;
     const bool follows = !messages.empty() && messages.back().role == Role::User &&
                          !messages.back().parts.empty() &&
                          std::holds_alternative<ToolResultPart>(messages.back().parts.back());
-    if (!follows) messages.emplace_back();
+    if (!follows) messages.emplace_back().origin = path.str();
     messages.back().parts.push_back(std::move(result));
   }
 
@@ -254,7 +263,7 @@ class RequestReader {
     if (is_call_signature(thinking)) {
       call_signature_ = std::move(thinking.signature);
     } else {
-      assistant().parts.push_back(std::move(thinking));
+      assistant(path).parts.push_back(std::move(thinking));
     }
     fields.keep_rest();
   }
@@ -269,6 +278,7 @@ class RequestReader {
     if (auto user = fields.optional_string("user", 512)) request_.user = std::move(*user);
     if (request_.user.empty()) {
       if (auto user = fields.optional_string("safety_identifier", 512)) request_.user = std::move(*user);
+      request_.user_origin = "/safety_identifier";
     }
   }
 
@@ -417,6 +427,7 @@ class RequestReader {
     const Path path(root, "reasoning");
     Fields fields(*reasoning, path, request_);
     Reasoning out;
+    out.origin = path.str();
     out.effort = fields.optional_string("effort", 32).value_or("");
     out.summary = fields.optional_string("summary", 32).value_or("");
     if (out.summary.empty()) out.summary = fields.optional_string("generate_summary", 32).value_or("");

@@ -13,10 +13,6 @@ namespace {
 
 using core::Json;
 
-std::string message_pointer(std::size_t index) {
-  return "/messages/" + std::to_string(index);
-}
-
 class InputWriter {
  public:
   InputWriter(const Request& request, Drops& drops)
@@ -25,8 +21,7 @@ class InputWriter {
   void write(Json& body) {
     for (std::size_t i = 0; i < request_.messages.size(); ++i) {
       const auto& message = request_.messages[i];
-      at_ = message_pointer(i);
-      if (!message.name.empty()) drops_.add(at_ + "/name");
+      if (!message.name.empty()) drops_.add(message.origin + "/name");
       if (i == 0 && message.role == Role::System && only_text(message)) {
         body["instructions"] = joined(message);
       } else {
@@ -44,8 +39,9 @@ class InputWriter {
 
   std::string joined(const Message& message) {
     std::string out;
-    for (const auto& part : message.parts) {
-      const auto& text = std::get<TextPart>(part);
+    for (std::size_t i = 0; i < message.parts.size(); ++i) {
+      const auto& text = std::get<TextPart>(message.parts[i]);
+      at_ = part_pointer(request_.dialect, message, i);
       drop_mark(text.cache_control);
       if (!out.empty()) out += "\n\n";
       out += text.text;
@@ -55,6 +51,7 @@ class InputWriter {
 
   void write_message(const Message& message) {
     const char* role = message.role == Role::User     ? "user"
+                       : message.developer            ? "developer"
                        : message.role == Role::System ? "system"
                                                       : "assistant";
     Json content = Json::array();
@@ -63,7 +60,9 @@ class InputWriter {
       input_.push_back({{"type", "message"}, {"role", role}, {"content", std::move(content)}});
       content = Json::array();
     };
-    for (const auto& part : message.parts) {
+    for (std::size_t i = 0; i < message.parts.size(); ++i) {
+      const auto& part = message.parts[i];
+      at_ = part_pointer(request_.dialect, message, i);
       if (const auto* text = std::get_if<TextPart>(&part)) {
         drop_mark(text->cache_control);
         if (text->text.empty() && !same_) continue;
@@ -76,6 +75,9 @@ class InputWriter {
       } else {
         flush();
         write_item(part);
+        const auto* call = std::get_if<ToolCallPart>(&part);
+        if (call != nullptr && !call->signature.empty())
+          drops_.note(signature_pointer(request_.dialect, message, i));
       }
     }
     flush();
@@ -83,7 +85,7 @@ class InputWriter {
 
   void write_media(Json& content, const MediaPart& media, Role role) {
     if (role == Role::Assistant) {  // its own pictures cannot be told again
-      drops_.add(at_ + "/media");
+      drops_.add(at_);
       return;
     }
     content.push_back(media_content(media));
@@ -128,7 +130,6 @@ class InputWriter {
   void write_item(const Part& part) {
     if (const auto* call = std::get_if<ToolCallPart>(&part)) {
       drop_mark(call->cache_control);
-      if (!call->signature.empty()) drops_.note(at_ + "/signature");
       input_.push_back({{"type", "function_call"},
                         {"call_id", portable_id(call->id)},
                         {"name", call->name},
@@ -169,7 +170,7 @@ class InputWriter {
   void write_thinking(const ThinkingPart& thinking) {
     const auto& encrypted = thinking.redacted.empty() ? thinking.signature : thinking.redacted;
     if (thinking.signed_by != DialectId::OpenAiResponses || (encrypted.empty() && !same_)) {
-      drops_.note(at_ + "/thinking");
+      drops_.note(at_);
       return;
     }
     Json item = {{"type", "reasoning"}, {"summary", Json::array()}};
@@ -237,7 +238,8 @@ void write_format(Json& body, const ResponseFormat& format) {
   body["text"] = {{"format", std::move(out)}};
 }
 
-void write_reasoning(Json& body, const Request& request, const TargetModel& target, Drops& drops) {
+void write_reasoning(Json& body, const Request& request, const TargetModel& target, bool logprobs,
+                     Drops& drops) {
   const bool same = request.dialect == DialectId::OpenAiResponses;
   if (request.reasoning && (same || target.reasoning || target.effort)) {
     Json out = Json::object();
@@ -253,22 +255,22 @@ void write_reasoning(Json& body, const Request& request, const TargetModel& targ
     }
     body["reasoning"] = std::move(out);
   } else if (request.reasoning && wants_reasoning(*request.reasoning)) {
-    drops.add("/reasoning");
+    drops.add(request.reasoning->origin);
   }
   Json include = Json::array();
   // Its own state is not used (store is false), so thinking must come back with us.
   if (target.reasoning || body.contains("reasoning")) include.push_back("reasoning.encrypted_content");
-  if (request.logprobs == true) include.push_back("message.output_text.logprobs");
+  if (logprobs) include.push_back("message.output_text.logprobs");
   if (!include.empty()) body["include"] = std::move(include);
 }
 
 void drop_sampling(const Request& request, Drops& drops) {
-  if (request.top_k) drops.add("/top_k");
-  if (request.frequency_penalty.value_or(0) != 0) drops.add("/frequency_penalty");
-  if (request.presence_penalty.value_or(0) != 0) drops.add("/presence_penalty");
-  if (request.seed) drops.add("/seed");
-  if (request.n.value_or(1) > 1) drops.add("/n");
-  if (!request.stop.empty()) drops.add("/stop");
+  if (request.top_k) drops.option("top_k");
+  if (request.frequency_penalty.value_or(0) != 0) drops.option("frequency_penalty");
+  if (request.presence_penalty.value_or(0) != 0) drops.option("presence_penalty");
+  if (request.seed) drops.option("seed");
+  if (request.n.value_or(1) > 1) drops.option("n");
+  if (!request.stop.empty()) drops.option("stop");
 }
 
 // Items and tools go back to their index, or to the end when others were taken out before them.
@@ -301,7 +303,7 @@ void put_items_back(Json& body, Request& extras) {
 }  // namespace
 
 EncodedRequest encode_request(const Request& request, const EncodeOptions& options) {
-  Drops drops(options.unsupported);
+  Drops drops(request.dialect, options.unsupported);
   EncodedRequest out;
   out.path = "/responses";
   out.body = Json::object();
@@ -314,7 +316,8 @@ EncodedRequest encode_request(const Request& request, const EncodeOptions& optio
   put("max_output_tokens", request.max_output_tokens);
   put("temperature", request.temperature);
   put("top_p", request.top_p);
-  put("top_logprobs", request.top_logprobs);
+  const auto choices = choice_options(request, DialectId::OpenAiResponses, drops);
+  put("top_logprobs", choices.top_logprobs);
   put("parallel_tool_calls", request.parallel_tool_calls);
   if (!request.user.empty()) body["user"] = request.user;
   if (request.stream) body["stream"] = true;
@@ -324,7 +327,7 @@ EncodedRequest encode_request(const Request& request, const EncodeOptions& optio
   if (request.tool_choice && (!request.tools.empty() || request.dialect == DialectId::OpenAiResponses))
     write_tool_choice(body, *request.tool_choice);
   if (request.response_format) write_format(body, *request.response_format);
-  write_reasoning(body, request, options.target, drops);
+  write_reasoning(body, request, options.target, choices.logprobs.value_or(false), drops);
   Request extras;
   extras.extras = request.extras;
   put_items_back(body, extras);

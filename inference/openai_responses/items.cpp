@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "inference/translate/citations.h"
 #include "inference/translate/content.h"
 #include "inference/translate/faults.h"
 #include "inference/translate/fields.h"
@@ -64,9 +65,19 @@ ThinkingPart read_reasoning(const Json& item) {
   return out;
 }
 
-Json output_text(std::string_view text) {
-  return {
-      {"type", "output_text"}, {"text", text}, {"annotations", Json::array()}, {"logprobs", Json::array()}};
+Json annotation(const Citation& citation, std::string_view text) {
+  Json out = url_citation(citation, 0, characters(text));
+  out["type"] = "url_citation";
+  return out;
+}
+
+Json output_text(std::string_view text, const std::vector<Citation>& citations) {
+  Json annotations = Json::array();
+  for (const auto& citation : citations) annotations.push_back(annotation(citation, text));
+  return {{"type", "output_text"},
+          {"text", text},
+          {"annotations", std::move(annotations)},
+          {"logprobs", Json::array()}};
 }
 
 Json refusal_part(std::string_view text) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/json.h"
 #include "core/usage.h"
@@ -29,7 +30,8 @@ bool is_call_signature(const ThinkingPart& part);
 // The parts of summary[] and content[] as one text.
 std::string reasoning_text(const core::Json& item);
 ThinkingPart read_reasoning(const core::Json& item);
-core::Json output_text(std::string_view text);
+core::Json output_text(std::string_view text, const std::vector<Citation>& citations = {});
+core::Json annotation(const Citation& citation, std::string_view text);
 core::Json refusal_part(std::string_view text);
 
 // How a response ended, from its status, incomplete_details and whether it calls a function.

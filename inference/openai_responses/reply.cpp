@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "inference/openai_responses/items.h"
+#include "inference/translate/citations.h"
 #include "inference/translate/content.h"
 #include "inference/translate/fields.h"
 
@@ -11,13 +12,28 @@ namespace {
 
 using core::Json;
 
-void read_message(Choice& choice, const Json& item) {
+void read_annotations(TextPart& text, const Json& part, Reply& reply) {
+  const Json* list = member_of(part, "annotations");
+  if (list == nullptr || !list->is_array()) return;
+  for (const auto& entry : *list) {
+    Citation citation;
+    if (text_of(entry, "type") == "url_citation" && read_url_citation(entry, citation)) {
+      text.citations.push_back(std::move(citation));
+    } else {
+      reply.left_out.emplace_back("annotations");
+    }
+  }
+}
+
+void read_message(Reply& reply, Choice& choice, const Json& item) {
   const Json* content = member_of(item, "content");
   if (content == nullptr || !content->is_array()) return;
   for (const auto& part : *content) {
     const auto type = text_of(part, "type");
     if (type == "output_text") {
-      choice.message.parts.push_back(TextPart{text_of(part, "text"), {}});
+      TextPart text{text_of(part, "text"), {}};
+      read_annotations(text, part, reply);
+      choice.message.parts.push_back(std::move(text));
       const Json* logprobs = member_of(part, "logprobs");
       if (logprobs != nullptr && logprobs->is_array() && !logprobs->empty())
         choice.logprobs = {{"content", *logprobs}, {"refusal", nullptr}};
@@ -27,11 +43,11 @@ void read_message(Choice& choice, const Json& item) {
   }
 }
 
-// Items of tools that the provider ran itself are its own affair: the text says what came of them.
-void read_item(Choice& choice, const Json& item, bool& called) {
+// Of tools that the provider ran itself the text says what came of them; their items are left out.
+void read_item(Reply& reply, Choice& choice, const Json& item, bool& called) {
   const auto type = text_of(item, "type");
   if (type == "message") {
-    read_message(choice, item);
+    read_message(reply, choice, item);
   } else if (type == "function_call") {
     called = true;
     ToolCallPart call;
@@ -46,6 +62,8 @@ void read_item(Choice& choice, const Json& item, bool& called) {
     image.media_type = "image/png";
     image.data = text_of(item, "result");
     if (!image.data.empty()) choice.message.parts.push_back(std::move(image));
+  } else {
+    reply.left_out.push_back("output." + type.substr(0, 64));
   }
 }
 
@@ -68,7 +86,7 @@ Reply decode_reply(const Json& body) {
   Choice choice;
   choice.message.role = Role::Assistant;
   bool called = false;
-  for (const auto& item : *output) read_item(choice, item, called);
+  for (const auto& item : *output) read_item(out, choice, item, called);
   choice.finish = read_finish(body, called);
   out.choices.push_back(std::move(choice));
   return out;

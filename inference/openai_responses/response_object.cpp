@@ -217,7 +217,7 @@ void ResponseObject::append_turn(const Reply& reply, const McpLookup& lookup) {
   core::Json content = core::Json::array();
   for (const auto& part : choice.message.parts) {
     if (const auto* text = std::get_if<TextPart>(&part)) {
-      content.push_back(responses::output_text(text->text));
+      content.push_back(responses::output_text(text->text, text->citations));
       if (const core::Json* logprobs = member_of(choice.logprobs, "content"))
         content.back()["logprobs"] = *logprobs;
       continue;

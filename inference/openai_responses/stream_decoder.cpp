@@ -3,6 +3,7 @@
 
 #include "core/json_read.h"
 #include "inference/openai_responses/items.h"
+#include "inference/translate/citations.h"
 #include "inference/translate/content.h"
 #include "inference/translate/faults.h"
 #include "inference/translate/fields.h"
@@ -79,6 +80,8 @@ class Decoder final : public StreamDecoder {
       if (const Json* item = member_of(event, "item")) begin_item(out, *item, item_key(event));
     } else if (type == "response.output_text.done" || type == "response.refusal.done") {
       end_text(out, event, type == "response.refusal.done");
+    } else if (type == "response.output_text.annotation.added") {
+      on_annotation(out, event);
     } else if (type == "response.function_call_arguments.done") {
       const auto it = open_.find(item_key(event));
       if (it != open_.end() && !it->second.said) on_arguments(out, event, "arguments");
@@ -123,6 +126,15 @@ class Decoder final : public StreamDecoder {
     if (part == nullptr || text.empty()) return;
     part->said = true;
     out.push_back(TextDelta{part->index, std::move(text)});
+  }
+
+  void on_annotation(Events& out, const Json& event) {
+    const auto it = open_.find(text_key(event));
+    const Json* annotation = member_of(event, "annotation");
+    Citation citation;
+    if (it == open_.end() || it->second.ended || annotation == nullptr) return;
+    if (text_of(*annotation, "type") == "url_citation" && read_url_citation(*annotation, citation))
+      out.push_back(CitationEvent{it->second.index, std::move(citation)});
   }
 
   void end_text(Events& out, Json& event, bool refusal) {
@@ -172,7 +184,16 @@ class Decoder final : public StreamDecoder {
     if (!text.empty()) out.push_back(TextDelta{part->index, std::move(text)});
   }
 
+  void end_image(Events& out, const Json& item, Key key) {
+    MediaPart image;
+    image.media_type = "image/png";
+    image.data = text_of(item, "result");
+    Open* part = image.data.empty() ? nullptr : open(out, key, std::move(image));
+    if (part != nullptr) end_part(out, *part);
+  }
+
   void end_item(Events& out, const Json& item, Key key) {
+    if (text_of(item, "type") == "image_generation_call") return end_image(out, item, key);
     begin_item(out, item, key);
     const auto it = open_.find(key);
     if (it == open_.end() || it->second.ended) return;

@@ -213,6 +213,21 @@ std::string ResponsesStreamEncoder::write(const ArgumentsDelta& one) {
   return out;
 }
 
+std::string ResponsesStreamEncoder::write(const CitationEvent& one) {
+  std::string out;
+  const auto it = open_.find(one.index);
+  if (it == open_.end() || it->second.kind != Kind::Text || !it->second.begun) return out;
+  auto& open = it->second;
+  event(out, "response.output_text.annotation.added",
+        {{"item_id", open.item_id},
+         {"output_index", open.output},
+         {"content_index", open.content},
+         {"annotation_index", open.citations.size()},
+         {"annotation", responses::annotation(one.citation, open.text)}});
+  open.citations.push_back(one.citation);
+  return out;
+}
+
 std::string ResponsesStreamEncoder::write(const PartEnd& one) {
   std::string out;
   const auto it = open_.find(one.index);
@@ -292,7 +307,7 @@ void ResponsesStreamEncoder::end_text(std::string& out, Open& open) {
   whole[text ? "text" : "refusal"] = open.text;
   if (text) whole["logprobs"] = Json::array();
   event(out, text ? "response.output_text.done" : "response.refusal.done", std::move(whole));
-  Json part = text ? responses::output_text(open.text) : responses::refusal_part(open.text);
+  Json part = text ? responses::output_text(open.text, open.citations) : responses::refusal_part(open.text);
   object_.item(open.output)["content"][open.content] = part;
   where["part"] = std::move(part);
   event(out, "response.content_part.done", std::move(where));

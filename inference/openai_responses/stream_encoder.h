@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/json.h"
 #include "inference/dialect.h"
@@ -58,6 +59,7 @@ class ResponsesStreamEncoder final : public StreamEncoder {
     std::size_t content = 0;  // index within a message
     std::string item_id;
     std::string text;  // or arguments
+    std::vector<Citation> citations;
     ThinkingPart thinking;
     McpTool tool;
   };
@@ -67,6 +69,7 @@ class ResponsesStreamEncoder final : public StreamEncoder {
   std::string write(const TextDelta& event);
   std::string write(const SignatureDelta& event);
   std::string write(const ArgumentsDelta& event);
+  std::string write(const CitationEvent& event);
   std::string write(const PartEnd& event);
   std::string write(const FinishEvent& event);
   std::string write(const UsageEvent& event);

@@ -20,8 +20,8 @@ enum class Next {
 Next next_after(const Fault& fault);
 
 // How long the provider asks to wait: retry-after-ms, retry-after (seconds or an HTTP date, RFC 9110 10.2.3),
-// Gemini's RetryInfo in the body. At most an hour; a date in the past is zero.
-std::optional<std::chrono::milliseconds> retry_after(const core::HttpHeaders& headers, std::string_view body,
+// else what the body said (Fault::retry_after). At most an hour; a date in the past is zero.
+std::optional<std::chrono::milliseconds> retry_after(const core::HttpHeaders& headers, const Fault& fault,
                                                      core::Time now);
 
 // How long the key is left alone after the fault; zero: not at all.

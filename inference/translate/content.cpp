@@ -163,6 +163,16 @@ void ArgumentsScanner::feed(std::string_view piece) {
   }
 }
 
+std::string signature_of_call(const core::Json& call) {
+  const auto* extra = member_of(call, "extra_content");
+  const auto* google = extra == nullptr ? nullptr : member_of(*extra, "google");
+  return google == nullptr ? std::string() : text_of(*google, "thought_signature");
+}
+
+core::Json call_signature(const std::string& signature) {
+  return {{"google", {{"thought_signature", signature}}}};
+}
+
 std::int64_t budget_of_effort(std::string_view effort) {
   if (effort == "none") return 0;
   return kEfforts[rank_of(effort)].budget;

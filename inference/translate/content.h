@@ -51,6 +51,11 @@ class ArgumentsScanner {
   bool escaped_ = false;
 };
 
+// Gemini's signature of a call on chat completions and Messages, as Google's own compatible endpoint has it:
+// "extra_content": {"google": {"thought_signature"}}. Of a call's object; "" when there is none.
+std::string signature_of_call(const core::Json& call);
+core::Json call_signature(const std::string& signature);  // the value of "extra_content"
+
 // ---- reasoning (rule A14) ----
 
 // Tokens for an effort word; 0 for "none".

@@ -1,6 +1,7 @@
 #include "inference/translate/drops.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -98,7 +99,99 @@ void refuse_server_tool(const Extra& extra) {
                           extra.path);
 }
 
+// Members of Request by their name on chat completions, and what each client calls them. Empty: the same, or
+// the dialect has none.
+struct OptionName {
+  std::string_view chat;
+  std::string_view responses;
+  std::string_view anthropic;
+  std::string_view gemini;
+};
+constexpr std::array kOptionNames = {
+    OptionName{"temperature", {}, {}, "generationConfig/temperature"},
+    OptionName{"top_p", {}, {}, "generationConfig/topP"},
+    OptionName{"top_k", {}, {}, "generationConfig/topK"},
+    OptionName{"n", {}, {}, "generationConfig/candidateCount"},
+    OptionName{"seed", {}, {}, "generationConfig/seed"},
+    OptionName{"stop", {}, "stop_sequences", "generationConfig/stopSequences"},
+    OptionName{"logprobs", "include", {}, "generationConfig/responseLogprobs"},
+    OptionName{"top_logprobs", {}, {}, "generationConfig/logprobs"},
+    OptionName{"frequency_penalty", {}, {}, "generationConfig/frequencyPenalty"},
+    OptionName{"presence_penalty", {}, {}, "generationConfig/presencePenalty"},
+    OptionName{"parallel_tool_calls", {}, "tool_choice/disable_parallel_tool_use", {}},
+    OptionName{"response_format", "text/format", "output_config/format", "generationConfig/responseMimeType"},
+    OptionName{"response_format/json_schema", "text/format", "output_config/format",
+               "generationConfig/responseJsonSchema"},
+};
+
+std::string_view name_for(DialectId client, const OptionName& option) {
+  std::string_view own;
+  if (client == DialectId::OpenAiResponses) own = option.responses;
+  if (client == DialectId::Anthropic) own = option.anthropic;
+  if (client == DialectId::Gemini) own = option.gemini;
+  return own.empty() ? option.chat : own;
+}
+
+// The name up to its index, if it ends in one ("stop/4").
+std::string_view without_index(std::string_view name) {
+  const auto last = name.find_last_not_of("0123456789");
+  const bool indexed = last != std::string_view::npos && last + 1 < name.size() && name[last] == '/';
+  return indexed ? name.substr(0, last) : name;
+}
+
 }  // namespace
+
+std::string part_pointer(DialectId client, const Message& message, std::size_t index) {
+  const auto number = [&](auto same_list) {
+    const auto end = message.parts.begin() + static_cast<std::ptrdiff_t>(index);
+    return "/" + std::to_string(std::count_if(message.parts.begin(), end, same_list));
+  };
+  const auto& part = message.parts[index];
+  switch (client) {
+    case DialectId::Anthropic:
+      return message.origin + (message.origin == "/system" ? "/" : "/content/") + std::to_string(index);
+    case DialectId::Gemini:
+      return message.origin + "/parts/" + std::to_string(index);
+    case DialectId::OpenAiResponses:
+      // Items of the assistant, and results, were gathered into turns.
+      if (message.role == Role::Assistant || std::holds_alternative<ToolResultPart>(part))
+        return message.origin;
+      return message.origin + "/content/" + std::to_string(index);
+    case DialectId::OpenAiChat:
+      break;
+  }
+  if (std::holds_alternative<ToolResultPart>(part)) return message.origin;
+  if (const auto* thinking = std::get_if<ThinkingPart>(&part)) {
+    const bool bare = thinking->signature.empty() && thinking->redacted.empty();
+    return message.origin + (bare ? "/reasoning_content" : "/reasoning_details");
+  }
+  if (std::holds_alternative<ToolCallPart>(part)) {
+    return message.origin + "/tool_calls" +
+           number([](const Part& one) { return std::holds_alternative<ToolCallPart>(one); });
+  }
+  return message.origin + "/content" + number([](const Part& one) {
+           return std::holds_alternative<TextPart>(one) || std::holds_alternative<MediaPart>(one);
+         });
+}
+
+std::string signature_pointer(DialectId client, const Message& message, std::size_t index) {
+  const auto part = part_pointer(client, message, index);
+  if (client == DialectId::OpenAiResponses) return part;
+  return part + (client == DialectId::Gemini ? "/thoughtSignature" : "/extra_content");
+}
+
+std::string detail_pointer(DialectId client, const std::string& part) {
+  return part + (client == DialectId::OpenAiChat ? "/image_url/detail" : "/detail");
+}
+
+ChoiceOptions choice_options(const Request& request, DialectId target, Drops& drops) {
+  ChoiceOptions out{request.n, request.logprobs, request.top_logprobs};
+  if (!request.stream || request.dialect == target) return out;
+  if (out.n.value_or(1) > 1) drops.option("n");
+  if (out.logprobs.value_or(false)) drops.option("logprobs");
+  if (out.top_logprobs.value_or(0) > 0) drops.option("top_logprobs");
+  return {};
+}
 
 std::string field_name(std::string_view pointer) {
   std::string out;
@@ -123,6 +216,19 @@ void Drops::add(std::string_view pointer) {
         std::string(pointer));
   }
   note(pointer);
+}
+
+void Drops::option(std::string_view name) {
+  const auto bare = without_index(name);
+  const auto* known = std::find_if(kOptionNames.begin(), kOptionNames.end(),
+                                   [&](const OptionName& one) { return one.chat == bare; });
+  std::string pointer = "/";
+  pointer.append(known == kOptionNames.end() ? bare : name_for(client_, *known));
+  add(pointer.append(name.substr(bare.size())));
+}
+
+void Drops::summary_style(const Reasoning& reasoning) {
+  if (!reasoning.summary.empty() && reasoning.summary != "auto") note(reasoning.origin + "/summary");
 }
 
 void Drops::note(std::string_view pointer) {

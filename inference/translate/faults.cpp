@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "core/encoding.h"
@@ -173,7 +174,39 @@ void finish_message(Fault& fault, std::string_view message) {
                                    : "The provider reported an error without a message.";
 }
 
+// Google's RetryInfo: {"details":[{"@type":"...RetryInfo","retryDelay":"34.07s"}]}.
+std::optional<std::chrono::milliseconds> retry_info(const core::Json& error) {
+  const auto* details = member_of(error, "details");
+  if (details == nullptr || !details->is_array()) return {};
+  for (const auto& detail : *details) {
+    const auto text = text_of(detail, "retryDelay");
+    if (text.empty() || text.back() != 's') continue;
+    if (const auto wait = wait_of(text.substr(0, text.size() - 1), 1000)) return wait;
+  }
+  return {};
+}
+
 }  // namespace
+
+std::optional<std::chrono::milliseconds> wait_of(std::string_view text, double unit_ms) {
+  // No locale, no exponent: providers send "20", "0.5", "34.07".
+  std::int64_t whole = 0;
+  const auto* last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, whole);
+  if (error != std::errc() || whole < 0) return {};
+  double value = static_cast<double>(whole);
+  std::string_view rest(end, static_cast<std::size_t>(last - end));
+  if (!rest.empty() && rest.front() != '.') return {};
+  if (!rest.empty()) rest.remove_prefix(1);
+  double digit = 0.1;
+  for (const char c : rest) {
+    if (c < '0' || c > '9') return {};
+    value += digit * (c - '0');
+    digit /= 10;
+  }
+  const double ms = std::min(value * unit_ms, static_cast<double>(kWaitMax.count()));
+  return std::chrono::milliseconds(static_cast<std::int64_t>(ms));
+}
 
 Fault read_fault(int status, std::string_view body) {
   const auto json = core::try_parse_json(body, kFaultDepthMax);
@@ -203,6 +236,7 @@ Fault read_fault(int status, const core::Json& body) {
   if (message.empty()) message = text_of(*error, "detail");
   if (message.empty() && error->is_string()) message = error->get<std::string>();
   classify(fault, *error, message);
+  fault.retry_after = retry_info(*error);
   if (message.empty()) message = core::dump_json(*error).substr(0, 4 * kMessageMax);
   finish_message(fault, message);
   return fault;

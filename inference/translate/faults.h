@@ -1,6 +1,8 @@
 #pragma once
 // Faults between the dialects: reading any provider's error body, and the one table of what OpenAI-shaped
 // routes answer (reference: 5.10).
+#include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,6 +17,10 @@ namespace assistiv::inference {
 // keys are redacted, at most 500 bytes.
 Fault read_fault(int status, std::string_view body);
 Fault read_fault(int status, const core::Json& body);
+
+// "34.07" times the unit, at most an hour; nullopt when it is no such number.
+inline constexpr std::chrono::milliseconds kWaitMax{3'600'000};
+std::optional<std::chrono::milliseconds> wait_of(std::string_view text, double unit_ms);
 
 struct OpenAiFault {
   int status;

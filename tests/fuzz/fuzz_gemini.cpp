@@ -1,91 +1,17 @@
-// Input: a mode byte, then a client's request, a provider's reply, a stream or an error body in Gemini's
-// form. Nothing may crash or hang; what was decoded must be told again in every dialect, and streams end
-// properly.
-#include <cstddef>
-#include <cstdint>
-#include <nlohmann/json.hpp>
-#include <string_view>
-
+// Any bytes as what a client or a provider of Gemini's generateContent sends; mode j is a schema.
 #include "core/error.h"
-#include "core/json_read.h"
-#include "core/sse_decoder.h"
-#include "inference/dialect.h"
-#include "inference/gemini/gemini.h"
+#include "dialect_fuzz.h"
 #include "inference/gemini/schema.h"
 
-namespace {
-
-namespace core = assistiv::core;
-namespace inference = assistiv::inference;
-
-const inference::Dialect& subject() {
-  return inference::gemini_dialect();
-}
-
-void fuzz_request(std::string_view text) {
-  const auto body = core::try_parse_json(text);
-  if (!body) return;
-  auto request = subject().decode_request(*body);
-  inference::remote_media(request);
-  for (const auto id : {inference::DialectId::Gemini, inference::DialectId::OpenAiResponses}) {
-    inference::EncodeOptions options;
-    options.target.name = "gemini-3-flash";
-    options.target.json_schema_fields = false;
-    core::dump_json(inference::dialect(id).encode_request(request, options).body);
-  }
-}
-
-void fuzz_reply(std::string_view text) {
-  const auto body = core::try_parse_json(text);
-  if (!body) return;
-  subject().decode_usage(*body);
-  const auto reply = subject().decode_reply(*body);
-  core::dump_json(subject().encode_reply(reply, {}));
-  core::dump_json(inference::openai_responses_dialect().encode_reply(reply, {}));
-}
-
-// Every part is opened once and closed; the end is one of StreamEnd and FaultEvent.
-void fuzz_stream(std::string_view text) {
-  core::SseDecoder sse;
-  const auto decoder = subject().stream_decoder();
-  const auto encoder = subject().stream_encoder({});
-  const auto array = inference::gemini_array_encoder({});
-  const auto other = inference::openai_responses_dialect().stream_encoder({});
-  int open = 0;
-  int ends = 0;
-  const auto take = [&](const std::vector<inference::StreamEvent>& events) {
-    for (const auto& event : events) {
-      if (std::holds_alternative<inference::PartStart>(event)) ++open;
-      if (std::holds_alternative<inference::PartEnd>(event)) --open;
-      if (std::holds_alternative<inference::StreamEnd>(event)) ++ends;
-      if (std::holds_alternative<inference::FaultEvent>(event)) ++ends;
-      for (auto* one : {encoder.get(), array.get(), other.get()}) one->encode(event);
-    }
-  };
-  for (const auto& event : sse.feed(text)) take(decoder->feed(event.type, event.data));
-  take(decoder->finish());
-  if (open != 0 || ends != 1) __builtin_trap();
-}
-
-}  // namespace
-
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size == 0) return 0;
-  const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
-  try {
-    if (data[0] == 'q') fuzz_request(text);
-    if (data[0] == 'r') fuzz_reply(text);
-    if (data[0] == 's') fuzz_stream(text);
-    if (data[0] == 'f') subject().encode_fault(subject().decode_fault(500, text));
-    if (data[0] == 'j') {
-      const auto schema = core::try_parse_json(text);
-      if (!schema) return 0;
-      const auto once = inference::gemini_schema(*schema);
-      if (inference::gemini_schema(once) != once) __builtin_trap();
-      inference::json_schema_of_gemini(*schema);
-    }
-  } catch (const core::Error&) {
-    // Bad input is refused.
-  }
+  namespace core = assistiv::core;
+  namespace inference = assistiv::inference;
+  assistiv::inference::dialect_fuzz::fuzz(inference::gemini_dialect(), data, size);
+  if (size == 0 || data[0] != 'j') return 0;
+  const auto schema = core::try_parse_json({reinterpret_cast<const char*>(data) + 1, size - 1});
+  if (!schema) return 0;
+  const auto once = inference::gemini_schema(*schema);
+  if (inference::gemini_schema(once) != once) __builtin_trap();
+  inference::json_schema_of_gemini(*schema);
   return 0;
 }

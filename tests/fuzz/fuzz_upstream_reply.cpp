@@ -26,7 +26,7 @@ bool ends(const std::vector<inference::StreamEvent>& events) {
 
 void read_stream(const inference::Dialect& dialect, std::string_view bytes, std::size_t piece) {
   const auto decoder = dialect.stream_decoder();
-  const auto encoder = dialect.stream_encoder({"id", "model", 1, true, true, 0});
+  const auto encoder = dialect.stream_encoder({"id", "model", 1, true, true, 0, {}});
   inference::Meter meter(nullptr, nullptr, 1);
   meter.sent();
   core::SseDecoder sse(1 << 16, core::SseRaw::Keep);
@@ -53,7 +53,7 @@ void read_whole(const inference::Dialect& dialect, std::string_view bytes) {
   try {
     dialect.decode_usage(*json);
     const auto reply = dialect.decode_reply(*json);
-    dialect.encode_reply(reply, {"id", "model", 1, true, true, 0});
+    dialect.encode_reply(reply, {"id", "model", 1, true, true, 0, {}});
   } catch (const core::Error&) {  // none of the dialect's
   }
   if (!json->is_object()) return;
@@ -71,7 +71,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   dialect.encode_fault(dialect.decode_fault(400 + data[1], bytes));
   core::HttpHeaders headers;
   headers.add("retry-after", std::string(bytes.substr(0, 40)));
-  inference::retry_after(headers, bytes, core::from_epoch_ms(1'800'000'000'000));
+  inference::retry_after(headers, dialect.decode_fault(400 + data[1], bytes),
+                         core::from_epoch_ms(1'800'000'000'000));
   read_whole(dialect, bytes);
   read_stream(dialect, bytes, piece);
   return 0;

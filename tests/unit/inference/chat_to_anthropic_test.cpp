@@ -122,7 +122,7 @@ TEST(ChatToAnthropic, A6_T2_OrphanResultBecomesTextAndUnansweredCallIsRefused) {
   EXPECT_EQ(refused_field([] {
               to_anthropic({{"messages", {user_turn("go"), calls_turn({{"c1", "{}"}})}}});
             }),
-            "/messages/1/content/0");
+            "/messages/1/tool_calls/0");
 }
 
 TEST(ChatToAnthropic, A7_ArgumentsTextBecomesAnObject) {
@@ -135,7 +135,7 @@ TEST(ChatToAnthropic, A7_ArgumentsTextBecomesAnObject) {
   EXPECT_EQ(input_of("", Unsupported::Strict), Json::object());
   EXPECT_EQ(input_of("{\"a\":", Unsupported::Drop), Json({{"_raw", "{\"a\":"}}));
   EXPECT_EQ(refused_field([&] { input_of("{\"a\":", Unsupported::Strict); }),
-            "/messages/1/content/0/arguments");
+            "/messages/1/tool_calls/0/function/arguments");
 }
 
 TEST(ChatToAnthropic, A8_ToolSchemasAreObjectsAndKeepTheirDefinitions) {
@@ -253,7 +253,7 @@ TEST(ChatToAnthropic, A14_EffortBecomesEffortOrBudget) {
   EXPECT_EQ(budget("max", 50000).body["thinking"]["budget_tokens"], 16384);
   EXPECT_EQ(budget("max", 3000).body["thinking"]["budget_tokens"], 2999);
   EXPECT_FALSE(budget("high", 1024).body.contains("thinking"));
-  EXPECT_THAT(budget("high", 1024).dropped, testing::ElementsAre("reasoning"));
+  EXPECT_THAT(budget("high", 1024).dropped, testing::ElementsAre("reasoning_effort"));
   EXPECT_FALSE(budget("none", 5000).body.contains("thinking"));
 }
 
@@ -264,7 +264,7 @@ TEST(ChatToAnthropic, A14_NoThinkingWithAForcedToolOrAnUnsignedToolLoop) {
                                         {"tool_choice", "required"}}),
                                    thinker());
   EXPECT_FALSE(forced.body.contains("thinking"));
-  EXPECT_THAT(forced.dropped, testing::ElementsAre("reasoning"));
+  EXPECT_THAT(forced.dropped, testing::ElementsAre("reasoning_effort"));
   const auto unsigned_loop =
       to_anthropic({{"reasoning_effort", "high"},
                     {"max_tokens", 9000},
@@ -295,7 +295,7 @@ TEST(ChatToAnthropic, A15_T6_T7_SignedThinkingGoesBackFirstOverThreeTurns) {
   EXPECT_EQ(messages[3]["content"][1]["data"], "verbatim");
   EXPECT_EQ(messages[3]["content"][2]["text"], "looking");
   EXPECT_EQ(messages[5]["content"][0]["type"], "tool_use");
-  EXPECT_THAT(out.dropped, testing::ElementsAre("messages[5].reasoning"));
+  EXPECT_THAT(out.dropped, testing::ElementsAre("messages[5].reasoning_content"));
 }
 
 TEST(ChatToAnthropic, A15_ThinkingThatAnotherProviderSignedStaysOut) {

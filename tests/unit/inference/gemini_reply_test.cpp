@@ -151,7 +151,7 @@ TEST(GeminiReply, T6_signatures_go_through_a_gemini_client_and_back) {
   EXPECT_EQ(back.signed_by, DialectId::Anthropic);
   EXPECT_EQ(back.signature, thinking.signature);
   EXPECT_EQ(gemini().encode_request(request, options_for("google")).dropped,
-            std::vector<std::string>{"messages[0].thinking"});
+            std::vector<std::string>{"contents[0].parts[0]"});
 }
 
 TEST(GeminiReply, T6_signatures_survive_three_turns_through_a_responses_client) {

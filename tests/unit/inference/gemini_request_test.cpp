@@ -100,7 +100,7 @@ TEST(GeminiRequest, G3_a_failed_tool_says_so_and_a_result_without_a_name_is_refu
   result.call_id = "unknown";
   request.messages[3].parts = {result};
   EXPECT_EQ(refused_field([&] { gemini_dialect().encode_request(request, google("gemini-2.5-flash")); }),
-            "/messages/3");
+            "/contents/2/content/0");
 }
 
 TEST(GeminiRequest, G4_ids_of_others_are_not_told_and_its_own_are) {
@@ -194,7 +194,7 @@ TEST(GeminiRequest, G8_thinking_as_a_level_or_as_a_budget) {
   EXPECT_EQ(config("gemini-3-pro-preview")["thinkingLevel"], "low");
   const auto old = to_gemini(body, google("gemini-2.0-flash"));
   EXPECT_FALSE(old.body.contains("generationConfig"));
-  EXPECT_THAT(old.dropped, testing::Contains("reasoning"));
+  EXPECT_THAT(old.dropped, testing::Contains("reasoning_effort"));
 }
 
 TEST(GeminiRequest, T18_G9_an_http_picture_stays_a_url_and_is_listed_for_the_engine) {

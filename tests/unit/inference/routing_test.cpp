@@ -4,6 +4,7 @@
 
 #include "inference/routing/retry.h"
 #include "inference/routing/router.h"
+#include "inference/translate/faults.h"
 #include "support/engine_fakes.h"
 
 namespace assistiv::inference::routing_test {
@@ -39,7 +40,7 @@ TEST(Retry, reads_every_form_of_the_wait) {
   const auto wait = [&](std::string name, std::string value, std::string body = "") {
     core::HttpHeaders headers;
     if (!name.empty()) headers.add(std::move(name), std::move(value));
-    return retry_after(headers, body, now);
+    return retry_after(headers, read_fault(429, std::string_view(body)), now);
   };
   EXPECT_EQ(wait("retry-after", "20"), seconds(20));
   EXPECT_EQ(wait("Retry-After", "0.5"), milliseconds(500));
