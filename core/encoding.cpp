@@ -8,6 +8,8 @@
 #include <array>
 #include <cstdint>
 
+#include "core/error.h"
+
 namespace assistiv::core {
 
 namespace {
@@ -104,9 +106,12 @@ std::optional<std::string> base64_decode(std::string_view text) {
 }
 
 std::string sha256(std::string_view bytes) {
+  // Looking the algorithm up costs as much as hashing a key. It stays until the program ends.
+  static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   std::string out(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
-         reinterpret_cast<unsigned char*>(out.data()));
+  const int done = EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(out.data()),
+                              nullptr, algorithm, nullptr);
+  if (done != 1) throw internal("SHA-256 failed");
   return out;
 }
 

@@ -46,6 +46,7 @@ class GatheringSink final : public spdlog::sinks::base_sink<std::mutex> {
 
  protected:
   void sink_it_(const spdlog::details::log_msg& line) override {
+    const bool first = text_.empty();
     text_.append(line.payload.data(), line.payload.size()).push_back('\n');
     if (text_.size() >= kGatherBytes) return flush_();
     if (line.level >= spdlog::level::warn) return;  // the logger flushes
@@ -53,7 +54,8 @@ class GatheringSink final : public spdlog::sinks::base_sink<std::mutex> {
       writer_ = std::make_unique<BlockingPool>("log", 1, 1);
       writer_->post([this] { write_from_time_to_time(); });
     }
-    changed_.notify_one();
+    // The writer waits for the first line only; waking it for each would cost more than the line.
+    if (first) changed_.notify_one();
   }
   void flush_() override {
     std::string_view rest = text_;

@@ -80,6 +80,86 @@ TEST(ParseJson, refuses_what_json_does_not_know) {
   }
 }
 
+// nlohmann's own parser is the oracle: the same values, the same refusals.
+TEST(ParseJson, reads_what_nlohmann_reads) {
+  for (const std::string text : {"0",
+                                 "-0",
+                                 "7",
+                                 "-7",
+                                 "9223372036854775807",
+                                 "9223372036854775808",
+                                 "-9223372036854775808",
+                                 "-9223372036854775809",
+                                 "18446744073709551616",
+                                 "1e2",
+                                 "1E+2",
+                                 "-1.5e-3",
+                                 "0.1",
+                                 "1e-400",
+                                 "-0.0",
+                                 "0e0",
+                                 "1e",
+                                 "1e+",
+                                 "-",
+                                 "--1",
+                                 "0x1",
+                                 "1.e1",
+                                 "Infinity",
+                                 "true",
+                                 "tru",
+                                 "trueX",
+                                 "false",
+                                 "null",
+                                 "\"\"",
+                                 "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"",
+                                 "\"\\u00e9\\u20AC\\ud83d\\ude00\"",
+                                 "\"\\ud83d\"",
+                                 "\"\\ude00\"",
+                                 "\"\\ud83dx\"",
+                                 "\"\\ud83d\\u0041\"",
+                                 "\"\\u12\"",
+                                 "\"\\u12g4\"",
+                                 "\"\\u+123\"",
+                                 "\"\\u0000\"",
+                                 "\"\\",
+                                 "\"",
+                                 "\"\x7f\"",
+                                 "\"a\nb\"",
+                                 "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"",
+                                 "\"\xc0\xaf\"",
+                                 "\"\xf4\x90\x80\x80\"",
+                                 "\"\xe2\x82\"",
+                                 "\xef\xbb\xbf[]",
+                                 "\xef\xbb[]",
+                                 "[]",
+                                 "[ ]",
+                                 "{}",
+                                 "{ }",
+                                 "[1, 2 ,3]",
+                                 "[,]",
+                                 "[1 2]",
+                                 "[1",
+                                 "{\"a\" : {\"b\":[{}]}}",
+                                 "{\"a\":1",
+                                 "{\"a\",1}",
+                                 "{,}",
+                                 "{\"a\":}",
+                                 "{a:1}",
+                                 "\t\r\n [\t]\r\n",
+                                 "\v[]",
+                                 "[]]",
+                                 "{}{}",
+                                 "/**/1"}) {
+    const auto expected = Json::parse(text, nullptr, false);
+    const auto read = try_parse_json(text);
+    ASSERT_EQ(read.has_value(), !expected.is_discarded()) << text;
+    if (!read) continue;
+    EXPECT_EQ(*read, expected) << text;
+    EXPECT_EQ(read->type(), expected.type()) << text;
+    EXPECT_EQ(read->dump(), expected.dump()) << text;
+  }
+}
+
 TEST(DumpJson, is_compact_and_replaces_invalid_utf8) {
   EXPECT_EQ(dump_json({{"b", 1}, {"a", {1, 2}}}), R"({"a":[1,2],"b":1})");
   EXPECT_EQ(dump_json(Json("a\xff")), "\"a\xef\xbf\xbd\"");
