@@ -67,6 +67,7 @@ Connection::Connection(std::shared_ptr<Edge> edge, std::shared_ptr<Lane> lane,
       lane_(std::move(lane)),
       transport_(std::move(transport)),
       peer_(peer),
+      peer_text_(peer.text()),
       tls_(tls),
       trusted_(edge_->trusted.contains(peer)) {}
 
@@ -150,7 +151,8 @@ core::Task<bool> Connection::begin_body(bool expects_continue) {
 Connection::Received Connection::complete(RequestParser& parser, BodyCharge charge) {
   auto& request = parser.request();
   request.request_id = request_id_for(request);
-  request.client_ip = client_address(peer_, request.headers, edge_->trusted).text();
+  request.client_ip =
+      trusted_ ? client_address(peer_, request.headers, edge_->trusted).text() : peer_text_;
   request.secure =
       trusted_ && request.headers.get("x-forwarded-proto") ? forwarded_secure(request.headers) : tls_;
   request.traceparent = valid_traceparent(request.headers);

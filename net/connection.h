@@ -125,6 +125,7 @@ class Connection final : public Member, public ReadListener, public std::enable_
   std::shared_ptr<Lane> lane_;
   std::unique_ptr<Transport> transport_;
   const IpAddress peer_;
+  const std::string peer_text_;
   const bool tls_;
   const bool trusted_;
 
