@@ -27,13 +27,14 @@ std::vector<LeaseRow> leases_of(const storage::Result& rows) {
   return out;
 }
 
-std::vector<Account> lock_payer(storage::Transaction& tx, core::PlatformId platform,
-                                const std::optional<core::EndUserId>& end_user) {
-  const auto rows = tx.exec(
-      "select " + account_columns() +
-          " from account where platform_id = $1::uuid and (kind = 'wallet' or end_user_id = $2::uuid) "
-          "order by account_id for no key update",
-      {platform.str(), end_user ? storage::Param(end_user->str()) : std::nullopt});
+std::vector<Account> lock_payer(storage::Transaction& tx, const TakeRequest& request) {
+  const std::string which =
+      request.with_wallet ? "(kind = 'wallet' or end_user_id = $2::uuid)" : "end_user_id = $2::uuid";
+  const auto& end_user = request.end_user_id;
+  const auto rows =
+      tx.exec("select " + account_columns() + " from account where platform_id = $1::uuid and " + which +
+                  " order by account_id for no key update",
+              {request.platform_id.str(), end_user ? storage::Param(end_user->str()) : std::nullopt});
   std::vector<Account> out;
   for (const auto row : rows) out.push_back(account_of(row));
   return out;
@@ -231,11 +232,11 @@ void LeaseStore::reclaim(storage::Transaction& tx, std::int64_t epoch) const {
 
 TakeResult LeaseStore::take(storage::Transaction& tx, const TakeRequest& request) const {
   require_live(tx, request.epoch);
-  auto accounts = lock_payer(tx, request.platform_id, request.end_user_id);
+  auto accounts = lock_payer(tx, request);
   const auto is_wallet = [](const Account& account) { return account.kind == AccountKind::Wallet; };
-  if (std::none_of(accounts.begin(), accounts.end(), is_wallet)) {
+  if (request.with_wallet && std::none_of(accounts.begin(), accounts.end(), is_wallet)) {
     AccountStore(clock_, random_, nullptr).wallet(tx, request.platform_id);
-    accounts = lock_payer(tx, request.platform_id, request.end_user_id);
+    accounts = lock_payer(tx, request);
   }
   TakeResult out;
   bool suspended = false;

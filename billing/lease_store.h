@@ -44,6 +44,7 @@ struct TakeRequest {
   std::int64_t epoch = 0;
   core::PlatformId platform_id;
   std::optional<core::EndUserId> end_user_id;
+  bool with_wallet = true;  // false: of the budget only, so that the wallet's row is not locked
   Take wallet;
   Take budget;
   int share_percent = 5;  // of what is left, for `want`

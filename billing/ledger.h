@@ -129,8 +129,8 @@ struct LedgerOptions {
   int slice_percent = 5;
   std::chrono::milliseconds refuse_after{200};    // a request that does not fit at once waits so long
   std::chrono::milliseconds return_idle{2'000};   // an unused lease is given back
-  std::chrono::milliseconds settle_interval{20};  // between the starts of two batches
-  std::size_t batch_max = 1'000;
+  std::chrono::milliseconds settle_interval{100};  // between the starts of two batches under load
+  std::size_t batch_max = 2'000;
   std::size_t unsettled_max = 50'000;                      // calls that wait for the database
   std::size_t journal_bytes_max = std::size_t{256} << 20;  // more: admission stops
   std::size_t segment_bytes = std::size_t{8} << 20;

@@ -29,11 +29,16 @@ std::string lease_key(const LeaseRow& row) {
   return row.platform_id.str() + "/" + row.account_id.str() + "/" + std::to_string(row.period_no);
 }
 
-std::vector<SettledCall> calls_of(const std::vector<EndedCall>& batch) {
+// The store wants the calls side by side: they are moved there and back, not copied.
+std::vector<SettledCall> take_calls(std::vector<EndedCall>& batch) {
   std::vector<SettledCall> out;
   out.reserve(batch.size());
-  for (const auto& ended : batch) out.push_back(ended.call);
+  for (auto& ended : batch) out.push_back(std::move(ended.call));
   return out;
+}
+
+void put_calls_back(std::vector<EndedCall>& batch, std::vector<SettledCall> calls) {
+  for (std::size_t i = 0; i < batch.size(); ++i) batch[i].call = std::move(calls[i]);
 }
 
 // The leases that calls of this batch were held from, by lease_key.
@@ -131,12 +136,13 @@ void LedgerCore::abandon() {
 // In stop(): what ended is committed, here.
 void LedgerCore::drain() {
   for (auto batch = next_batch(); !batch.empty(); batch = next_batch()) {
-    const auto calls = calls_of(batch);
+    auto calls = take_calls(batch);
     std::optional<SettleResult> result;
     world_.database.execute(storage::Scope::system(),
                             [&](storage::Transaction& tx) {  // calls of many platforms
                               result = settles_.settle(tx, epoch_, calls, SettleMode::Careful);
                             });
+    put_calls_back(batch, std::move(calls));
     batch_done(std::move(batch), *result);
   }
 }
@@ -203,7 +209,7 @@ core::Task<bool> LedgerCore::write_batch() {
     leave();
     co_return true;
   }
-  const auto calls = std::make_shared<const std::vector<SettledCall>>(calls_of(batch));
+  const auto calls = std::make_shared<std::vector<SettledCall>>(take_calls(batch));
   std::optional<SettleResult> result;
   std::optional<core::Error> failed;
   for (auto mode : {careful_ ? SettleMode::Careful : SettleMode::Fast, SettleMode::Careful}) {
@@ -221,6 +227,7 @@ core::Task<bool> LedgerCore::write_batch() {
         failed && (failed->kind() == core::ErrorKind::Conflict || is_settle_late(*failed));
     if (!look_closer) break;
   }
+  put_calls_back(batch, std::move(*calls));
   if (failed) {
     batch_failed(std::move(batch), *failed);
   } else {

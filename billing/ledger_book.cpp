@@ -11,15 +11,17 @@ namespace {
 
 // An end user without a budget is asked for again after that, should a notice be lost.
 constexpr std::chrono::seconds kAbsentFor{5};
-constexpr std::chrono::milliseconds kBusy{250};
-constexpr std::chrono::seconds kQuiet{2};
-constexpr std::int64_t kFirstSlice = 16;  // bounds
+// A slice is to last about a second: a busy database may take some tenths of one to give the next.
+constexpr std::chrono::milliseconds kBusy{1'000};
+constexpr std::chrono::seconds kQuiet{4};
+constexpr std::int64_t kFirstSlice = 64;  // bounds; never more than slice_percent of what is left
+constexpr std::int64_t kGrowth = 4;
 constexpr std::int64_t kSliceMax = std::int64_t{1} << 50;
 
 std::int64_t adapted(std::int64_t slice, std::int64_t bound, Steady::duration since) {
   const auto first = bound > kSliceMax / kFirstSlice ? kSliceMax : bound * kFirstSlice;
   if (slice == 0 || since > kQuiet) return first;
-  return since < kBusy ? std::min(slice * 2, kSliceMax) : std::max(slice / 2, first);
+  return since < kBusy ? std::min(slice * kGrowth, kSliceMax) : std::max(slice / 2, first);
 }
 
 Refusal refusal(Refusal::Level level, std::string code, std::string message, const Account& account,

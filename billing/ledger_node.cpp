@@ -31,8 +31,12 @@ core::metrics::Counter& refusals(const std::string& code) {
 }
 
 core::metrics::Counter& settles(CallOutcome outcome) {
-  return core::metrics::counter("assistiv_ledger_settles_total", "Calls that ended, by outcome.",
-                                {{"outcome", std::string(to_string(outcome))}});
+  const auto of = [](CallOutcome one) -> core::metrics::Counter& {
+    return core::metrics::counter("assistiv_ledger_settles_total", "Calls that ended, by outcome.",
+                                  {{"outcome", std::string(to_string(one))}});
+  };
+  static auto& success = of(CallOutcome::Success);  // nearly all: not looked up by its label each time
+  return outcome == CallOutcome::Success ? success : of(outcome);
 }
 
 core::metrics::Counter& double_settles() {
@@ -314,12 +318,14 @@ core::Task<> LedgerCore::wait_for_room(std::shared_ptr<Book> book, Steady::durat
   std::erase(book->waiters, event);
 }
 
-// Asks the database for room, for one payer at a time. An end user's flight takes for the wallet as well.
+// Asks the database for room, for one payer at a time. An end user's flight takes for the wallet as well, but
+// not ahead of need: all end users' flights would wait for one another at the wallet's row.
 core::Task<> LedgerCore::fly(std::shared_ptr<Book> book, std::optional<core::EndUserId> end_user,
                              Bounds bounds, Why why) {
   const auto flight = std::make_shared<Flight>();
   TakeRequest take{.platform_id = book->platform,
                    .end_user_id = end_user,
+                   .with_wallet = why != Why::Ahead || !end_user,
                    .share_percent = world_.options.slice_percent,
                    .recall = why == Why::ShortAgain};
   std::uint64_t wallet_changes = 0, budget_changes = 0;
@@ -329,10 +335,12 @@ core::Task<> LedgerCore::fly(std::shared_ptr<Book> book, std::optional<core::End
     const auto now = Steady::now();
     auto* budget = book->budget(end_user);
     const bool ahead = why == Why::Ahead;
-    book->wallet.adapt_slices(bounds.money, 0, now);
-    take.wallet = book->wallet.missing(ahead ? 0 : bounds.money, 0);
-    take.wallet.want = book->wallet.slice;
-    wallet_changes = book->wallet.changes;
+    if (take.with_wallet) {
+      book->wallet.adapt_slices(bounds.money, 0, now);
+      take.wallet = book->wallet.missing(ahead ? 0 : bounds.money, 0);
+      take.wallet.want = book->wallet.slice;
+      wallet_changes = book->wallet.changes;
+    }
     if (budget) {
       budget->adapt_slices(bounds.money, bounds.tokens, now);
       take.budget = budget->missing(ahead ? 0 : bounds.money, ahead ? 0 : bounds.tokens);
@@ -363,7 +371,7 @@ core::Task<> LedgerCore::fly(std::shared_ptr<Book> book, std::optional<core::End
     std::lock_guard lock(book->mutex);
     if (result) {
       const auto now = Steady::now();
-      book->wallet.apply(result->wallet, wallet_changes, now);
+      if (take.with_wallet) book->wallet.apply(result->wallet, wallet_changes, now);
       if (auto* budget = book->budget(end_user)) {
         result->budget ? budget->apply(*result->budget, budget_changes, now)
                        : budget->apply_absent(budget_changes, now);
@@ -380,20 +388,27 @@ core::Task<> LedgerCore::fly(std::shared_ptr<Book> book, std::optional<core::End
 // Takes the next slice before this one is used up, so that nobody waits for it.
 void LedgerCore::prefetch(const std::shared_ptr<Book>& book, const std::optional<core::EndUserId>& end_user,
                           Bounds bounds) {
+  bool wallet = false, budget = false;
   {
     std::lock_guard lock(book->mutex);
-    if (book->flights.contains(end_user)) return;
     const auto now = Steady::now();
-    const auto low = [now](const AccountState& state) {
-      if (!state.account || now - state.short_at < kSnapshotFor) return false;
-      return (state.account->limit && state.free_money() < state.slice / 4) ||
-             (state.account->token_limit && state.free_tokens() < state.tokens_slice / 4);
-    };
-    const auto* budget = book->budget(end_user);
-    if (!low(book->wallet) && !(budget && low(*budget))) return;
     // Near the end of an account slices stay small whatever one asks: not more than one flight in a moment.
-    if (now - book->wallet.seen_at < kRoomPoll) return;
+    const auto low = [now](const AccountState& state) {
+      if (!state.account || now - state.short_at < kSnapshotFor || now - state.seen_at < kRoomPoll)
+        return false;
+      return (state.account->limit && state.free_money() < state.slice / 2) ||
+             (state.account->token_limit && state.free_tokens() < state.tokens_slice / 2);
+    };
+    wallet = low(book->wallet) && !book->flights.contains(std::nullopt);
+    const auto* of_user = book->budget(end_user);
+    budget = of_user && low(*of_user) && !book->flights.contains(end_user);
   }
+  if (wallet) fly_ahead(book, std::nullopt, bounds);
+  if (budget) fly_ahead(book, end_user, bounds);
+}
+
+void LedgerCore::fly_ahead(const std::shared_ptr<Book>& book, const std::optional<core::EndUserId>& end_user,
+                           Bounds bounds) {
   if (!open_) return;
   tasks_.spawn(world_.executor, "lease", [this, book, end_user, bounds](std::stop_token) {
     return fly(book, end_user, bounds, Why::Ahead);
@@ -481,7 +496,7 @@ core::Task<std::optional<core::NanoUsd>> LedgerCore::available(Payer payer) {
         co_return core::NanoUsd{out};
       }
     }
-    co_await fly(book, payer.end_user_id, {}, Why::Ahead);
+    co_await fly(book, payer.end_user_id, {}, Why::Short);
   }
   co_return std::nullopt;
 }

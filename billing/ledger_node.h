@@ -71,6 +71,8 @@ class LedgerCore : public std::enable_shared_from_this<LedgerCore> {
   core::Task<> wait_for_room(std::shared_ptr<Book> book, Steady::duration time);
   void prefetch(const std::shared_ptr<Book>& book, const std::optional<core::EndUserId>& end_user,
                 Bounds bounds);
+  void fly_ahead(const std::shared_ptr<Book>& book, const std::optional<core::EndUserId>& end_user,
+                 Bounds bounds);
   HoldPtr make_hold(const std::shared_ptr<Book>& book, AdmissionRequest request, Held held);
   core::Task<bool> wait_for_disk();
 
