@@ -30,7 +30,7 @@ const settings = {
   streams: 500,
   open: 2000,
   openSeconds: 6,
-  patience: options.quick ? 0 : 10, // seconds to wait for a quiet machine
+  patience: options.quick ? 0 : 5, // seconds to wait for a quiet machine
 };
 const say = (line) => console.error(line);
 

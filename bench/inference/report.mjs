@@ -1,6 +1,7 @@
 // Turns what was measured into Markdown.
 import { NOISE_LIMIT } from '../support/machine.mjs';
 import { spread } from '../mcp/report.mjs';
+import { microsEach } from './throughput.mjs';
 
 /** The issue's goals; what they mean is explained in docs/benchmarks.md. */
 const GOALS = { ofNginx: 0.4, addedP50: 0.5, addedP99: 5, residentMib: 150, openMib: 200, firstTokenMs: 10 };
@@ -13,6 +14,9 @@ const percent = (runs, name) => {
   const values = runs.map(({ named }) => named[name]).filter((value) => value !== undefined);
   return values.length ? whole(spread(values).median) : '';
 };
+
+const micros = (runs, name) =>
+  runs[0].named[name] === undefined ? '' : whole(spread(runs.map((run) => microsEach(run.named[name], run))).median);
 
 const sameLoad = (a, b) => a.connections === b.connections && a.pace === b.pace;
 const peerOf = (cases, id, load) => cases.find((one) => one.id === id && sameLoad(one.load, load));
@@ -34,16 +38,16 @@ function throughput(cases) {
       median(runs, 'p99').toFixed(2),
       direct ? '' : addedTo(cases, one, 'p50').toFixed(2),
       direct ? '' : addedTo(cases, one, 'p99').toFixed(2),
-      percent(runs, 'server'),
-      percent(runs, 'postgres'),
-      percent(runs, 'provider'),
+      micros(runs, 'server'),
+      micros(runs, 'postgres'),
+      micros(runs, 'provider'),
       whole(Math.max(...runs.map(({ residentMib }) => residentMib))),
       whole(runs.reduce((sum, { failed }) => sum + failed, 0)),
       runs.filter(({ noisy }) => noisy).length || '',
     ];
   });
-  const head = ['server', 'connections', 'requests/s', 'of nginx', 'p50 ms', 'p99 ms', 'added p50', 'added p99', 'CPU %',
-    'PostgreSQL CPU %', 'provider CPU %', 'RSS MiB', 'failed', 'noisy runs'];
+  const head = ['server', 'connections', 'requests/s', 'of nginx', 'p50 ms', 'p99 ms', 'added p50', 'added p99',
+    'CPU µs per request', 'of PostgreSQL', 'of the provider', 'RSS MiB', 'failed', 'noisy runs'];
   return table(head, rows);
 }
 
@@ -107,7 +111,12 @@ export function toMarkdown(results) {
       `${machine.system}. ${settings.rounds} runs of ${settings.seconds.run} s each, medians; a run is noisy when other ` +
       `processes used ${NOISE_LIMIT} % of a core or more.`,
   ];
-  if (cases) text.push('### Chat completions', throughput(cases));
+  if (cases) {
+    const others = spread(cases.flatMap(({ runs }) => runs.map((run) => run.others))).median;
+    if (others >= NOISE_LIMIT)
+      text.push(`The machine was shared: during a run other programs used ${whole(others)} % of a core (median).`);
+    text.push('### Chat completions', throughput(cases));
+  }
   if (timed) text.push('### Streams of 20 tokens/s', streams(timed));
   if (open) {
     text.push(

@@ -11,6 +11,9 @@ export const LOADS = [
   { connections: 16, pace: 8 },
 ];
 
+/** Processor time per request, of a process that used so many percent of a core. */
+export const microsEach = (percent, run) => (percent * 1e4) / run.perSecond;
+
 async function checkAnswer({ request, id }) {
   const headers = request.keys ? { ...request.headers, authorization: `Bearer ${request.keys[0]}` } : request.headers;
   const reply = await fetch(request.url, { method: 'POST', headers, body: request.body });
@@ -25,7 +28,7 @@ async function measureOnce(subject, load, settings, scratch) {
   const run = await wrk(subject.request, settings.seconds.run, scratch, load.connections, load.pace);
   const { named, others } = meter.stop();
   if (named.postgres !== undefined) named.server -= named.postgres; // its child, counted by itself
-  return { ...run, named, residentMib: residentKib(subject.server.pid) / 1024, noisy: others >= NOISE_LIMIT };
+  return { ...run, named, residentMib: residentKib(subject.server.pid) / 1024, others, noisy: others >= NOISE_LIMIT };
 }
 
 export async function measureThroughput(world, settings, say) {
@@ -41,7 +44,7 @@ export async function measureThroughput(world, settings, say) {
         const run = await measureOnce(subject, load, settings, world.scratch);
         subject.runs.push(run);
         const rate = `${Math.round(run.perSecond)}/s, p50 ${run.p50.toFixed(2)}, p99 ${run.p99.toFixed(2)} ms`;
-        const cpu = Object.entries(run.named).map(([name, percent]) => `${name} ${Math.round(percent)} %`);
+        const cpu = Object.entries(run.named).map(([name, percent]) => `${name} ${microsEach(percent, run).toFixed(1)} us`);
         say(`${subject.id} ${JSON.stringify(load)}: ${rate}, failed ${run.failed}, ${cpu.join(', ')}`);
       }
     }
