@@ -26,11 +26,11 @@ const parts = options.part ?? PARTS;
 assert.ok(parts.every((part) => PARTS.includes(part)), `parts are ${PARTS.join(', ')}`);
 const settings = {
   rounds: options.quick ? 1 : 3,
-  seconds: options.quick ? { warmUp: 1, run: 3 } : { warmUp: 3, run: 8 },
+  seconds: options.quick ? { warmUp: 1, run: 3 } : { warmUp: 2, run: 5 },
   streams: 500,
   open: 2000,
   openSeconds: 6,
-  patience: options.quick ? 0 : 5, // seconds to wait for a quiet machine
+  patience: options.quick ? 0 : 2, // seconds to wait for a quiet machine
 };
 const say = (line) => console.error(line);
 
