@@ -80,7 +80,8 @@ void migrate(storage::Database& database) {
 
 mcp::ApiOverrides api_overrides(const Config& config) {
   mcp::ApiOverrides out;
-  for (const auto& [app, urls] : config.connector_overrides) out[app] = urls.api;
+  for (const auto& [app, urls] : config.connector_overrides)
+    out[app] = urls.hosts.empty() ? urls.api : urls.hosts;
   return out;
 }
 

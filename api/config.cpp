@@ -76,11 +76,18 @@ std::map<std::string, ConnectorOverride> read_overrides(const std::string& text)
         R"(must be a JSON object such as {"github":{"web":"http://127.0.0.1:4901","api":"http://127.0.0.1:4901"}})");
   }
   for (const auto& [app, value] : json->items()) {
+    if (value.is_object() && value.size() == 1 && value.contains("hosts") && value["hosts"].is_string()) {
+      const auto pattern = read_url(value["hosts"].get<std::string>());
+      if (pattern.find("/{host}", pattern.find("://") + 3) == std::string::npos)
+        throw "needs {host} in the path of \"hosts\" for the app \"" + app + "\"";
+      out[app].hosts = pattern;
+      continue;
+    }
     if (!value.is_object() || !value.contains("web") || !value.contains("api") || !value["web"].is_string() ||
         !value["api"].is_string()) {
-      throw "needs \"web\" and \"api\" URLs for the app \"" + app + "\"";
+      throw "needs \"web\" and \"api\" URLs, or \"hosts\" with {host}, for the app \"" + app + "\"";
     }
-    out[app] = {read_url(value["web"].get<std::string>()), read_url(value["api"].get<std::string>())};
+    out[app] = {read_url(value["web"].get<std::string>()), read_url(value["api"].get<std::string>()), ""};
   }
   return out;
 }
@@ -159,6 +166,14 @@ Setting ledger_fsync_setting() {
       "0", 0, 1000, &Config::ledger_fsync_ms);
 }
 
+Setting connector_overrides_setting() {
+  return {
+      "connector_overrides",
+      "JSON: app id to {\"web\": url, \"api\": url}, replaces an app's hosts; or, for an app with many, to "
+      "{\"hosts\": url}, in whose path {host} stands for the host that is replaced.",
+      "", false, [](Config& c, const std::string& v) { c.connector_overrides = read_overrides(v); }};
+}
+
 // The one list of settings.
 const std::vector<Setting>& settings() {
   static const std::vector<Setting> list = {
@@ -222,8 +237,7 @@ const std::vector<Setting>& settings() {
                    "", &Config::master_keys_file),
       text_setting("manifests_dir", "Folder of further connector manifests (*.json).", "",
                    &Config::manifests_dir),
-      {"connector_overrides", "JSON: app id to {\"web\": url, \"api\": url}, replaces an app's hosts.", "",
-       false, [](Config& c, const std::string& v) { c.connector_overrides = read_overrides(v); }},
+      connector_overrides_setting(),
       switch_setting("allow_loopback_upstreams",
                      "Lets outbound calls reach loopback and private addresses (tests).",
                      &Config::allow_loopback_upstreams),
@@ -307,7 +321,9 @@ void check_together(const Config& config, std::vector<ConfigProblem>& problems) 
   }
   if (!config.connector_overrides.empty() && !config.allow_loopback_upstreams) {
     for (const auto& [app, urls] : config.connector_overrides) {
-      if (urls.web.starts_with("http://") || urls.api.starts_with("http://")) {
+      const bool plain = urls.web.starts_with("http://") || urls.api.starts_with("http://") ||
+                         urls.hosts.starts_with("http://");
+      if (plain) {
         problems.push_back(
             {"connector_overrides", "plain http for \"" + app + "\" needs allow_loopback_upstreams=1"});
       }

@@ -15,6 +15,8 @@ namespace assistiv::api {
 struct ConnectorOverride {
   std::string web;  // replaces the app's sign-in host, e.g. http://127.0.0.1:4901
   std::string api;  // replaces the app's API host
+  // Instead of both, for apps with many hosts: a URL whose {host} stands for the host that it replaces.
+  std::string hosts;
 };
 
 struct Config {

@@ -52,7 +52,11 @@ CatalogRegistry::CatalogRegistry(const mcp::Catalog& catalog,
       throw core::bad_request("connector_overrides names the app \"" + app +
                               "\", which this server does not know.");
     }
-    oauth::apply_override(spec->second, urls.web, urls.api);
+    if (urls.hosts.empty()) {
+      oauth::apply_override(spec->second, urls.web, urls.api);
+    } else {
+      oauth::apply_host_override(spec->second, urls.hosts);
+    }
   }
 }
 

@@ -30,7 +30,7 @@ FailureCode parse_failure_code(const ManifestNode& node) {
 }
 
 FailureRule parse_failure(const ManifestNode& node) {
-  node.only({"as", "status", "codes", "headers", "message", "lacking", "needed", "hint"});
+  node.only({"as", "status", "codes", "headers", "message", "lacking", "needed", "wait_s", "hint"});
   FailureRule rule;
   rule.code = parse_failure_code(node["as"]);
   rule.statuses = node["status"].statuses();
@@ -48,6 +48,7 @@ FailureRule parse_failure(const ManifestNode& node) {
   if (rule.needed && rule.code != FailureCode::ScopeMissing) {
     node["needed"].fault("goes with \"as\": \"scope_missing\"");
   }
+  rule.wait = std::chrono::seconds(node["wait_s"].integer(1, 86'400, 0));
   rule.hint = node["hint"].optional_text(300);
   const bool any = !rule.statuses.empty() || !rule.codes.empty() || !rule.headers.empty() ||
                    !rule.message.empty() || !rule.accepted_scopes.empty();
@@ -68,7 +69,7 @@ RateHeaders parse_rate(const ManifestNode& node) {
 
 void apply_api_override(ApiPlan& api, const std::string& url) {
   if (url.empty() || api.spec.api.base.empty()) return;
-  api.spec.api.base = api.spec.api.base.at_origin(url);
+  api.spec.api.base = oauth::moved_url(api.spec.api.base, url);
   api.override_hosts = {api.spec.api.base.host().text()};
 }
 

@@ -92,7 +92,8 @@ class ManifestError : public std::runtime_error {
   std::vector<ManifestFault> faults_;
 };
 
-// Replaces the origin ("http://127.0.0.1:4901", a path is a prefix) of an app's API calls; by app id.
+// Replaces the origin ("http://127.0.0.1:4901", a path is a prefix) of an app's API calls; by app id. {host}
+// in the path stands for the host that is replaced.
 using ApiOverrides = std::map<std::string, std::string, std::less<>>;
 
 class Catalog {

@@ -211,8 +211,10 @@ Failure classify(const Tool& tool, const core::OutboundResponse& response, const
   Failure out;
   out.status = response.status;
   out.code = rule == api.failures.end() ? code_of_status(response.status) : rule->code;
-  if (out.code == FailureCode::RateLimited)
-    out.retry_after = wait_of(api, response.headers, now).value_or(kRetryDefault);
+  if (out.code == FailureCode::RateLimited) {
+    const bool stated = rule != api.failures.end() && rule->wait.count() > 0;
+    out.retry_after = wait_of(api, response.headers, now).value_or(stated ? rule->wait : kRetryDefault);
+  }
   if (response.status == 503) out.retry_after = wait_of(api, response.headers, now);
   if (out.code == FailureCode::ScopeMissing && rule != api.failures.end() && !rule->accepted_scopes.empty()) {
     out.missing_scopes = list_of(response.headers.get(rule->accepted_scopes));

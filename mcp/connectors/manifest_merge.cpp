@@ -91,9 +91,8 @@ std::optional<Json> extend(const Json& base, const Json& child, const std::strin
   const Json tool_patches = patch.contains("tools") ? patch["tools"] : Json::object();
   patch.erase("tools");
   patch.erase("extends");
-  if (!tool_patches.is_object()) {
-    faults.push_back({file, "/tools",
-                      "must be an object from tool name to changes, because the manifest extends another"});
+  if (!tool_patches.is_object() && !tool_patches.is_array()) {
+    faults.push_back({file, "/tools", "must be an object from tool name to changes, or a list of tools"});
     return {};
   }
   for (auto& [name, value] : patch.items()) {
@@ -102,6 +101,11 @@ std::optional<Json> extend(const Json& base, const Json& child, const std::strin
     } else {
       replace_members(out, {{name, value}});
     }
+  }
+  // Tools of its own: it shares what is around them (how to sign in, where the data centres are).
+  if (tool_patches.is_array()) {
+    out["tools"] = tool_patches;
+    return out;
   }
   if (!out.contains("tools") || !out["tools"].is_array()) return out;
   std::map<std::string, std::string> names;

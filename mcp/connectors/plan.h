@@ -82,6 +82,7 @@ struct FailureRule {
   // there.
   std::string accepted_scopes, granted_scopes;
   std::optional<Pointer> needed;  // where the body names the scope that is missing
+  std::chrono::seconds wait{0};   // when the upstream does not say how long; 0 for the default
   std::string hint;               // added to what the caller is told
 };
 
@@ -115,10 +116,12 @@ struct Derivation {
     Words,    // the patterns whose names are all bound, joined with spaces; a list makes a word of each item
     Replace,  // the text of `from` with some parts replaced
     Given,    // `value_json`, when `from` is there
+    Objects,  // of each item of the list `from` an object with the item as `member`
+    Joined,   // the items of the list `from` in one text, with commas
   };
   std::string name;
   Kind kind = Kind::Base64;
-  std::string from;
+  std::string from, member;
   std::vector<TextPattern> words;
   std::vector<std::pair<std::string, std::string>> replacements;
   std::string value_json;

@@ -43,6 +43,14 @@ std::string replace_parts(std::string text, const std::vector<std::pair<std::str
   return out;
 }
 
+std::string joined_text(const Json& list) {
+  std::string out;
+  for (const auto& item : list) {
+    if (item.is_string()) out += (out.empty() ? "" : ",") + item.get<std::string>();
+  }
+  return out;
+}
+
 void derive_value(const Derivation& derivation, Bindings& bindings) {
   if (derivation.kind == Derivation::Kind::Words) {
     std::string words;
@@ -54,6 +62,12 @@ void derive_value(const Derivation& derivation, Bindings& bindings) {
   if (from == bindings.end()) return;
   if (derivation.kind == Derivation::Kind::Given) {
     bindings[derivation.name] = Json::parse(derivation.value_json);
+  } else if (derivation.kind == Derivation::Kind::Objects) {
+    Json objects = Json::array();
+    for (const auto& item : *from) objects.push_back({{derivation.member, item}});
+    bindings[derivation.name] = std::move(objects);
+  } else if (derivation.kind == Derivation::Kind::Joined) {
+    bindings[derivation.name] = joined_text(*from);
   } else if (from->is_string()) {
     const auto text = from->get<std::string>();
     bindings[derivation.name] = derivation.kind == Derivation::Kind::Base64

@@ -114,12 +114,13 @@ Json read_response_body(const core::OutboundResponse& response) {
   return core::try_parse_json(response.body).value_or(Json());
 }
 
-bool is_success(const ToolPlan& plan, const core::OutboundResponse& response, const Json& body) {
+// What a tool expects of its own is about its last step, which gives the result.
+bool is_success(const ToolPlan& plan, const core::OutboundResponse& response, const Json& body, bool last) {
   const auto& api = *plan.api;
   const auto& codes = plan.success_codes;
   if (!codes.empty() && std::find(codes.begin(), codes.end(), upstream_code(api, body)) != codes.end())
     return true;
-  if (!oauth::matches(plan.ok ? *plan.ok : api.ok, response.status, body)) return false;
+  if (!oauth::matches(last && plan.ok ? *plan.ok : api.ok, response.status, body)) return false;
   return !body.is_null() || response.body.empty();
 }
 
@@ -330,7 +331,7 @@ core::Task<StepOutcome> RestExecutor::Impl::run_step(RestCallPtr call, const Ste
       if (!moved_to.empty()) continue;
     }
     Json body = read_response_body(response);
-    if (is_success(plan, response, body)) co_return Answer{std::move(response), std::move(body)};
+    if (is_success(plan, response, body, last)) co_return Answer{std::move(response), std::move(body)};
     auto failure = classify(call->tool, response, body, safe, parts.clock.now());
     if (failure.code == FailureCode::ReauthRequired) {
       if (call->refreshed) {

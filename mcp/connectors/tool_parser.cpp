@@ -66,13 +66,15 @@ std::vector<Step> parse_steps(const ManifestNode& node, Encoding encoding) {
 }
 
 Derivation parse_derivation(const std::string& name, const ManifestNode& value) {
-  value.only({"base64", "words", "replace", "in", "given", "value"});
+  value.only({"base64", "words", "replace", "in", "given", "value", "objects", "member", "joined"});
   Derivation out;
   out.name = name;
-  const int kinds = (value.has("base64") ? 1 : 0) + (value.has("words") ? 1 : 0) +
-                    (value.has("replace") ? 1 : 0) + (value.has("given") ? 1 : 0);
+  int kinds = 0;
+  for (const char* kind : {"base64", "words", "replace", "given", "objects", "joined"}) {
+    kinds += value.has(kind) ? 1 : 0;
+  }
   if (kinds != 1) {
-    value.fault("must have one of \"base64\", \"words\", \"replace\" and \"given\"");
+    value.fault("must have one of \"base64\", \"words\", \"replace\", \"given\", \"objects\" and \"joined\"");
   } else if (value.has("base64")) {
     out.from = value["base64"].text(1, 64);
   } else if (value.has("words")) {
@@ -87,6 +89,13 @@ Derivation parse_derivation(const std::string& name, const ManifestNode& value) 
       if (part.empty()) by.fault("must replace something");
       out.replacements.emplace_back(part, by.optional_text(100));
     });
+  } else if (value.has("objects")) {
+    out.kind = Derivation::Kind::Objects;
+    out.from = value["objects"].text(1, 64);
+    out.member = value["member"].text(1, 64);
+  } else if (value.has("joined")) {
+    out.kind = Derivation::Kind::Joined;
+    out.from = value["joined"].text(1, 64);
   } else {
     out.kind = Derivation::Kind::Given;
     out.from = value["given"].text(1, 64);

@@ -39,8 +39,20 @@ bool issuer_matches(const ConnectorSpec& spec, const Values& vars, const core::F
   return *issuer == origin || issuer->starts_with(origin + "/");
 }
 
+// Whether what the callback says twice is the same both times. Its values come from tables; this keeps the
+// other spelling of the same thing (a URL beside a short name) from meaning something else.
+bool is_confirmed(const ConnectorSpec& spec, const Values& values, const core::FormFields& query) {
+  for (const auto& var : spec.vars) {
+    for (const auto& [param, text] : var.confirm) {
+      if (count_param(query, param) == 0) continue;
+      if (single_param(query, param) != text.expand(values, Escape::None)) return false;
+    }
+  }
+  return true;
+}
+
 // What the callback itself tells of the connection; empty when it tells nonsense.
-std::optional<Values> callback_vars(const ConnectorSpec& spec, const core::FormFields& query) {
+std::optional<Values> callback_vars(const ConnectorSpec& spec, Values known, const core::FormFields& query) {
   Values out;
   for (const auto& var : spec.vars) {
     if (var.source != SpecVar::Source::Callback) continue;
@@ -50,7 +62,8 @@ std::optional<Values> callback_vars(const ConnectorSpec& spec, const core::FormF
     if (!accepted) return {};
     out.insert(accepted->begin(), accepted->end());
   }
-  return out;
+  known.insert(out.begin(), out.end());
+  return is_confirmed(spec, spec.with_fallbacks(known), query) ? std::optional(out) : std::nullopt;
 }
 
 bool knows_all(const ConnectorSpec& spec, const Values& values) {
@@ -167,6 +180,34 @@ CallbackOutcome outcome_of(const ConnectWorld& world, const ClaimedFlow& claimed
   return out;
 }
 
+// False when the token response named a place that its table does not have: then nobody is asked anything.
+bool knows_where_to_ask(const ConnectorSpec& spec, const Values& values) {
+  return std::all_of(spec.vars.begin(), spec.vars.end(), [&](const SpecVar& var) {
+    const bool later = var.source == SpecVar::Source::Lookup || var.source == SpecVar::Source::Identity;
+    return later || var.fallback || values.contains(var.name);
+  });
+}
+
+// Who the token belongs to, with what the API tells of it besides. Each question is asked twice: a hiccup
+// here would throw a good authorization away.
+core::Task<Identity> find_account(ProviderClient* provider, const ConnectorSpec* spec, Values vars,
+                                  core::Secret access) {
+  std::optional<Values> found;
+  if (!knows_where_to_ask(*spec, vars)) co_return Identity();
+  if (!spec->oauth.lookup) found.emplace();
+  for (int i = 0; i < 2 && !found; ++i) {
+    found = co_await provider->look_up(spec, spec->with_fallbacks(vars), access);
+  }
+  Identity identity;
+  if (!found) co_return identity;
+  vars.insert(found->begin(), found->end());
+  for (int i = 0; i < 2 && !identity.ok; ++i) {
+    identity = co_await provider->identify(spec, spec->with_fallbacks(vars), access);
+  }
+  identity.vars.insert(found->begin(), found->end());
+  co_return identity;
+}
+
 std::string connected_url(const std::string& return_url, const std::string& app, core::ConnectionId id) {
   return with_query(return_url, {{"status", "connected"}, {"app", app}, {"connection_id", id.str()}});
 }
@@ -177,7 +218,7 @@ core::Task<ConnectFlow::Obtained> ConnectFlow::obtain(FlowRow flow, CallbackRequ
                                                       ClientCredentials client) {
   const ConnectorSpec* spec = world_.registry.find(flow.app);
   auto vars = flow.vars;
-  auto from_callback = callback_vars(*spec, request.query);
+  auto from_callback = callback_vars(*spec, vars, request.query);
   if (!from_callback) co_return Obtained{FlowReason::ProviderError, {}};
   vars.merge(*from_callback);
   const auto known = spec->with_fallbacks(vars);
@@ -198,10 +239,7 @@ core::Task<ConnectFlow::Obtained> ConnectFlow::obtain(FlowRow flow, CallbackRequ
   const auto probe = grant.slots.find(spec->oauth.identity.slot);
   Identity identity;
   if (probe != grant.slots.end()) {
-    // Once more: a hiccup here would throw a good authorization away.
-    for (int i = 0; i < 2 && !identity.ok; ++i) {
-      identity = co_await provider_.identify(spec, spec->with_fallbacks(vars), probe->second.access);
-    }
+    identity = co_await find_account(&provider_, spec, vars, probe->second.access);
   }
   vars.insert(identity.vars.begin(), identity.vars.end());
   grant.vars = spec->with_fallbacks(vars);

@@ -13,6 +13,8 @@ namespace {
 
 using Names = std::set<std::string, std::less<>>;
 
+constexpr int kAllKnown = 4;
+
 // The order in which a connection comes to know things; a template may use what is known by its time.
 int step_of(SpecVar::Source source) {
   switch (source) {
@@ -23,10 +25,12 @@ int step_of(SpecVar::Source source) {
       return 1;
     case SpecVar::Source::Token:
       return 2;
-    case SpecVar::Source::Identity:
+    case SpecVar::Source::Lookup:
       return 3;
+    case SpecVar::Source::Identity:
+      return 4;
   }
-  return 3;
+  return kAllKnown;
 }
 
 Names known_at(const ConnectorSpec& spec, int step) {
@@ -84,7 +88,7 @@ void check_url(const ConnectorSpec& spec, const UrlTemplate& url, const Names& k
 // a value from a browser or a response only by table.
 void check_hosts(const ConnectorSpec& spec) {
   if (spec.hosts.empty()) throw core::bad_request("At least one host is required.", "/hosts");
-  const Names declared = known_at(spec, 3);
+  const Names declared = known_at(spec, kAllKnown);
   for (const auto& host : spec.hosts) {
     const auto names = host.names();
     require_known(names, declared, "/hosts");
@@ -164,7 +168,7 @@ void check_token_endpoints(const ConnectorSpec& spec) {
   check_params(oauth.token.params, known, "/oauth/token/params");
   check_headers(oauth.token.headers, known, "/oauth/token/headers");
   if (oauth.refresh.mode == RefreshMode::None) return;
-  const Names later = known_at(spec, 3);
+  const Names later = known_at(spec, kAllKnown);
   check_url(spec, oauth.refresh.endpoint.url, later, "/oauth/refresh/url");
   check_params(oauth.refresh.endpoint.params, later, "/oauth/refresh/params");
   check_headers(oauth.refresh.endpoint.headers, later, "/oauth/refresh/headers");
@@ -173,7 +177,7 @@ void check_token_endpoints(const ConnectorSpec& spec) {
 void check_revoke(const ConnectorSpec& spec, const std::optional<RevokeRequest>& request,
                   const std::string& pointer) {
   if (!request) return;
-  Names in_path = known_at(spec, 3);
+  Names in_path = known_at(spec, kAllKnown);
   in_path.insert("client_id");
   check_url(spec, request->url, in_path, pointer + "/url");
   Names anywhere = in_path;
@@ -183,14 +187,34 @@ void check_revoke(const ConnectorSpec& spec, const std::optional<RevokeRequest>&
   check_headers(request->headers, in_path, pointer + "/headers");
 }
 
+void check_probe(const ConnectorSpec& spec, const ProbeRules& probe, const Names& known,
+                 const std::string& pointer) {
+  check_url(spec, probe.url, known, pointer);
+  check_params(probe.query, known, pointer + "/query");
+}
+
+void check_vars(const ConnectorSpec& spec) {
+  const Names known = known_at(spec, 1);
+  for (const auto& var : spec.vars) {
+    const auto pointer = "/vars/" + var.name;
+    if (var.source == SpecVar::Source::Lookup && !spec.oauth.lookup) {
+      throw core::bad_request("The source \"lookup\" needs oauth.lookup.", pointer);
+    }
+    for (const auto& [param, text] : var.confirm) {
+      require_known(text.names(), known, pointer + "/confirm/" + param);
+    }
+  }
+}
+
 void check_api(const ConnectorSpec& spec) {
-  Names known = known_at(spec, 3);
+  Names known = known_at(spec, kAllKnown);
   check_url(spec, spec.api.base, known, "/api/base");
   check_headers(spec.api.headers, known, "/api/headers");
-  check_url(spec, spec.oauth.identity.url, known_at(spec, 2), "/oauth/identity/request");
+  check_probe(spec, spec.oauth.identity.probe, known_at(spec, 3), "/oauth/identity/request");
+  if (spec.oauth.lookup) check_probe(spec, *spec.oauth.lookup, known_at(spec, 2), "/oauth/lookup/request");
   for (const auto& part : spec.oauth.identity.id) {
     if (part.front() == '{') {
-      require_known({part.substr(1, part.size() - 2)}, known_at(spec, 2), "/oauth/identity/id");
+      require_known({part.substr(1, part.size() - 2)}, known_at(spec, 3), "/oauth/identity/id");
     }
   }
   known.insert("token");
@@ -204,6 +228,7 @@ void check_api(const ConnectorSpec& spec) {
 }  // namespace
 
 void lint(const ConnectorSpec& spec) {
+  check_vars(spec);
   check_hosts(spec);
   check_authorize(spec);
   check_token_endpoints(spec);

@@ -123,10 +123,11 @@ OkRule read_ok(const JsonReader& parent, std::string_view name) {
 }
 
 SpecVar::Source read_source(const JsonReader& reader) {
-  const auto text = reader.choice("source", {"app", "link", "callback", "token", "identity"});
+  const auto text = reader.choice("source", {"app", "link", "callback", "token", "lookup", "identity"});
   if (text == "app") return SpecVar::Source::App;
   if (text == "link") return SpecVar::Source::Link;
   if (text == "callback") return SpecVar::Source::Callback;
+  if (text == "lookup") return SpecVar::Source::Lookup;
   return text == "token" ? SpecVar::Source::Token : SpecVar::Source::Identity;
 }
 
@@ -158,10 +159,23 @@ void read_pattern(SpecVar& var, const JsonReader& reader) {
   }
 }
 
+void read_confirm(SpecVar& var, const JsonReader& reader) {
+  const Json* object = reader.object("confirm");
+  if (object == nullptr) return;
+  const JsonReader members(*object, reader.pointer("confirm"));
+  if (var.source != SpecVar::Source::Callback) {
+    throw core::bad_request("Only a variable of the callback can be confirmed.", reader.pointer("confirm"));
+  }
+  for (const auto& [param, text] : object->items()) {
+    var.confirm.emplace_back(param,
+                             TextTemplate::parse(members.string(param, 1, 256), members.pointer(param)));
+  }
+}
+
 SpecVar read_var(const std::string& name, const Json& object, const std::string& where) {
   if (!is_identifier(name)) throw core::bad_request("This is not a variable's name.", where);
   const JsonReader reader(object, where);
-  reader.only({"source", "from", "title", "ask", "pattern", "values", "default"});
+  reader.only({"source", "from", "confirm", "title", "ask", "pattern", "values", "default"});
   SpecVar var;
   var.name = name;
   var.title = reader.optional_string("title", 1, 100).value_or(name);
@@ -172,7 +186,10 @@ SpecVar read_var(const std::string& name, const Json& object, const std::string&
                             reader.pointer("ask"));
   }
   if (var.source == SpecVar::Source::Callback) var.from = reader.string("from", 1, 100);
-  if (var.source == SpecVar::Source::Token || var.source == SpecVar::Source::Identity) {
+  read_confirm(var, reader);
+  const bool of_response = var.source == SpecVar::Source::Token || var.source == SpecVar::Source::Lookup ||
+                           var.source == SpecVar::Source::Identity;
+  if (of_response) {
     var.from = pointer_member(reader, "from");
     if (var.from.empty()) throw core::bad_request("A JSON pointer is required.", reader.pointer("from"));
   }
@@ -293,12 +310,15 @@ ErrorRules read_errors(const JsonReader& parent) {
   const Json* object = parent.object("errors");
   if (object == nullptr) return rules;
   const JsonReader reader(*object, parent.pointer("errors"));
-  reader.only({"code", "permanent", "config", "throttled", "throttled_equals"});
+  reader.only({"code", "permanent", "config", "throttled", "throttled_equals", "throttled_wait_s"});
   if (reader.has("code")) rules.code = pointer_member(reader, "code");
   rules.permanent = reader.strings("permanent", 64, 100);
   rules.config = reader.strings("config", 64, 100);
   rules.throttled = reader.strings("throttled", 64, 100);
   rules.throttled_equals = equals_member(reader, "throttled_equals");
+  if (const auto wait = reader.optional_integer("throttled_wait_s", 1, 3600)) {
+    rules.throttled_wait = std::chrono::seconds(*wait);
+  }
   return rules;
 }
 
@@ -333,13 +353,10 @@ bool is_variable(std::string_view text) {
          is_identifier(text.substr(1, text.size() - 2));
 }
 
-IdentityRules read_identity(const JsonReader& parent, const ConnectorSpec& spec) {
-  IdentityRules rules;
-  const Json& object = required_object(parent, "identity");
-  const JsonReader reader(object, parent.pointer("identity"));
-  reader.only({"request", "slot", "id", "label", "ok"});
+ProbeRules read_probe(const JsonReader& reader, const ConnectorSpec& spec) {
+  ProbeRules rules;
   const JsonReader request(required_object(reader, "request"), reader.pointer("request"));
-  request.only({"method", "url", "path"});
+  request.only({"method", "url", "path", "query"});
   rules.method = choice_or(request, "method", "GET", {"GET", "POST"});
   if (request.has("url") == request.has("path")) {
     throw core::bad_request("Give either \"url\" or \"path\".", reader.pointer("request"));
@@ -352,6 +369,19 @@ IdentityRules read_identity(const JsonReader& parent, const ConnectorSpec& spec)
     if (path.front() != '/') throw core::bad_request("A path begins with \"/\".", request.pointer("path"));
     rules.url = UrlTemplate::parse(base + path, request.pointer("path"));
   }
+  rules.query = params_member(request, "query");
+  rules.ok = read_ok(reader, "ok");
+  rules.at = pointer_member(reader, "at");
+  rules.prefer = equals_member(reader, "prefer");
+  return rules;
+}
+
+IdentityRules read_identity(const JsonReader& parent, const ConnectorSpec& spec) {
+  IdentityRules rules;
+  const Json& object = required_object(parent, "identity");
+  const JsonReader reader(object, parent.pointer("identity"));
+  reader.only({"request", "at", "prefer", "slot", "id", "label", "ok"});
+  rules.probe = read_probe(reader, spec);
   rules.id = holds_array(object, "id") ? reader.strings("id", 8, 200)
                                        : std::vector<std::string>{pointer_member(reader, "id")};
   const auto is_part = [](const std::string& text) {
@@ -369,14 +399,13 @@ IdentityRules read_identity(const JsonReader& parent, const ConnectorSpec& spec)
     rules.label = {pointer_member(reader, "label")};
   }
   rules.slot = reader.optional_string("slot", 1, 40).value_or(spec.oauth.slots.begin()->first);
-  rules.ok = read_ok(reader, "ok");
   return rules;
 }
 
 void read_oauth(ConnectorSpec& spec, const JsonReader& root) {
   const JsonReader reader(required_object(root, "oauth"), root.pointer("oauth"));
   reader.only({"client", "pkce", "callback", "issuer", "scope", "authorize", "token", "refresh", "slots",
-               "ok", "errors", "revoke", "identity"});
+               "ok", "errors", "revoke", "lookup", "identity"});
   auto& oauth = spec.oauth;
   const JsonReader client(required_object(reader, "client"), reader.pointer("client"));
   client.only({"auth"});
@@ -406,6 +435,11 @@ void read_oauth(ConnectorSpec& spec, const JsonReader& root) {
     levels.only({"token", "grant"});
     oauth.revoke.token = read_revoke(levels, "token");
     oauth.revoke.grant = read_revoke(levels, "grant");
+  }
+  if (const Json* lookup = reader.object("lookup")) {
+    const JsonReader rules(*lookup, reader.pointer("lookup"));
+    rules.only({"request", "at", "prefer", "ok"});
+    oauth.lookup = read_probe(rules, spec);
   }
   oauth.identity = read_identity(reader, spec);
 }

@@ -138,7 +138,8 @@ void apply_override(ConnectorSpec& spec, const std::string& web, const std::stri
   auto& oauth = spec.oauth;
   if (oauth.revoke.token) move(oauth.revoke.token->url);
   if (oauth.revoke.grant) move(oauth.revoke.grant->url);
-  move(oauth.identity.url);
+  move(oauth.identity.probe.url);
+  if (oauth.lookup) move(oauth.lookup->url);
   spec.api.base = spec.api.base.at_origin(api);
   oauth.authorize_url = oauth.authorize_url.at_origin(web);
   oauth.token.url = oauth.token.url.at_origin(web);
@@ -149,6 +150,32 @@ void apply_override(ConnectorSpec& spec, const std::string& web, const std::stri
   }
   spec.hosts = {oauth.authorize_url.host()};
   if (spec.api.base.host().text() != spec.hosts.front().text()) spec.hosts.push_back(spec.api.base.host());
+}
+
+UrlTemplate moved_url(const UrlTemplate& url, std::string at) {
+  constexpr std::string_view kHost = "{host}";
+  const auto place = at.find(kHost);
+  if (place != std::string::npos) at.replace(place, kHost.size(), url.host().text());
+  return url.at_origin(at);
+}
+
+void apply_host_override(ConnectorSpec& spec, const std::string& pattern) {
+  const std::string web_origin = spec.oauth.authorize_url.origin();
+  const auto move = [&](UrlTemplate& url) {
+    if (!url.empty()) url = moved_url(url, pattern);
+  };
+  auto& oauth = spec.oauth;
+  for (UrlTemplate* url : {&oauth.authorize_url, &oauth.token.url, &oauth.refresh.endpoint.url,
+                           &oauth.identity.probe.url, &spec.api.base}) {
+    move(*url);
+  }
+  if (oauth.lookup) move(oauth.lookup->url);
+  if (oauth.revoke.token) move(oauth.revoke.token->url);
+  if (oauth.revoke.grant) move(oauth.revoke.grant->url);
+  if (oauth.issuer.starts_with(web_origin)) {
+    oauth.issuer = oauth.authorize_url.origin() + oauth.issuer.substr(web_origin.size());
+  }
+  spec.hosts = {spec.api.base.host()};
 }
 
 }  // namespace assistiv::oauth

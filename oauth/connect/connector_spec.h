@@ -23,6 +23,7 @@ struct SpecVar {
     Link,      // given with the connect link
     Callback,  // a query parameter of the callback
     Token,     // a JSON pointer into the token response
+    Lookup,    // a JSON pointer into what oauth.lookup found
     Identity,  // a JSON pointer into the identity response
   };
   std::string name, title;
@@ -31,6 +32,9 @@ struct SpecVar {
   // Link: what the connect page says when it asks the end user for a value that the link does not carry;
   // empty: the link must carry it.
   std::string ask;
+  // Callback: further parameters and what they must be when they are there. A callback that contradicts
+  // itself is refused before anything is sent anywhere.
+  std::vector<std::pair<std::string, TextTemplate>> confirm;
   std::string pattern;  // an anchored ECMAScript expression; empty when `values` is the check
   // The allowed values; each may have members, readable as {name.member}.
   std::map<std::string, Values> values;
@@ -111,6 +115,7 @@ struct ErrorRules {
   std::string code = "/error";
   std::vector<std::string> permanent, config, throttled;
   std::vector<std::pair<std::string, std::string>> throttled_equals;  // pointer, JSON text
+  std::optional<std::chrono::seconds> throttled_wait;  // when a throttled response does not say how long
 };
 
 enum class RequestAuth { None, ClientBasic, Access };
@@ -135,15 +140,24 @@ struct RevokeRules {
   std::optional<RevokeRequest> grant;
 };
 
-// Who the fresh tokens belong to.
-struct IdentityRules {
+// A question to the API with a fresh token, and where the answer is in the response.
+struct ProbeRules {
   std::string method = "GET";
   UrlTemplate url;
+  std::vector<SpecParam> query;
+  OkRule ok;
+  std::string at;  // pointer to an object or a list; of a list, one item is taken
+  // The first item with all of these (pointer, JSON text), or the first one.
+  std::vector<std::pair<std::string, std::string>> prefer;
+};
+
+// Who the fresh tokens belong to.
+struct IdentityRules {
+  ProbeRules probe;
   std::string slot;
   // Pointers and {variables}, joined with "/": all must be there and not null.
   std::vector<std::string> id;
   std::vector<std::string> label;  // pointers; what is there is joined with ", ", else the id stands in
-  OkRule ok;
 };
 
 struct OauthSpec {
@@ -160,6 +174,7 @@ struct OauthSpec {
   OkRule ok;
   ErrorRules errors;
   RevokeRules revoke;
+  std::optional<ProbeRules> lookup;  // asked before the identity, with its slot: variables of source Lookup
   IdentityRules identity;
 };
 
@@ -202,6 +217,12 @@ struct ConnectorSpec {
 // `web`. `hosts` becomes the two. Both are absolute http or https URLs without query; throws
 // Error{InvalidArgument} otherwise.
 void apply_override(ConnectorSpec& spec, const std::string& web, const std::string& api);
+
+// The same for an app with many hosts (data centres, subdomains): every URL moves to `pattern`, an absolute
+// URL in whose path {host} stands for the host that it would have had.
+void apply_host_override(ConnectorSpec& spec, const std::string& pattern);
+// `url` at the origin `at`, where {host} is the host that `url` has.
+UrlTemplate moved_url(const UrlTemplate& url, std::string at);
 
 // The connectors that this server offers. Implemented in mcp/connectors; entries live as long as the
 // registry.

@@ -125,19 +125,29 @@ std::optional<std::string> id_part(const Json& body, const Values& vars, const s
   return value == vars.end() ? std::nullopt : std::optional(value->second);
 }
 
-Identity read_identity_reply(const ConnectorSpec& spec, const Values& vars,
-                             const core::OutboundResponse& response) {
+// The variables of one source in an answer; empty when one that is needed is not there or not allowed.
+std::optional<Values> vars_of(const ConnectorSpec& spec, SpecVar::Source source, const Json& answer) {
+  Values out;
+  for (const auto& var : spec.vars) {
+    if (var.source != source) continue;
+    const auto text = text_at(answer, var.from);
+    const auto accepted = text ? var.accept(*text) : std::nullopt;
+    if (accepted) out.insert(accepted->begin(), accepted->end());
+    if (!accepted && !var.fallback) return {};
+  }
+  return out;
+}
+
+Identity read_identity_answer(const ConnectorSpec& spec, const Values& known, const Json& answer) {
   Identity identity;
-  const auto body = core::try_parse_json(response.body, 32);
   const auto& rules = spec.oauth.identity;
-  if (!body || !matches(rules.ok, response.status, *body)) return identity;
   for (const auto& pointer : rules.id) {
-    const auto part = id_part(*body, vars, pointer);
+    const auto part = id_part(answer, known, pointer);
     if (!part || part->size() > 200) return identity;
     identity.id += (identity.id.empty() ? "" : "/") + *part;
   }
   for (const auto& pointer : rules.label) {
-    if (const auto part = text_at(*body, pointer); part && !part->empty()) {
+    if (const auto part = text_at(answer, pointer); part && !part->empty()) {
       identity.label += (identity.label.empty() ? "" : ", ") + *part;
     }
   }
@@ -147,15 +157,32 @@ Identity read_identity_reply(const ConnectorSpec& spec, const Values& vars,
   if (!core::is_valid_utf8(identity.label) || identity.label.find('\0') != std::string::npos) {
     identity.label = identity.id;
   }
-  identity.ok = true;
-  for (const auto& var : spec.vars) {
-    if (var.source != SpecVar::Source::Identity) continue;
-    const auto text = text_at(*body, var.from);
-    const auto accepted = text ? var.accept(*text) : std::nullopt;
-    if (accepted) identity.vars.insert(accepted->begin(), accepted->end());
-    identity.ok = identity.ok && (accepted || var.fallback);
-  }
+  const auto vars = vars_of(spec, SpecVar::Source::Identity, answer);
+  identity.ok = vars.has_value();
+  if (vars) identity.vars = *vars;
   return identity;
+}
+
+// The part of the response that answers, or nothing. Headers and tokens are the API's.
+core::Task<std::optional<Json>> ask_api(core::HttpClient* http, const ConnectorSpec* spec,
+                                        const ProbeRules* probe, Values vars, core::Secret access) {
+  auto request = new_request(*spec, probe->method, probe->url, vars);
+  std::vector<std::pair<std::string, std::string>> query;
+  for (const auto& member : expand_params(probe->query, vars)) query.emplace_back(member.name, member.value);
+  if (!query.empty()) request.url = with_query(request.url, query);
+  set_headers(request, spec->api.headers, vars);
+  vars["token"] = access.reveal();
+  request.headers.set("Authorization", spec->api.auth_header.expand(vars, Escape::None));
+  try {
+    const auto response = co_await http->send(std::move(request));
+    const auto body = core::try_parse_json(response.body, 32);
+    if (!body || !matches(probe->ok, response.status, *body)) co_return std::nullopt;
+    const Json* answer = find_answer(*probe, *body);
+    co_return answer == nullptr ? std::nullopt : std::optional(*answer);
+  } catch (const core::OutboundError& error) {
+    core::log::warn("connect.identity_failed", {{"app", spec->id}, {"error", error.what()}});
+    co_return std::nullopt;
+  }
 }
 
 // The parameters of an authorize request that carry scopes: each list gets its own, without its prefix.
@@ -243,19 +270,15 @@ core::Task<TokenReply> ProviderClient::refresh(const ConnectorSpec* spec, Values
   co_return co_await ask_for_tokens(&http_, spec, {{slot, mapping}}, std::move(request));
 }
 
+core::Task<std::optional<Values>> ProviderClient::look_up(const ConnectorSpec* spec, Values vars,
+                                                          core::Secret access) {
+  const auto answer = co_await ask_api(&http_, spec, &*spec->oauth.lookup, std::move(vars), access);
+  co_return answer ? vars_of(*spec, SpecVar::Source::Lookup, *answer) : std::nullopt;
+}
+
 core::Task<Identity> ProviderClient::identify(const ConnectorSpec* spec, Values vars, core::Secret access) {
-  auto request = new_request(*spec, spec->oauth.identity.method, spec->oauth.identity.url, vars);
-  set_headers(request, spec->api.headers, vars);
-  Values with_token = vars;
-  with_token["token"] = access.reveal();
-  request.headers.set("Authorization", spec->api.auth_header.expand(with_token, Escape::None));
-  try {
-    const auto response = co_await http_.send(std::move(request));
-    co_return read_identity_reply(*spec, vars, response);
-  } catch (const core::OutboundError& error) {
-    core::log::warn("connect.identity_failed", {{"app", spec->id}, {"error", error.what()}});
-    co_return Identity{};
-  }
+  const auto answer = co_await ask_api(&http_, spec, &spec->oauth.identity.probe, vars, access);
+  co_return answer ? read_identity_answer(*spec, vars, *answer) : Identity();
 }
 
 core::Task<RevokeOutcome> ProviderClient::revoke(const ConnectorSpec* spec, const RevokeRequest* rule,

@@ -60,6 +60,8 @@ enum class RevokeOutcome {
 
 // Pure parts, for tests and for the client below.
 bool matches(const OkRule& rule, int status, const core::Json& body);
+// Where the answer is in the body; null when it is not there.
+const core::Json* find_answer(const ProbeRules& rules, const core::Json& body);
 // A token response in JSON or form encoding. `slots` are the mapping of the exchange or of the refresh.
 TokenReply read_token_reply(const ConnectorSpec& spec, const std::map<std::string, SlotSpec>& slots,
                             const core::OutboundResponse& response);
@@ -81,6 +83,8 @@ class ProviderClient {
   core::Task<TokenReply> refresh(const ConnectorSpec* spec, Values vars, ClientCredentials client,
                                  std::string slot, core::Secret refresh_token,
                                  std::chrono::milliseconds timeout);
+  // The variables that oauth.lookup gives; empty when it has no good answer.
+  core::Task<std::optional<Values>> look_up(const ConnectorSpec* spec, Values vars, core::Secret access);
   core::Task<Identity> identify(const ConnectorSpec* spec, Values vars, core::Secret access);
   core::Task<RevokeOutcome> revoke(const ConnectorSpec* spec, const RevokeRequest* request, Values vars,
                                    ClientCredentials client, core::Secret access, core::Secret refresh);

@@ -36,11 +36,17 @@ std::optional<Json> read_body(const core::OutboundResponse& response) {
   return body;
 }
 
+bool equals_at(const Json& body, const std::pair<std::string, std::string>& rule) {
+  const Json* value = at_pointer(body, rule.first);
+  return value != nullptr && core::dump_json(*value) == rule.second;
+}
+
 bool any_equals(const std::vector<std::pair<std::string, std::string>>& rules, const Json& body) {
-  return std::any_of(rules.begin(), rules.end(), [&](const auto& rule) {
-    const Json* value = at_pointer(body, rule.first);
-    return value != nullptr && core::dump_json(*value) == rule.second;
-  });
+  return std::any_of(rules.begin(), rules.end(), [&](const auto& rule) { return equals_at(body, rule); });
+}
+
+bool all_equal(const std::vector<std::pair<std::string, std::string>>& rules, const Json& body) {
+  return std::all_of(rules.begin(), rules.end(), [&](const auto& rule) { return equals_at(body, rule); });
 }
 
 bool lists_code(const std::vector<std::string>& codes, const std::string& code) {
@@ -153,10 +159,16 @@ bool matches(const OkRule& rule, int status, const Json& body) {
                                                            status) != rule.statuses.end();
   const auto present = [&](const std::string& pointer) { return at_pointer(body, pointer) != nullptr; };
   if (!status_ok || std::any_of(rule.absent.begin(), rule.absent.end(), present)) return false;
-  return std::all_of(rule.equals.begin(), rule.equals.end(), [&](const auto& equal) {
-    const Json* value = at_pointer(body, equal.first);
-    return value != nullptr && core::dump_json(*value) == equal.second;
-  });
+  return all_equal(rule.equals, body);
+}
+
+const Json* find_answer(const ProbeRules& rules, const Json& body) {
+  const Json* found = rules.at.empty() ? &body : at_pointer(body, rules.at);
+  if (found == nullptr || !found->is_array()) return found;
+  const auto best = std::find_if(found->begin(), found->end(),
+                                 [&](const Json& item) { return all_equal(rules.prefer, item); });
+  if (best != found->end()) return &*best;
+  return found->empty() ? nullptr : &found->front();
 }
 
 TokenReply read_token_reply(const ConnectorSpec& spec, const std::map<std::string, SlotSpec>& slots,
@@ -172,6 +184,8 @@ TokenReply read_token_reply(const ConnectorSpec& spec, const std::map<std::strin
   const auto code = text_at(document, spec.oauth.errors.code).value_or("");
   reply.code = code.empty() ? "http_" + std::to_string(response.status) : clean_code(code);
   reply.kind = kind_of_failure(spec.oauth.errors, response.status, document, code);
+  const bool silent = reply.kind == TokenReplyKind::Throttled && !reply.retry_after;
+  if (silent) reply.retry_after = spec.oauth.errors.throttled_wait;
   // A success that cannot be read: the provider has acted.
   if (!body && response.status >= 200 && response.status < 300) reply.kind = TokenReplyKind::Unknown;
   return reply;

@@ -63,6 +63,20 @@ TEST(Config, refuses_plain_http_overrides_without_the_loopback_switch) {
   EXPECT_TRUE(problem_settings("", env, {{"allow_loopback_upstreams", ""}}).empty());
 }
 
+TEST(Config, takes_one_override_for_all_hosts_of_an_app) {
+  const auto problems = [](const std::string& hosts, bool loopback) {
+    const std::map<std::string, std::string> env = {
+        {"ASSISTIV_CONNECTOR_OVERRIDES", R"({"zoho_crm":{"hosts":")" + hosts + R"("}})"}};
+    std::map<std::string, std::string> flags;
+    if (loopback) flags["allow_loopback_upstreams"] = "";
+    return problem_settings("", env, flags).size();
+  };
+  EXPECT_EQ(problems("http://127.0.0.1:1/{host}", true), 0u);
+  EXPECT_EQ(problems("http://127.0.0.1:1/{host}", false), 1u);
+  EXPECT_EQ(problems("http://127.0.0.1:1/", true), 1u) << "all hosts would be one";
+  EXPECT_EQ(problems("http://{host}", true), 1u) << "the host stands in the path only";
+}
+
 TEST(Config, keeps_conformance_fixtures_on_loopback) {
   EXPECT_EQ(problem_settings("", {}, {{"conformance_fixtures", ""}, {"listen_address", "0.0.0.0"}}),
             std::vector<std::string>{"conformance_fixtures"});

@@ -256,8 +256,9 @@ void like_zoho(json& m) {
   m["tools"][0]["request"]["headers"] = {{"orgId", "{org_id}"}};
   m["tools"][1]["ok"] = {{"status", {200, 201, 207}}, {"equals", {{"/data/0/code", "SUCCESS"}}}};
   m["tools"][1]["result"] = {{"item", "/data/0/details"}, {"shape", "note"}};
-  m["api"]["error"] = {{"code", "/data/0/code"}, {"message", "/data/0/message"}};
+  m["api"]["error"] = {{"code", {"/data/0/code", "/code"}}, {"message", {"/data/0/message", "/message"}}};
   m["api"]["failures"] = {{{"as", "conflict"}, {"codes", {"DUPLICATE_DATA"}}},
+                          {{"as", "rate_limited"}, {"codes", {"TOO_MANY_REQUESTS"}}, {"wait_s", 90}},
                           {{"as", "validation"}, {"codes", {"INVALID_DATA"}}}};
 }
 
@@ -297,6 +298,47 @@ TEST(ZohoLikeApp, looks_for_success_inside_the_body) {
   const auto run = zoho.fixture.call("acme_add_note", {{"folder", "x"}, {"text", "t"}});
   EXPECT_EQ(run.error["code"], "conflict");
   EXPECT_THAT(run.error["message"].get<std::string>(), testing::HasSubstr("duplicate data"));
+}
+
+TEST(ZohoLikeApp, finds_an_error_wherever_it_may_be) {
+  Vendor zoho(like_zoho);
+  zoho.fixture.http.reply(429, {{"code", "TOO_MANY_REQUESTS"}, {"message", "slow down"}});
+  const auto run = zoho.fixture.call("acme_add_note", {{"folder", "x"}, {"text", "t"}});
+  EXPECT_EQ(run.error["code"], "rate_limited");
+  EXPECT_EQ(run.error["retry_after_s"], 90) << "the app does not say how long: the manifest does";
+  EXPECT_THAT(run.error["message"].get<std::string>(), testing::HasSubstr("slow down"));
+  zoho.fixture.http.reply(429, {{"code", "TOO_MANY_REQUESTS"}}, {{"retry-after", "30"}});
+  EXPECT_EQ(zoho.fixture.call("acme_add_note", {{"folder", "x"}, {"text", "t"}}).error["retry_after_s"], 30);
+}
+
+TEST(ZohoLikeApp, makes_objects_of_a_list) {
+  Vendor zoho([](json& m) {
+    like_zoho(m);
+    m["tools"][1]["input"]["properties"]["text"] = {{"type", "array"},
+                                                    {"description", "Names."},
+                                                    {"items", {{"type", "string"}, {"maxLength", 9}}},
+                                                    {"maxItems", 5}};
+    m["tools"][1]["derive"] = {{"named", {{"objects", "text"}, {"member", "name"}}}};
+    m["tools"][1]["request"]["body"] = {{"tags", "{named}"}};
+  });
+  zoho.fixture.http.reply(200, {{"data", {{{"code", "SUCCESS"}, {"details", {{"id", "9"}}}}}}});
+  zoho.fixture.call("acme_add_note", {{"folder", "x"}, {"text", {"a", "b"}}});
+  EXPECT_EQ(json::parse(zoho.fixture.http.requests()[0].body),
+            (json{{"tags", {{{"name", "a"}}, {{"name", "b"}}}}}));
+}
+
+TEST(ZohoLikeApp, expects_success_in_the_body_of_the_last_step_only) {
+  Vendor zoho([](json& m) {
+    like_zoho(m);
+    const json write = m["tools"][1]["request"];
+    m["tools"][1].erase("request");
+    m["tools"][1]["steps"] = {{{"method", "GET"}, {"path", "/me"}, {"take", {{"author", "/id"}}}}, write};
+    m["tools"][1]["steps"][1]["body"]["by"] = "{author}";
+  });
+  zoho.fixture.http.reply(200, {{"id", "7"}});
+  zoho.fixture.http.reply(200, {{"data", {{{"code", "SUCCESS"}, {"details", {{"id", "9"}}}}}}});
+  const auto run = zoho.fixture.call("acme_add_note", {{"folder", "x"}, {"text", "t"}});
+  EXPECT_EQ(run.structured["item"]["id"], "9") << run.execution.result_json;
 }
 
 TEST(PagedByNumber, counts_pages_until_one_is_not_full) {

@@ -90,6 +90,21 @@ TEST(ShippedCatalog, names_every_tool_uniquely_in_48_characters) {
   }
 }
 
+TEST(ManifestExtends, may_bring_its_own_tools) {
+  auto base = test::acme_manifest();
+  auto own = base["tools"][0];
+  own["name"] = "other_list_notes";
+  const nlohmann::json child = {{"manifest", 1},
+                                {"id", "other"},
+                                {"extends", "acme"},
+                                {"title", "Other"},
+                                {"tools", nlohmann::json::array({own})}};
+  const auto catalog = Catalog::load({{"acme.json", base.dump()}, {"other.json", child.dump()}});
+  ASSERT_EQ(catalog.find_app("other")->tools.size(), 1u);
+  EXPECT_EQ(catalog.find_app("other")->tools[0].name, "other_list_notes");
+  EXPECT_EQ(catalog.find_app("acme")->tools.size(), 2u);
+}
+
 TEST(ShippedCatalog, renames_tools_of_an_extended_manifest_also_in_texts) {
   const Tool* tool = shipped().find_tool("github_oauth_create_issue");
   ASSERT_NE(tool, nullptr);

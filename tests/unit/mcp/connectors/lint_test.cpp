@@ -221,6 +221,26 @@ const BadManifest kBadManifests[] = {
        acme_tool(m, 1)["derive"] = {{"x", {{"script", "rm"}}}};
      },
      "/tools/1/derive/x/script: is not a known member"},
+    {"two_kinds_of_derivation",
+     [](json& m) {
+       acme_tool(m, 1)["derive"] = {{"x", {{"base64", "text"}, {"words", {"{text}"}}}}};
+     },
+     "/tools/1/derive/x: must have one of"},
+    {"objects_without_member",
+     [](json& m) {
+       acme_tool(m, 1)["derive"] = {{"x", {{"objects", "text"}}}};
+     },
+     "/tools/1/derive/x/member"},
+    {"error_that_is_no_pointer",
+     [](json& m) {
+       m["api"]["error"]["code"] = {"/code", "code"};
+     },
+     "/api/error/code/1: must be a JSON pointer"},
+    {"endless_wait",
+     [](json& m) {
+       m["api"]["failures"] = {{{"as", "rate_limited"}, {"status", {429}}, {"wait_s", 1000000}}};
+     },
+     "/api/failures/0/wait_s"},
     {"unknown_paginator", [](json& m) { acme_tool(m, 0)["paginate"] = "scroll"; },
      "/tools/0/paginate: is not one of"},
     {"paginated_item", [](json& m) { acme_tool(m, 1)["paginate"] = "pages"; },

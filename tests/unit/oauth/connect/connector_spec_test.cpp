@@ -114,7 +114,7 @@ TEST(ConnectorSpec, reads_a_manifest) {
   EXPECT_EQ(spec.oauth.pkce, Pkce::S256);
   EXPECT_EQ(spec.oauth.refresh.mode, RefreshMode::Rotating);
   EXPECT_EQ(spec.oauth.refresh.endpoint.url.expand({}), "https://provider.test/token");
-  EXPECT_EQ(spec.oauth.identity.url.expand({}), "https://api.provider.test/user");
+  EXPECT_EQ(spec.oauth.identity.probe.url.expand({}), "https://api.provider.test/user");
   EXPECT_EQ(spec.oauth.identity.slot, "main");
   EXPECT_EQ(spec.allowed_hosts({}), (std::vector<std::string>{"provider.test", "api.provider.test"}));
   EXPECT_TRUE(spec.oauth.revoke.grant->needs_access());
@@ -180,6 +180,15 @@ TEST(ConnectorSpec, points_at_the_fault) {
       {"/vars/x", "{\"source\": \"app\", \"pattern\": \"^[a-z$\"}", "/vars/x/pattern"},
       {"/vars/x", "{\"source\": \"callback\", \"pattern\": \"^a$\"}", "/vars/x/from"},
       {"/vars/x", "{\"source\": \"app\", \"pattern\": \"^a$\", \"default\": \"b\"}", "/vars/x/default"},
+      {"/vars/x", "{\"source\": \"app\", \"pattern\": \"^a$\", \"confirm\": {\"y\": \"{x}\"}}",
+       "/vars/x/confirm"},
+      {"/vars/x",
+       "{\"source\": \"callback\", \"from\": \"x\", \"pattern\": \"^a$\", \"confirm\": {\"y\": \"{z}\"}}",
+       "/vars/x/confirm/y"},
+      {"/vars/x", "{\"source\": \"lookup\", \"from\": \"/x\", \"pattern\": \"^a$\"}", "/vars/x"},
+      {"/oauth/lookup", "{\"request\": {\"path\": \"/orgs\", \"query\": {\"q\": \"{z}\"}}}",
+       "/oauth/lookup/request/query/q"},
+      {"/oauth/errors/throttled_wait_s", "0", "/oauth/errors/throttled_wait_s"},
   };
   for (const auto& mutation : mutations) {
     auto manifest = demo();
@@ -245,13 +254,22 @@ TEST(ConnectorSpec, checks_given_variables) {
   EXPECT_EQ(field_of({{"subdomain", "acme"}, {"other", "x"}}, SpecVar::Source::Link), "/vars/other");
 }
 
+TEST(ApplyHostOverride, moves_every_host_to_a_path_of_one_origin) {
+  auto zoho = ConnectorSpec::parse(core::parse_json(kZoho));
+  const auto eu = zoho.with_fallbacks(*zoho.var("dc")->accept("eu"));
+  apply_host_override(zoho, "http://127.0.0.1:4002/{host}");
+  EXPECT_EQ(zoho.oauth.token.url.expand(eu), "http://127.0.0.1:4002/accounts.zoho.eu/oauth/v2/token");
+  EXPECT_EQ(zoho.api.base.expand(eu).find("http://127.0.0.1:4002/www.zohoapis.eu/"), 0u);
+  EXPECT_EQ(zoho.allowed_hosts(eu), std::vector<std::string>{"127.0.0.1:4002"});
+}
+
 TEST(ApplyOverride, moves_web_and_api_urls_to_their_hosts) {
   auto spec = ConnectorSpec::parse(demo());
   apply_override(spec, "http://127.0.0.1:4001", "http://127.0.0.1:4002/api");
   EXPECT_EQ(spec.oauth.authorize_url.expand({}), "http://127.0.0.1:4001/authorize");
   EXPECT_EQ(spec.oauth.token.url.expand({}), "http://127.0.0.1:4001/token");
   EXPECT_EQ(spec.oauth.refresh.endpoint.url.expand({}), "http://127.0.0.1:4001/token");
-  EXPECT_EQ(spec.oauth.identity.url.expand({}), "http://127.0.0.1:4002/api/user");
+  EXPECT_EQ(spec.oauth.identity.probe.url.expand({}), "http://127.0.0.1:4002/api/user");
   EXPECT_EQ(spec.oauth.revoke.grant->url.expand({{"client_id", "c"}}),
             "http://127.0.0.1:4002/api/applications/c/grant");
   EXPECT_EQ(spec.api.base.expand({}), "http://127.0.0.1:4002/api");

@@ -56,6 +56,39 @@ TEST(TokenReply, assumes_a_lifetime_only_with_a_refresh_token) {
   EXPECT_FALSE(nonsense.slots.at("main").expires_in.has_value());
 }
 
+TEST(TokenReply, waits_as_the_manifest_says_when_a_throttled_provider_does_not) {
+  auto manifest = core::parse_json(test::demo_manifest());
+  manifest["oauth"]["errors"]["throttled_equals"] = {{"/status", "failure"}};
+  manifest["oauth"]["errors"]["throttled_wait_s"] = 900;
+  const auto spec = ConnectorSpec::parse(manifest);
+  core::OutboundResponse response;
+  response.status = 400;
+  response.headers.set("content-type", "application/json");
+  response.body = R"({"error":"Access Denied","status":"failure"})";
+  const auto silent = read_token_reply(spec, spec.oauth.slots, response);
+  EXPECT_EQ(silent.kind, TokenReplyKind::Throttled);
+  EXPECT_EQ(silent.retry_after, std::chrono::seconds(900));
+  response.headers.set("retry-after", "7");
+  EXPECT_EQ(read_token_reply(spec, spec.oauth.slots, response).retry_after, std::chrono::seconds(7));
+}
+
+TEST(FindAnswer, takes_the_preferred_item_of_a_list) {
+  const auto body = core::parse_json(R"({"data":[{"id":1,"main":false},{"id":2,"main":true}],"none":[]})");
+  ProbeRules rules;
+  rules.at = "/data";
+  EXPECT_EQ(find_answer(rules, body)->at("id"), 1);
+  rules.prefer = {{"/main", "true"}};
+  EXPECT_EQ(find_answer(rules, body)->at("id"), 2);
+  rules.prefer = {{"/main", "7"}};
+  EXPECT_EQ(find_answer(rules, body)->at("id"), 1) << "none is preferred";
+  rules.at = "/none";
+  EXPECT_EQ(find_answer(rules, body), nullptr);
+  rules.at = "/nowhere";
+  EXPECT_EQ(find_answer(rules, body), nullptr);
+  rules.at = "";
+  EXPECT_EQ(find_answer(rules, body), &body);
+}
+
 TEST(TokenReply, finds_an_error_behind_status_200) {
   EXPECT_EQ(read_demo(200, R"({"error":"bad_refresh_token"})").kind, TokenReplyKind::Permanent);
   EXPECT_EQ(read_demo(200, R"({"error":"incorrect_client_credentials"})").kind, TokenReplyKind::Config);
