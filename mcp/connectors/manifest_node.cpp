@@ -85,14 +85,6 @@ Pointer ManifestNode::pointer_value() const {
   return optional_pointer().value_or(Pointer());
 }
 
-std::vector<Pointer> ManifestNode::pointers() const {
-  std::vector<Pointer> out;
-  if (!*this) return out;
-  if (!json().is_array()) return {pointer_value()};
-  each_item([&out](const ManifestNode& item) { out.push_back(item.pointer_value()); });
-  return out;
-}
-
 std::optional<Pointer> ManifestNode::optional_pointer() const {
   if (value_->is_null()) return {};
   auto out = Pointer::parse(text(0, 200));
