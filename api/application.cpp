@@ -33,6 +33,7 @@
 #include "net/io_threads.h"
 #include "net/outbound_client.h"
 #include "net/server.h"
+#include "oauth/authorize/authorization_server.h"
 #include "oauth/connect/app_service.h"
 #include "oauth/connect/connect_worker.h"
 #include "oauth/connect/connect_world.h"
@@ -217,6 +218,7 @@ struct Application::Impl {
 
   Money money;
   oauth::KeyStore keys;
+  oauth::AuthorizationServer authorization;
   oauth::Authenticator authenticator;
   oauth::ConnectWorld connect_world;
   oauth::ProviderClient provider;
@@ -258,6 +260,7 @@ struct Application::Impl {
   oauth::IdentityHooks identity_hooks();
   mcp::EndpointWorld endpoint_world();
   ModelsWorld models_world();
+  oauth::AuthorizeWorld authorize_world();
   void start();
   void stop();
 };
@@ -282,6 +285,7 @@ Application::Impl::Impl(Config c, World w)
       money({database, audit, *vault, outbound, world.clock, world.random, outbound_options(config).reach,
              [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }}),
       keys(world.clock, world.random),
+      authorization(authorize_world()),
       authenticator(database, keys, world.clock),
       connect_world{database,
                     audit,
@@ -314,7 +318,9 @@ Application::Impl::Impl(Config c, World w)
       models(models_world()),
       services{config,      world.clock, database,  audit,   identity, apps,    registry,         connect,
                connections, grants,      approvals, catalog, endpoint, nullptr, &models.gateway()},
-      pipeline(routes(), authenticator, schemas, {config.cors_origins, config.access_log == "all"}) {
+      pipeline(routes(), authenticator, schemas,
+               {config.cors_origins, config.access_log == "all", &authorization.world().resources}) {
+  authenticator.accept(authorization.tokens());
   openapi = openapi_document(pipeline.table(), schemas, config.public_url);
   notifier.subscribe([this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); });
   prices.load();
@@ -341,6 +347,9 @@ RouteTable Application::Impl::routes() {
   services.wallets = &money.wallets();
   services.budgets = &money.budgets();
   services.webhooks = &money.webhooks();
+  services.authorization = &authorization;
+  services.authenticator = &authenticator;
+  services.access = &access;
   if (config.conformance_fixtures) {
     fixtures = std::make_unique<mcp::FixtureEndpoint>(endpoint_options(config), endpoint_world());
     services.conformance = &fixtures->endpoint();
@@ -360,6 +369,7 @@ RouteTable Application::Impl::routes() {
 // Caches first, then the streams that make clients ask again.
 void Application::Impl::on_notice(std::string_view topic, std::string_view payload) {
   if (topic == "keyring") vault->reload();
+  authorization.on_notify(topic);
   authenticator.on_notify(topic, payload);
   prices.on_notify(topic, payload);
   rates.on_notify(topic, payload);
@@ -374,6 +384,20 @@ void Application::Impl::on_notice(std::string_view topic, std::string_view paylo
 mcp::EndpointWorld Application::Impl::endpoint_world() {
   return {sessions, *vault, world.clock, world.random,
           [this](core::Secret key) { return key_is_valid(&authenticator, std::move(key)); }};
+}
+
+oauth::AuthorizeWorld Application::Impl::authorize_world() {
+  return {database,
+          audit,
+          *vault,
+          outbound,
+          world.clock,
+          world.random,
+          config.public_url,
+          oauth::Resources(config.mcp_public_url,
+                           [this](std::string_view app) { return catalog.find_app(app) != nullptr; }),
+          config.allow_loopback_upstreams,
+          [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }};
 }
 
 ModelsWorld Application::Impl::models_world() {
@@ -418,6 +442,7 @@ void Application::Impl::start() {
   if (config.has_role("worker")) {
     connect_worker.start(io.next());
     money.start(io.next());
+    authorization.start(io.next());
     background.spawn(io.next(), "sweep approvals",
                      [this](std::stop_token stop) { return sweep_approvals(&approvals, stop); });
   }
@@ -445,6 +470,7 @@ void Application::Impl::stop() {
   models.stop();
   connect_worker.stop();
   money.stop();
+  authorization.stop();
   authenticator.stop();
   notifier.stop();
   audit.stop();

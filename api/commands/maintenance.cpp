@@ -117,6 +117,8 @@ int rotate_admin_key(const Config& config) {
 
 std::vector<oauth::SealedColumn> sealed_columns() {
   auto columns = oauth::connect_sealed_columns();
+  const auto authorize = oauth::authorize_sealed_columns();
+  columns.insert(columns.end(), authorize.begin(), authorize.end());
   const auto approvals = mcp::approval_sealed_columns();
   columns.insert(columns.end(), approvals.begin(), approvals.end());
   const auto providers = inference::inference_sealed_columns();

@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "core/metrics.h"
 #include "inference/engine/inference_service.h"
+#include "oauth/authorize/resources.h"
 #include "oauth/identity/authenticator.h"
 
 namespace assistiv::api {
@@ -49,8 +50,9 @@ bool is_json(std::string_view content_type) {
   return core::equals_ignore_case(essence.substr(0, end + 1), "application/json");
 }
 
-// A connect link's token is a secret until it is used.
+// The token of a connect or sign-in link is a secret until it is used.
 std::string path_for_log(const std::string& path) {
+  if (path.starts_with("/sign-in/")) return "/sign-in/{token}";
   return path.starts_with("/connect/") ? "/connect/{token}" : path;
 }
 
@@ -225,6 +227,7 @@ core::Task<core::HttpReply> Pipeline::dispatch(const Route& route, Call call) {
     const std::string key = presented_key(call.request);
     call.principal = authenticator_.cached(key);
     if (!call.principal) call.principal = co_await authenticator_.authenticate(key);
+    check_audience(*call.principal, call.request.path);
     check_access(route, *call.principal);
     // Another tenant's platform does not exist for this key.
     if (route.access == Access::Platform && call.params.contains("platform_id")) {
@@ -235,14 +238,45 @@ core::Task<core::HttpReply> Pipeline::dispatch(const Route& route, Call call) {
     }
   }
   read_inputs(route, call);
-  co_return co_await route.handle(std::move(call));
+  auto reply = co_await route.handle(std::move(call));
+  if (route.any_origin) reply.headers.set("access-control-allow-origin", "*");
+  co_return reply;
+}
+
+// An access token is good for the one address that it was made for, and for nothing of the REST API.
+void Pipeline::check_audience(const oauth::Principal& principal, const std::string& path) const {
+  if (principal.audience.empty()) return;
+  if (options_.resources != nullptr && options_.resources->url_of_path(path) == principal.audience) return;
+  throw core::Error(core::ErrorKind::Unauthenticated,
+                    "This access token is for another address: " + principal.audience + ".");
+}
+
+// RFC 9728 section 5.1: a client that knows only the URL learns where its tokens come from, and which scopes
+// it could ever need there.
+void Pipeline::name_resource(core::HttpReply& reply, const std::string& path) const {
+  if (reply.status != 401 || options_.resources == nullptr) return;
+  const auto url = options_.resources->url_of_path(path);
+  if (url.empty() || !options_.resources->find(url)) return;
+  const std::string challenge(reply.headers.get("www-authenticate").value_or("Bearer"));
+  reply.headers.set("www-authenticate", challenge + (challenge == "Bearer" ? " " : ", ") +
+                                            "resource_metadata=\"" + options_.resources->metadata_url(url) +
+                                            "\", scope=\"" + oauth::full_scope() + "\"");
+}
+
+core::HttpReply Pipeline::preflight(const core::HttpRequest& request) const {
+  auto reply = no_content();
+  const auto method = request.headers.get("access-control-request-method").value_or("");
+  const auto wanted = router_.find(method, request.path);
+  if (wanted.route != nullptr && wanted.route->any_origin)
+    reply.headers.set("access-control-allow-origin", "*");
+  return reply;
 }
 
 core::Task<core::HttpReply> Pipeline::answer(core::HttpRequest request) {
   auto match = router_.find(request.method, request.path);
   if (request.method == "OPTIONS" && (match.route == nullptr || match.route->method != "*") &&
       request.headers.get("access-control-request-method")) {
-    co_return no_content();
+    co_return preflight(request);
   }
   if (match.route == nullptr) {
     if (match.allow.empty()) throw core::not_found("There is nothing at this address. See /openapi.json.");
@@ -267,13 +301,14 @@ void Pipeline::finish(core::HttpReply& reply, const core::HttpHeaders& request_h
   headers.add("x-content-type-options", "nosniff");
   if (!headers.get("cache-control")) headers.add("cache-control", "no-store");
   const auto origin = request_headers.get("origin");
-  if (!origin || options_.cors_origins.empty()) return;
-  const bool any = options_.cors_origins.front() == "*";
+  const bool open = headers.get("access-control-allow-origin").has_value();
+  if (!origin || (!open && options_.cors_origins.empty())) return;
+  const bool any = open || options_.cors_origins.front() == "*";
   if (!any && std::find(options_.cors_origins.begin(), options_.cors_origins.end(), *origin) ==
                   options_.cors_origins.end()) {
     return;
   }
-  headers.add("access-control-allow-origin", any ? "*" : std::string(*origin));
+  headers.set("access-control-allow-origin", any ? "*" : std::string(*origin));
   if (!any) headers.add("vary", "origin");
   headers.add("access-control-expose-headers", std::string(kCorsReplyHeaders));
   if (request_headers.get("access-control-request-method")) {
@@ -294,6 +329,7 @@ core::Task<core::HttpReply> Pipeline::handle(core::HttpRequest request) {
   head.headers = request.headers;
   head.request_id = request.request_id;
   core::HttpReply reply = co_await guarded(answer(std::move(request)), &head);
+  name_resource(reply, head.path);
   finish(reply, head.headers, head.request_id);
   // What Anthropic's clients call it.
   if (dialect_of_path(head.path) == inference::DialectId::Anthropic)

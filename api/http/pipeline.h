@@ -12,7 +12,8 @@
 
 namespace assistiv::oauth {
 class Authenticator;
-}
+class Resources;
+}  // namespace assistiv::oauth
 
 namespace assistiv::api {
 
@@ -21,6 +22,8 @@ class BodySchemas;
 struct PipelineOptions {
   std::vector<std::string> cors_origins;
   bool log_every_request = true;
+  // Whose addresses take access tokens; null: none do.
+  const oauth::Resources* resources = nullptr;
 };
 
 // Thread-safe. `authenticator` and `schemas` outlive it.
@@ -41,6 +44,9 @@ class Pipeline {
   void finish(core::HttpReply& reply, const core::HttpHeaders& request_headers,
               const std::string& request_id) const;
   void read_inputs(const Route& route, Call& call) const;
+  void check_audience(const oauth::Principal& principal, const std::string& path) const;
+  void name_resource(core::HttpReply& reply, const std::string& path) const;
+  core::HttpReply preflight(const core::HttpRequest& request) const;
 
   RouteTable table_;
   Router router_;

@@ -69,9 +69,11 @@ struct Route {
   int also_success = 0;      // another status with the same reply; 0 for none
   std::string reply_schema;  // "" for an empty or non-JSON reply; see `reply_type`
   std::string reply_type = "application/json";
-  bool enveloped = true;  // the reply is {"data": reply_schema}
-  std::string also_type;  // another content type of the reply, as the request asks: "text/event-stream"
+  std::string error_schema;  // "" for the envelope that the path's clients expect
+  bool enveloped = true;     // the reply is {"data": reply_schema}
+  std::string also_type;     // another content type of the reply, as the request asks: "text/event-stream"
   Idempotency idempotency = Idempotency::None;
+  bool any_origin = false;  // pages of every origin may call it (CORS): it knows no cookies
   std::function<core::Task<core::HttpReply>(Call)> handle;
 };
 

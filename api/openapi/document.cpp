@@ -122,6 +122,7 @@ ordered_json security(const Route& route) {
 }
 
 std::string error_schema(const Route& route) {
+  if (!route.error_schema.empty()) return route.error_schema;
   const auto dialect = dialect_of_path(route.path);
   if (!dialect) return "Error";
   switch (*dialect) {

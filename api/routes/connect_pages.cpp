@@ -4,6 +4,7 @@
 #include "api/config.h"
 #include "api/routes/requests.h"
 #include "api/routes/routes.h"
+#include "api/web/forms.h"
 #include "api/web/pages.h"
 #include "core/encoding.h"
 #include "oauth/connect/connect_flow.h"
@@ -11,11 +12,6 @@
 namespace assistiv::api {
 
 namespace {
-
-std::string host_of(const std::string& url) {
-  const auto start = url.find("://") + 3;
-  return url.substr(start, url.find_first_of("/?#", start) - start);
-}
 
 struct Explanation {
   int status;
@@ -119,14 +115,6 @@ core::Task<core::HttpReply> show_consent(Services* s, Call call) {
                                 core::cookie(call.request.headers, s->connect.cookie_name()), {}, {});
 }
 
-// A form that another site submitted is not this person's click.
-bool from_our_page(const core::HttpRequest& request, const std::string& public_url) {
-  const auto origin = request.headers.get("origin");
-  if (origin && *origin != "null") return host_of(std::string(*origin) + "/") == host_of(public_url);
-  const auto site = request.headers.get("sec-fetch-site");
-  return !site || *site == "same-origin";
-}
-
 struct ConsentForm {
   std::string csrf;
   bool cancelled = false;
@@ -155,7 +143,7 @@ core::Task<core::HttpReply> start_flow(Services* s, Call call) {
   if (form.cancelled) {
     const auto end =
         co_await s->connect.cancel(call.params.at("token"), cookie, form.csrf, call.request.request_id);
-    if (end.return_to) co_return forward_page(*end.return_to, host_of(*end.return_to));
+    if (end.return_to) co_return forward_page(*end.return_to, authority_of_url(*end.return_to));
     co_return fault_page(end.fault.value_or(oauth::FlowReason::AccessDenied));
   }
   const auto flow = co_await s->connect.start(call.params.at("token"), cookie, form.csrf,
@@ -164,7 +152,7 @@ core::Task<core::HttpReply> start_flow(Services* s, Call call) {
   if (!flow.refused_var.empty()) {
     co_return co_await consent_of(s, call.params.at("token"), cookie, form.answers, flow.refused_var);
   }
-  auto reply = forward_page(flow.provider_url, host_of(flow.provider_url));
+  auto reply = forward_page(flow.provider_url, authority_of_url(flow.provider_url));
   reply.headers.add("set-cookie", s->connect.set_cookie(flow.cookie));
   co_return reply;
 }

@@ -1,15 +1,72 @@
+#include <nlohmann/json.hpp>
+
 #include "api/config.h"
+#include "api/http/pipeline.h"
 #include "api/routes/routes.h"
 #include "core/error.h"
+#include "core/json_read.h"
 #include "mcp/connectors/catalog.h"
 #include "mcp/protocol/endpoint.h"
+#include "mcp/tools/access_snapshot.h"
+#include "oauth/authorize/authorization_server.h"
 
 namespace assistiv::api {
 
 namespace {
 
+// A tool that only reads, or the way to connect an app. What is not known here could change something.
+bool only_reads(const mcp::Catalog& catalog, const std::string& name) {
+  const auto* tool = catalog.find_tool(name);
+  return tool != nullptr ? tool->hints.read_only : name == mcp::kConnectTool;
+}
+
+// The id of a call that the token's scope is too small for; nothing when there is none in the body.
+std::optional<core::Json> call_beyond_scope(const mcp::Catalog& catalog, const core::Json& message) {
+  if (!message.is_object() || message.value("method", core::Json()) != "tools/call") return std::nullopt;
+  const auto params = message.find("params");
+  const auto name =
+      params != message.end() && params->is_object() ? params->value("name", core::Json()) : core::Json();
+  if (!name.is_string() || only_reads(catalog, name.get<std::string>())) return std::nullopt;
+  return message.value("id", core::Json());
+}
+
+// Step-up (RFC 6750 section 3.1): one challenge with every scope that this address could need, so that a
+// client asks its user once.
+core::HttpReply step_up(Services* s, const std::string& path, const core::Json& id) {
+  const auto& resources = s->authorization->world().resources;
+  const core::Json error = {{"code", -32600},
+                            {"message",
+                             "This tool makes changes, and the user allowed reading only. Ask the user to "
+                             "authorize again with the scope " +
+                                 oauth::full_scope() + "."}};
+  auto reply = core::json_reply(403, core::dump_json({{"jsonrpc", "2.0"}, {"id", id}, {"error", error}}));
+  reply.headers.add("www-authenticate", "Bearer error=\"insufficient_scope\", scope=\"" +
+                                            oauth::full_scope() + "\", resource_metadata=\"" +
+                                            resources.metadata_url(resources.url_of_path(path)) + "\"");
+  return reply;
+}
+
+// Set when the request must not go on.
+std::optional<core::HttpReply> scope_refusal(Services* s, const Call& call) {
+  const auto& who = *call.principal;
+  if (who.audience.empty() || who.has_scope(oauth::kScopeWrite) || call.request.method != "POST")
+    return std::nullopt;
+  const auto body = core::try_parse_json(call.request.body);
+  if (!body) return std::nullopt;  // the endpoint says what is wrong with it
+  const core::Json one = core::Json::array({*body});
+  for (const auto& message : body->is_array() ? *body : one) {
+    if (const auto id = call_beyond_scope(s->catalog, message)) return step_up(s, call.request.path, *id);
+  }
+  return std::nullopt;
+}
+
+core::Task<core::HttpReply> serve(Services* s, Call call, std::optional<std::string> app) {
+  if (auto refusal = scope_refusal(s, call)) co_return std::move(*refusal);
+  co_return co_await s->endpoint.handle(std::move(call.request), std::move(call.principal), std::move(app));
+}
+
 core::Task<core::HttpReply> serve_all_apps(Services* s, Call call) {
-  return s->endpoint.handle(std::move(call.request), std::move(call.principal), {});
+  return serve(s, std::move(call), {});
 }
 
 core::Task<core::HttpReply> serve_one_app(Services* s, Call call) {
@@ -18,7 +75,7 @@ core::Task<core::HttpReply> serve_one_app(Services* s, Call call) {
   if (s->catalog.find_app(app) == nullptr) {
     throw core::not_found("This server has no app \"" + app + "\". GET /v1/mcp/catalog lists its apps.");
   }
-  return s->endpoint.handle(std::move(call.request), std::move(call.principal), std::move(app));
+  return serve(s, std::move(call), std::move(app));
 }
 
 core::Task<core::HttpReply> serve_fixtures(Services* s, Call call) {

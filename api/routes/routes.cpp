@@ -31,8 +31,13 @@ RouteTable make_routes(Services& services) {
     add_wallet_routes(table, services);
     add_budget_routes(table, services);
     add_webhook_routes(table, services);
+    add_authorization_endpoints(table, services);
+    add_authorize_pages(table, services);
+    add_authorization_routes(table, services);
   }
   if (services.config.has_role("mcp")) add_mcp_routes(table, services);
+  // Either name of the server: clients look at the origin of the MCP URL, too.
+  add_authorization_metadata(table, services);
   add_operations_routes(table, services);
   return table;
 }

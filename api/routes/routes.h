@@ -23,6 +23,8 @@ class WebhookService;
 }  // namespace assistiv::billing
 namespace assistiv::oauth {
 class AppService;
+class Authenticator;
+class AuthorizationServer;
 class ConnectFlow;
 class ConnectionService;
 class ConnectorRegistry;
@@ -33,6 +35,7 @@ class ApprovalService;
 class Catalog;
 class Endpoint;
 class GrantService;
+class ToolAccess;
 }  // namespace assistiv::mcp
 
 namespace assistiv::api {
@@ -64,6 +67,9 @@ struct Services {
   billing::WalletService* wallets = nullptr;
   billing::BudgetService* budgets = nullptr;
   billing::WebhookService* webhooks = nullptr;
+  oauth::AuthorizationServer* authorization = nullptr;
+  oauth::Authenticator* authenticator = nullptr;
+  mcp::ToolAccess* access = nullptr;
 };
 
 using ServiceHandler = core::Task<core::HttpReply> (*)(Services*, Call);
@@ -90,6 +96,10 @@ void add_price_routes(RouteTable& table, Services& services);
 void add_wallet_routes(RouteTable& table, Services& services);
 void add_budget_routes(RouteTable& table, Services& services);
 void add_webhook_routes(RouteTable& table, Services& services);
+void add_authorization_metadata(RouteTable& table, Services& services);
+void add_authorization_endpoints(RouteTable& table, Services& services);
+void add_authorize_pages(RouteTable& table, Services& services);
+void add_authorization_routes(RouteTable& table, Services& services);
 void add_mcp_routes(RouteTable& table, Services& services);
 void add_operations_routes(RouteTable& table, Services& services);
 

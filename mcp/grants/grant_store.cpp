@@ -69,6 +69,7 @@ BindingRules GrantSet::binding(std::string_view app, bool app_active,
   out.app_active = app_active;
   const auto policy = policies_.find(app);
   if (policy != policies_.end()) out.platform = &policy->second;
+  if (consent_) out.consent = &consent_->of(app);
   for (const auto& rule : rules_) {
     if (rule.app != app) continue;
     if (!rule.key_id) {

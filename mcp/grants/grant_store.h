@@ -6,12 +6,11 @@
 #include <vector>
 
 #include "core/ids.h"
+#include "mcp/grants/consent.h"
 #include "mcp/grants/policy.h"
 #include "storage/database.h"
 
 namespace assistiv::mcp {
-
-using PoliciesByApp = std::map<std::string, Policy, std::less<>>;
 
 // Inside the caller's transaction; holds no state.
 class GrantStore {
@@ -34,8 +33,9 @@ class GrantStore {
 // What binds one end user's calls: every policy of the platform and every rule of the end user.
 class GrantSet {
  public:
-  GrantSet(PoliciesByApp policies, std::vector<Rule> rules)
-      : policies_(std::move(policies)), rules_(std::move(rules)) {}
+  // `consent` is of an access token (consent.h); without it nothing is taken away.
+  GrantSet(PoliciesByApp policies, std::vector<Rule> rules, std::optional<Consents> consent = {})
+      : policies_(std::move(policies)), rules_(std::move(rules)), consent_(std::move(consent)) {}
   // Pointers into this object.
   BindingRules binding(std::string_view app, bool app_active, const std::optional<core::KeyId>& key) const;
   const std::vector<Rule>& rules() const { return rules_; }
@@ -43,6 +43,7 @@ class GrantSet {
  private:
   PoliciesByApp policies_;
   std::vector<Rule> rules_;
+  std::optional<Consents> consent_;
 };
 
 }  // namespace assistiv::mcp

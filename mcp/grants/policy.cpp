@@ -145,6 +145,7 @@ Decision evaluate(const BindingRules& rules, const ToolTraits& tool) {
   }
   if (!lets_through(base, tool)) return {Verdict::Deny, base_rule};
   if (rules.key && !lets_through(*rules.key, tool)) return {Verdict::Deny, DecidedBy::KeyGrant};
+  if (rules.consent && !lets_through(*rules.consent, tool)) return {Verdict::Deny, DecidedBy::Consent};
   if (demands_approval(base, tool)) return {Verdict::Approval, base_rule};
   if (rules.key && demands_approval(*rules.key, tool)) return {Verdict::Approval, DecidedBy::KeyGrant};
   return {Verdict::Allow, base_rule};
@@ -172,6 +173,8 @@ std::string_view decided_by_name(DecidedBy rule) {
       return "end_user_grant";
     case DecidedBy::KeyGrant:
       return "key_grant";
+    case DecidedBy::Consent:
+      return "consent";
     case DecidedBy::AppInactive:
       break;
   }

@@ -55,7 +55,7 @@ struct ToolTraits {
 };
 
 enum class Verdict { Allow, Approval, Deny };
-enum class DecidedBy { Default, PlatformPolicy, EndUserGrant, KeyGrant, AppInactive };
+enum class DecidedBy { Default, PlatformPolicy, EndUserGrant, KeyGrant, Consent, AppInactive };
 
 struct Decision {
   Verdict verdict = Verdict::Deny;
@@ -69,12 +69,14 @@ struct BindingRules {
   const Policy* platform = nullptr;
   const Policy* end_user = nullptr;
   const Policy* key = nullptr;
+  const Policy* consent = nullptr;  // what the end user allowed the client behind an access token
 };
 
 // Precedence: an inactive app denies. The base is the end user's rule, or else the platform's policy, or else
-// "all". The key's rule can only take away. A name on any `deny` list is denied, on the platform's list also
-// for end users with a rule of their own. What remains needs an approval when the base or the key's rule
-// demands one. The decision names the first rule that denied or demanded; an allowed call names its base.
+// "all". The key's rule and the end user's consent can only take away. A name on any `deny` list is denied,
+// on the platform's list also for end users with a rule of their own. What remains needs an approval when the
+// base or the key's rule demands one. The decision names the first rule that denied or demanded; an allowed
+// call names its base.
 Decision evaluate(const BindingRules& rules, const ToolTraits& tool);
 
 std::string_view verdict_name(Verdict verdict);    // "allow", "approval", "deny"

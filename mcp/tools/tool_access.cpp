@@ -112,22 +112,26 @@ struct ToolAccess::Impl : std::enable_shared_from_this<ToolAccess::Impl> {
     entries[key] = {snapshot, loaded_at, by_use.insert(by_use.end(), key)};
   }
 
-  SnapshotPtr load(storage::Transaction& tx, const SnapshotKey& key) {
+  SnapshotPtr load(storage::Transaction& tx, const SnapshotKey& key, const oauth::Principal& who) {
     const GrantStore store;
-    const GrantSet grants(store.policies(tx, key.platform), store.rules(tx, key.platform, key.end_user));
+    std::optional<Consents> consent;
+    if (!who.tools_json.empty()) consent = stored_consents(who.tools_json);
+    const GrantSet grants(store.policies(tx, key.platform), store.rules(tx, key.platform, key.end_user),
+                          std::move(consent));
     return make_snapshot(catalog, lists, oauth::connected_apps(tx, key.platform, key.end_user), grants,
-                         key.key);
+                         who.via_key.value_or(key.key));
   }
 
-  core::Task<SnapshotPtr> lead(SnapshotKey key, std::shared_ptr<Flight> flight) {
+  core::Task<SnapshotPtr> lead(SnapshotKey key, oauth::PrincipalPtr who, std::shared_ptr<Flight> flight) {
     loads.add();
     const auto started = std::chrono::steady_clock::now();
     SnapshotPtr snapshot;
     std::exception_ptr error;
     try {
-      snapshot = co_await database.run(
-          storage::Scope::tenant(key.platform),
-          [self = shared_from_this(), key](storage::Transaction& tx) { return self->load(tx, key); });
+      snapshot = co_await database.run(storage::Scope::tenant(key.platform),
+                                       [self = shared_from_this(), key, who](storage::Transaction& tx) {
+                                         return self->load(tx, key, *who);
+                                       });
     } catch (const std::exception&) {
       error = std::current_exception();
     }
@@ -206,7 +210,7 @@ core::Task<SnapshotPtr> ToolAccess::get(oauth::PrincipalPtr principal) {
     flight = slot;
   }
   if (landed) co_return co_await impl->follow(std::move(flight), std::move(landed));
-  co_return co_await impl->lead(key, std::move(flight));
+  co_return co_await impl->lead(key, std::move(principal), std::move(flight));
 }
 
 void ToolAccess::on_notify(std::string_view topic, std::string_view payload) {

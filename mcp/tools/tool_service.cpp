@@ -43,6 +43,8 @@ std::string_view rule_in_words(DecidedBy rule) {
       return "the rule for this user";
     case DecidedBy::KeyGrant:
       return "the rule for this key";
+    case DecidedBy::Consent:
+      return "what the user allowed this application";
     case DecidedBy::Default:
     case DecidedBy::AppInactive:
       break;

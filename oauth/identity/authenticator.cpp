@@ -103,22 +103,28 @@ struct Authenticator::Impl {
     if (found != under_way.end() && found->second == lookup) under_way.erase(found);
   }
 
-  core::Task<PrincipalPtr> look_up(KeyHash hash, PrincipalKind kind) {
+  // `token` is empty for an API key.
+  core::Task<PrincipalPtr> look_up(KeyHash hash, PrincipalKind kind, core::Secret token) {
     auto [lookup, leads] = join(hash);
     if (!leads) co_return co_await lookup->wait(kLookupTimeout);
     const Lead lead{this, hash, lookup};
-    co_return co_await read(hash, kind, lookup);
+    co_return co_await read(hash, kind, std::move(token), lookup);
   }
 
-  core::Task<PrincipalPtr> read(KeyHash hash, PrincipalKind kind, std::shared_ptr<KeyLookup> lookup) {
+  core::Task<PrincipalPtr> find_key(KeyHash hash, PrincipalKind kind) {
+    const auto hex = core::hex_encode({reinterpret_cast<const char*>(hash.data()), hash.size()});
+    // System scope: which tenant the key belongs to is what we are about to learn.
+    co_return principal_of(co_await database.run(
+        storage::Scope::system(),
+        [this, kind, hex](storage::Transaction& tx) { return keys.find_by_hash(tx, kind, hex); }));
+  }
+
+  core::Task<PrincipalPtr> read(KeyHash hash, PrincipalKind kind, core::Secret token,
+                                std::shared_ptr<KeyLookup> lookup) {
     const auto version = cache.version(hash);
     PrincipalPtr principal;
     try {
-      const auto hex = core::hex_encode({reinterpret_cast<const char*>(hash.data()), hash.size()});
-      // System scope: which tenant the key belongs to is what we are about to learn.
-      principal = principal_of(co_await database.run(
-          storage::Scope::system(),
-          [this, kind, hex](storage::Transaction& tx) { return keys.find_by_hash(tx, kind, hex); }));
+      principal = token.empty() ? co_await find_key(hash, kind) : co_await tokens->look_up(token.reveal());
     } catch (...) {
       lookup->finish(nullptr, std::current_exception());
       throw;
@@ -142,6 +148,15 @@ struct Authenticator::Impl {
     under_way.clear();
   }
 
+  void record(storage::Transaction& tx, const std::vector<KeyUse>& uses) const {
+    std::vector<KeyUse> of_keys, of_tokens;
+    for (const auto& use : uses) (use.of_token ? of_tokens : of_keys).push_back(use);
+    keys.record_uses(tx, of_keys);
+    if (!of_tokens.empty() && tokens != nullptr) tokens->record_uses(tx, of_tokens);
+  }
+
+  bool is_token(std::string_view bearer) const { return tokens != nullptr && tokens->is_token(bearer); }
+
   core::Task<> write_uses() {
     const auto uses = cache.take_uses();
     for (std::size_t from = 0; from < uses.size(); from += kUsesPerStatement) {
@@ -150,7 +165,7 @@ struct Authenticator::Impl {
                                       uses.begin() + static_cast<std::ptrdiff_t>(to));
       // System scope: the uses are of many tenants.
       co_await database.run(storage::Scope::system(),
-                            [this, batch](storage::Transaction& tx) { keys.record_uses(tx, batch); });
+                            [this, batch](storage::Transaction& tx) { record(tx, batch); });
     }
   }
 
@@ -175,6 +190,7 @@ struct Authenticator::Impl {
   core::metrics::Counter& misses;
   std::mutex mutex;
   std::unordered_map<KeyHash, std::shared_ptr<KeyLookup>, KeyHashHash> under_way;
+  TokenDoor* tokens = nullptr;
   core::TaskGroup tasks{"authenticator"};
 };
 
@@ -187,7 +203,7 @@ Authenticator::~Authenticator() {
 }
 
 PrincipalPtr Authenticator::cached(std::string_view bearer) {
-  if (!kind_of_raw_key(bearer)) return nullptr;
+  if (!kind_of_raw_key(bearer) && !impl_->is_token(bearer)) return nullptr;
   const auto now = impl_->clock.now();
   auto answer = impl_->cache.find(hash_of_raw_key(bearer), now);
   if (!answer.principal || !is_live(*answer.principal, now)) return nullptr;
@@ -195,21 +211,28 @@ PrincipalPtr Authenticator::cached(std::string_view bearer) {
   return std::move(answer.principal);
 }
 
+void Authenticator::accept(TokenDoor& tokens) {
+  impl_->tokens = &tokens;
+}
+
 core::Task<PrincipalPtr> Authenticator::authenticate(std::string bearer) {
   const core::Secret raw(std::move(bearer));
-  const auto kind = checked_kind(raw.reveal());
+  const bool is_token = impl_->is_token(raw.reveal());
+  const auto kind = is_token ? PrincipalKind::EndUser : checked_kind(raw.reveal());
   const auto hash = hash_of_raw_key(raw.reveal());
   const auto answer = impl_->cache.find(hash, impl_->clock.now());
   if (answer.known) {
     impl_->hits.add();
     co_return impl_->live(answer.principal);
   }
-  co_return impl_->live(co_await impl_->look_up(hash, kind));
+  co_return impl_->live(co_await impl_->look_up(hash, kind, is_token ? raw : core::Secret()));
 }
 
 void Authenticator::on_notify(std::string_view topic, std::string_view payload) {
   if (topic == "key") {
     if (const auto hash = key_hash_of_hex(payload)) impl_->forget(*hash);
+    // The notice does not say which key it was: all tokens that came to be with one are looked at again.
+    impl_->forget_if([](const Principal& principal) { return principal.via_key.has_value(); });
   } else if (topic == "platform") {
     const auto id = core::PlatformId::parse(payload);
     if (id) impl_->forget_if([id](const Principal& principal) { return principal.platform_id == *id; });

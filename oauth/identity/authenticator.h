@@ -1,6 +1,7 @@
 #pragma once
-// From a bearer key to a Principal. Answers are cached in memory for a minute and dropped at once when a
-// notice says that the key, its end user or its platform changed; expiry is checked on every use.
+// From a bearer key or an access token to a Principal. Answers are cached in memory for a minute and dropped
+// at once when a notice says that the key, its end user or its platform changed; expiry is checked on every
+// use.
 #include <chrono>
 #include <cstddef>
 #include <memory>
@@ -10,6 +11,7 @@
 #include "core/clock.h"
 #include "core/task.h"
 #include "oauth/identity/key_store.h"
+#include "oauth/identity/token_door.h"
 #include "oauth/principal.h"
 #include "storage/database.h"
 
@@ -31,6 +33,9 @@ class Authenticator {
   ~Authenticator();  // calls stop()
   Authenticator(const Authenticator&) = delete;
   Authenticator& operator=(const Authenticator&) = delete;
+
+  // Lets what `tokens` knows in, too. Before the first call of authenticate().
+  void accept(TokenDoor& tokens);
 
   // `bearer` is what follows "Bearer " in the Authorization header, or "" when there is none. Throws
   // Error{Unauthenticated} with a message for the caller; malformed keys cost no look-up, and concurrent

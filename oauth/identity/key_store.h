@@ -31,6 +31,7 @@ struct KeyUse {
   std::optional<core::PlatformId> platform_id;  // none for an operator key
   core::KeyId key_id;
   core::Time at;
+  bool of_token = false;  // of an access token: key_id is its authorization's id
 };
 
 // A key that a change concerns: caches are keyed by the hash.

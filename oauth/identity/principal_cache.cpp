@@ -25,7 +25,8 @@ KeyHash hash_of_bytes(const std::string& bytes) {
 
 KeyUse use_of(const Principal& principal, core::Time at) {
   const bool of_tenant = principal.kind != PrincipalKind::Operator;
-  return {of_tenant ? std::optional(principal.platform_id) : std::nullopt, principal.key_id, at};
+  return {of_tenant ? std::optional(principal.platform_id) : std::nullopt, principal.key_id, at,
+          !principal.audience.empty()};
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/json_read.h"
+#include "mcp/grants/consent.h"
 
 namespace assistiv::mcp {
 namespace {
@@ -94,6 +95,27 @@ TEST(Policy, key_rule_takes_away_but_does_not_give) {
             (Decision{Verdict::Deny, DecidedBy::PlatformPolicy}));
   EXPECT_EQ(evaluate(active(&platform, nullptr, &none), kGet),
             (Decision{Verdict::Deny, DecidedBy::KeyGrant}));
+}
+
+TEST(Policy, consent_takes_away_but_does_not_give) {
+  const Policy platform = parsed(R"({"mode":"read_only"})");
+  const auto consents =
+      stored_consents(R"({"github":{"mode":"list","tools":["github_get_issue"]},"slack":{"mode":"none"}})");
+  BindingRules rules = active(nullptr);
+  rules.consent = &consents.of("github");
+  EXPECT_EQ(evaluate(rules, kGet), (Decision{Verdict::Allow, DecidedBy::Default}));
+  EXPECT_EQ(evaluate(rules, kMerge), (Decision{Verdict::Deny, DecidedBy::Consent}));
+  rules.platform = &platform;
+  EXPECT_EQ(evaluate(rules, kMerge), (Decision{Verdict::Deny, DecidedBy::PlatformPolicy}));
+  rules.consent = &consents.of("slack");
+  EXPECT_EQ(evaluate(rules, kGet), (Decision{Verdict::Deny, DecidedBy::Consent}));
+  rules.consent = &consents.of("added_later");
+  EXPECT_EQ(evaluate(rules, kGet), (Decision{Verdict::Deny, DecidedBy::Consent}));
+  const auto open = stored_consents(R"({"*":{"mode":"all"},"slack":{"mode":"none"}})");
+  rules.consent = &open.of("added_later");
+  EXPECT_EQ(evaluate(rules, kGet), (Decision{Verdict::Allow, DecidedBy::PlatformPolicy}));
+  EXPECT_EQ(open.of("slack").mode, PolicyMode::None);
+  EXPECT_THROW(stored_consents("[]"), core::Error);
 }
 
 TEST(Policy, approval_is_the_union_of_what_base_and_key_demand) {
