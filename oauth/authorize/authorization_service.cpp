@@ -18,7 +18,7 @@ namespace {
 constexpr std::chrono::seconds kAccessLife{900};
 constexpr std::chrono::minutes kCodeLife{1};
 constexpr std::chrono::hours kIdleLife{24 * 30};    // of an authorization with refresh tokens
-constexpr std::chrono::hours kClientKept{24 * 90};  // a registration, after its last consent
+constexpr std::chrono::hours kClientKept{24 * 90};  // a registration, after its last consent or refresh
 constexpr std::size_t kRefreshSecretBytes = 32;
 
 void count_tokens(const char* grant, const char* result) {
@@ -211,6 +211,7 @@ AuthorizationService::Outcome AuthorizationService::rotate(storage::Transaction&
     // Platform, end user and key may have been switched off since the last time.
     if (!store.find_live(tx, row->platform_id, row->id)) return out;
     store.note_refresh(tx, *row, now + kIdleLife);
+    ClientStore().note_use(tx, row->client_id, now, now + kClientKept);
     out.generation = row->refresh_generation + 1;
   } else if (parts->generation + 1 == row->refresh_generation && row->refreshed_at &&
              now - *row->refreshed_at < kGrace) {

@@ -276,6 +276,17 @@ TEST_F(AuthorizationTest, idle_authorizations_end_and_are_swept) {
   EXPECT_EQ(count("from client_authorization"), 0);
 }
 
+TEST_F(AuthorizationTest, a_registration_is_kept_while_its_tokens_are_refreshed) {
+  auto issued = tokens();
+  for (int month = 0; month < 6; ++month) {
+    clock_.advance(std::chrono::hours(24 * 29));
+    run(server_.sweep());
+    ASSERT_TRUE(run(server_.clients().find(client_.client_id, "a")).has_value());
+    run(server_.keys().rotate_if_due());
+    issued = refresh(*issued.refresh);
+  }
+}
+
 TEST_F(AuthorizationTest, ends_with_its_end_user_its_platform_and_its_key) {
   const auto by_link = tokens();
   const auto by_key = exchange(code_form(grant(consent(user_key_.key.id))));
