@@ -385,7 +385,7 @@ TEST_F(AuthorizationTest, limits_registrations_of_an_address_and_forgets_unused_
   run(server_.clients().add(body, "192.0.2.8"));
   EXPECT_EQ(count("from oauth_client"), 62);
   tokens();  // client_ is in use
-  clock_.advance(std::chrono::hours(24));
+  clock_.advance(std::chrono::hours(25));
   EXPECT_EQ(run(server_.clients().find("mcp_nothing", "a")), std::nullopt);
   run(server_.sweep());
   EXPECT_EQ(count("from oauth_client"), 1);

@@ -111,7 +111,7 @@ TEST_F(AuthorizeRequestTest, takes_the_scopes_it_knows) {
 
 TEST_F(AuthorizeRequestTest, answers_with_the_issuer) {
   EXPECT_EQ(answer_url("https://a.example/cb?x=1", "s t", "https://iss.example", {{"code", "c"}}),
-            "https://a.example/cb?x=1&code=c&state=s+t&iss=https%3A%2F%2Fiss.example");
+            "https://a.example/cb?x=1&code=c&state=s%20t&iss=https%3A%2F%2Fiss.example");
 }
 
 TEST_F(AuthorizeRequestTest, tells_which_address_takes_which_tokens) {
