@@ -16,6 +16,7 @@
 #include "inference/providers/config_store.h"
 #include "mcp/grants/approval_service.h"
 #include "net/io_threads.h"
+#include "oauth/authorize/authorize_world.h"
 #include "oauth/connect/connect_world.h"
 #include "oauth/crypto/reencryption.h"
 #include "oauth/crypto/vault.h"

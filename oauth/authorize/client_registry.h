@@ -1,6 +1,8 @@
 #pragma once
 // Which clients there are: those that registered here (RFC 7591) and those whose client_id is the address of
 // their metadata document. Both are strangers until an end user allows one of them something.
+#include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 

@@ -1,5 +1,6 @@
 #pragma once
 // Rows of `oauth_client`, in the system's scope: clients belong to no tenant.
+#include <cstdint>
 #include <optional>
 #include <string>
 

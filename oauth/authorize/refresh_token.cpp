@@ -1,6 +1,7 @@
 #include "oauth/authorize/refresh_token.h"
 
 #include <algorithm>
+#include <array>
 
 #include "core/encoding.h"
 

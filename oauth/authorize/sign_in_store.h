@@ -1,6 +1,7 @@
 #pragma once
 // Rows of `sign_in_link` and `sign_in_session`. Both are found by the hash of a secret that only the browser
 // has, so the look-ups run in the system's scope.
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <future>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "core/encoding.h"
 #include "core/json_read.h"
