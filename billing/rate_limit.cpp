@@ -596,16 +596,6 @@ core::Task<RateView> RateLimiter::view(Payer payer) {
   co_return out;
 }
 
-core::Task<std::optional<RateLimits>> RateLimiter::override_of(core::PlatformId platform,
-                                                               core::EndUserId end_user) {
-  const auto impl = impl_;
-  const auto limits = co_await impl->database.run(storage::Scope::tenant(platform),
-                                                  [impl, platform, end_user](storage::Transaction& tx) {
-                                                    return impl->store.read(tx, platform, end_user);
-                                                  });
-  co_return limits.own;
-}
-
 core::Task<> RateLimiter::set_override(core::PlatformId platform, core::EndUserId end_user, RateLimits limits,
                                        storage::AuditEvent event) {
   const auto impl = impl_;

@@ -118,7 +118,6 @@ class RateLimiter {
 
   // The settings. `event` goes into the audit trail with the change. They hold on this node when they return,
   // on the others within a second. NotFound for an end user that is not there.
-  core::Task<std::optional<RateLimits>> override_of(core::PlatformId platform, core::EndUserId end_user);
   core::Task<> set_override(core::PlatformId platform, core::EndUserId end_user, RateLimits limits,
                             storage::AuditEvent event);
   core::Task<> clear_override(core::PlatformId platform, core::EndUserId end_user, storage::AuditEvent event);

@@ -1,5 +1,5 @@
 #pragma once
-// Writing table usage_row. Reading it is others' business (billing/usage_*).
+// Writing table usage_row. usage_store.h reads it.
 #include <cstdint>
 #include <map>
 #include <set>

@@ -187,7 +187,7 @@ struct Reply {
   std::vector<std::string> left_out = {};
 };
 
-// An upstream's fault, or ours, in mid-stream or instead of a reply. Kinds of reference 5.10.
+// An upstream's fault, or ours, in mid-stream or instead of a reply. What follows of each: docs/inference.md.
 struct Fault {
   enum class Kind {
     InvalidRequest,

@@ -14,7 +14,7 @@
 
 namespace assistiv::inference {
 
-// What is known of the model that a request goes to (inference/catalog); the encoders act on it.
+// What is known of the model that a request goes to (inference/providers); the encoders act on it.
 struct TargetModel {
   std::string name;                               // as the provider names it
   std::string flavor;                             // "openai", "xai", "anthropic", "google", "compatible"
@@ -33,7 +33,8 @@ enum class Unsupported { Drop, Strict };
 struct EncodeOptions {
   TargetModel target;
   Unsupported unsupported = Unsupported::Drop;
-  bool keep_system_in_place = false;  // rule A2: as <system-reminder> text instead of hoisting
+  bool keep_system_in_place =
+      false;  // rule A2 (inference/rules.md): as <system-reminder> text instead of hoisting
   std::int64_t default_max_tokens = 4096;
   std::string anthropic_beta;  // the client's anthropic-beta header, merged with ours (rule A18)
 };
@@ -101,7 +102,7 @@ class Dialect {
 
   // A reply with a status of 400 or more; never throws (HTML, arrays, half a JSON: the first 500 bytes).
   virtual Fault decode_fault(int status, std::string_view body) const = 0;
-  // Body and status for the client; rules of reference 5.10.
+  // Body and status for the client; docs/inference.md, "Errors".
   struct EncodedFault {
     int status;
     core::Json body;

@@ -38,7 +38,6 @@ class Pipeline {
   const RouteTable& table() const { return table_; }
 
  private:
-  struct RouteState;
   core::Task<core::HttpReply> answer(core::HttpRequest request);
   core::Task<core::HttpReply> dispatch(const Route& route, Call call);
   void finish(core::HttpReply& reply, const core::HttpHeaders& request_headers,

@@ -115,7 +115,7 @@ bool is_error_body(const core::Json& json) {
 }
 
 // What a whole 2xx body means, or how it is none. A reply that ended in the model's own failure with nothing
-// said is one that can be asked for elsewhere (reference: gateways 5.7).
+// said is one that can be asked for elsewhere.
 std::variant<WholeReply, Fault> understood(const CallState& state, std::string body, const core::Json& json) {
   const auto& spoken = dialect(state.target->dialect);
   if (is_error_body(json)) return spoken.decode_fault(500, body);

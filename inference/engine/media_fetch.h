@@ -1,5 +1,5 @@
 #pragma once
-// Media by reference for a provider that fetches none itself (reference: gateways G9). Internal.
+// Media by reference for a provider that fetches none itself (rule G9, inference/rules.md). Internal.
 #include <memory>
 
 #include "inference/engine/attempt.h"

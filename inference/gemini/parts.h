@@ -29,7 +29,7 @@ core::Json write_usage(const core::Usage& usage);
 
 // STOP, MAX_TOKENS, SAFETY, ... A refusal keeps the provider's own word when it is one of Google's.
 std::string_view finish_word(Finish finish, std::string_view refusal_reason);
-// Rule 5.7. `called`: a function call was seen, which Google ends with STOP too.
+// `called`: a function call was seen, which Google ends with STOP too.
 Finish finish_of(std::string_view word, bool called);
 
 // Ids of function calls, which Google gives seldom (rule G4): "call_<response>_<n>", at most 40 characters.

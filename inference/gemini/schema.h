@@ -1,5 +1,5 @@
 #pragma once
-// JSON Schema and Google's Schema object (reference 5.3).
+// JSON Schema and Google's Schema object, a subset of it.
 #include "core/json.h"
 
 namespace assistiv::inference {

@@ -14,7 +14,7 @@ Flavor flavor_of(std::string_view name);  // TargetModel::flavor
 
 // Takes out of a chat body what the target refuses, and what only this gateway writes:
 // - xAI: prompt_cache_key, store, service_tier, verbosity; on reasoning models presence_penalty,
-//   frequency_penalty and stop; reasoning_effort where the model takes none (reference 5.4);
+//   frequency_penalty and stop; reasoning_effort where the model takes none;
 // - OpenAI: reasoning_content, reasoning_details, thinking_blocks and extra_content in the history.
 void apply_flavor(core::Json& body, const TargetModel& target, Drops& drops);
 

@@ -1,5 +1,5 @@
 #pragma once
-// What an upstream's refusal means for the next attempt (reference: gateways 5.10). Pure.
+// What an upstream's refusal means for the next attempt (docs/inference.md). Pure.
 #include <chrono>
 #include <optional>
 #include <string_view>

@@ -79,7 +79,7 @@ bool open_thinking(std::string_view text, ThinkingPart& into);
 // ---- usage ----
 
 // OpenAI's usage of chat (prompt_/completion_) and Responses (input_/output_), with the details. Tolerates
-// xAI's completion without reasoning: output = total - prompt when that is more (reference 5.8).
+// xAI's completion without reasoning: output = total - prompt when that is more.
 core::Usage read_openai_usage(const core::Json& usage);
 
 }  // namespace assistiv::inference

@@ -1,6 +1,6 @@
 #pragma once
 // Faults between the dialects: reading any provider's error body, and the one table of what OpenAI-shaped
-// routes answer (reference: 5.10).
+// routes answer (docs/inference.md, "Errors").
 #include <chrono>
 #include <optional>
 #include <string>

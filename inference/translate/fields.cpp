@@ -41,12 +41,6 @@ void Path::append(std::string& out) const {
   }
 }
 
-std::string pointer_child(std::string pointer, std::string_view name) {
-  pointer.push_back('/');
-  append_escaped(pointer, name);
-  return pointer;
-}
-
 void fail_at(const Path& path, std::string_view message) {
   std::string field = path.str();
   std::string said = field.empty() ? "The body " : "\"" + field + "\" ";

@@ -29,9 +29,6 @@ class Path {
   std::optional<std::size_t> index_;
 };
 
-// The JSON pointer with one more name, escaped (RFC 6901).
-std::string pointer_child(std::string pointer, std::string_view name);
-
 // One object of a client's body. Each read marks the member as known; keep_rest() moves the others to the
 // extras. Null counts as absent. Faults throw Error{InvalidArgument} with the member's pointer as field.
 class Fields {

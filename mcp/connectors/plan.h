@@ -1,5 +1,5 @@
 #pragma once
-// How tools call their upstream: manifests in typed form. Made once by plan_parser.cpp and checked there, so
+// How tools call their upstream: manifests in typed form. Made once by plan_parser.h and checked there, so
 // that what runs a plan need not doubt it. Private to mcp/connectors.
 #include <chrono>
 #include <cstddef>

@@ -19,7 +19,6 @@ class Pointer {
   const core::Json* find(const core::Json& document) const;
   // The same, and null also for a JSON null.
   const core::Json* find_value(const core::Json& document) const;
-  bool is_root() const { return tokens_.empty(); }
 
  private:
   std::vector<std::string> tokens_;

@@ -17,7 +17,8 @@ FUNCTION_LINES_MAX = 80  # aim at less than 50; tables of routes and settings ar
 FILE_LINES_MAX = 700
 TEXT_SUFFIXES = {".h", ".cpp", ".py", ".mjs", ".js", ".ts", ".sh", ".sql", ".md", ".json", ".cmake", ".txt", ".html", ".css", ""}
 NOT_OURS = re.compile(r"(^|/)package-lock\.json$|^tests/(golden|fuzz/corpus)/")
-FOLDERS_WITH_README = ["core", "net", "storage", "oauth", "mcp", "api", "tests", "examples", "bench", "docs", "scripts", "sdk"]
+FOLDERS_WITH_README = ["core", "net", "storage", "billing", "oauth", "inference", "mcp", "api", "tests", "examples", "bench",
+                       "docs", "scripts", "sdk"]
 
 BANNED_WORDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 

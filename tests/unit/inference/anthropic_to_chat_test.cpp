@@ -1,4 +1,5 @@
-// Reference 5.4, 5.5, 5.7, 5.8 and 5.10; same-dialect hops (T22, T23) and round trips (T24).
+// Anthropic clients at chat providers (R55), flavours (R54), finish reasons (R57), usage (R58), faults
+// (R510); same-dialect hops (T22, T23) and round trips (T24).
 #include "inference/openai_chat/flavor.h"
 #include "inference/translate/content.h"
 #include "inference/translate/faults.h"

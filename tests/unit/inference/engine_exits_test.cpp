@@ -1,5 +1,4 @@
-// Every way a call can end settles its hold exactly once, and bills what it should (reference: gateways 3.2,
-// rules 5 to 8).
+// Every way a call can end settles its hold exactly once, and bills what it should (docs/billing.md).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

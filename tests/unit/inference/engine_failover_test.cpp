@@ -1,4 +1,4 @@
-// Who is asked next after which failure (reference: gateways 5.10, T11 to T14).
+// Who is asked next after which failure (docs/inference.md; T11 to T14).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

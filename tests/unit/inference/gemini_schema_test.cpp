@@ -1,4 +1,4 @@
-// Reference 5.3 and T17: what Pydantic and Zod write, in Google's subset.
+// T17: what Pydantic and Zod write, in Google's subset.
 #include "inference/gemini/schema.h"
 
 #include "support/dialect_fixture.h"
