@@ -275,15 +275,17 @@ void write_entries(storage::Transaction& tx, const Plan& plan, std::int64_t batc
 
 void record_events(storage::Transaction& tx, Plan& plan, BudgetEventSink* events) {
   std::map<AccountKey, const LedgerEntry*> last;
-  for (const auto& [key, entry] : plan.entries) last[key] = &entry;
+  for (const auto& [key, entry] : plan.entries) {
+    last[key] = &entry;
+    const auto& account = plan.accounts.at(key);
+    const bool debit = entry.credit == "spent" && entry.debit == "allowance" && entry.amount.nanos > 0;
+    if (debit && events && account.end_user_id && events->wants(key.first, BudgetEventType::Debited))
+      events->record(tx, event_of(BudgetEventType::Debited, account, entry));
+  }
   for (const auto& [key, entry] : last) {
     auto& account = plan.accounts.at(key);
-    const bool low = crossed_low_balance(account);
-    if (!events || !account.end_user_id) continue;
-    if (entry->amount.nanos > 0 && events->wants(key.first, BudgetEventType::Debited)) {
-      events->record(tx, event_of(BudgetEventType::Debited, account, *entry));
-    }
-    if (low) events->record(tx, event_of(BudgetEventType::LowBalance, account, *entry));
+    if (crossed_low_balance(account) && events && account.end_user_id)
+      events->record(tx, event_of(BudgetEventType::LowBalance, account, *entry));
   }
 }
 

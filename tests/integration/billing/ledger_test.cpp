@@ -306,6 +306,26 @@ TEST_F(LedgerTest, says_once_that_a_balance_is_low_until_it_is_topped_up) {
   EXPECT_EQ(spend(60), (List{"budget.debited", "budget.low_balance"}));
 }
 
+TEST_F(LedgerTest, tells_of_every_entry_that_debited_a_budget) {
+  top_up_wallet(kUsd);
+  open_budget(kUsd);
+  billing::LedgerOptions together;
+  together.settle_interval = std::chrono::seconds(1);
+  process_ = start(together);
+  hold(ledger(), 10)->settle(costs(10));
+  flush(ledger());
+  events_.take();
+  // Two kinds of use in one batch are two entries.
+  auto first = hold(ledger(), 20);
+  auto run = call(30);
+  run.facts.request_type = "agent";
+  auto second = std::get<billing::HoldPtr>(admit(ledger(), run));
+  first->settle(costs(20));
+  second->settle(costs(30));
+  flush(ledger());
+  EXPECT_EQ(events_.take(), (std::vector<std::string>{"budget.debited", "budget.debited"}));
+}
+
 TEST_F(LedgerTest, tells_what_could_still_be_held) {
   top_up_wallet(1000);
   EXPECT_EQ(io_.run(ledger().available(payer())), core::NanoUsd{1000});
