@@ -109,6 +109,10 @@ Failed failed_with(Fault::Kind kind, std::string message) {
   return failed;
 }
 
+void add_failed_cost(CallState& state, const Meter& meter) {
+  state.failed_cost = state.facts.cost = state.failed_cost + meter.cost();
+}
+
 bool is_error_body(const core::Json& json) {
   return json.is_object() && json.contains("error") && !json["error"].is_null() &&
          !json.contains("choices") && !json.contains("output") && !json.contains("candidates");
@@ -179,11 +183,12 @@ core::Task<std::optional<Failed>> read_whole(EnginePtr engine, StatePtr state,
   }
   if (failed) {
     meter->settle(CallOutcome::UpstreamError, failed->fault.message);
+    add_failed_cost(*state, *meter);
     co_return failed;
   }
   meter->saw_whole_reply();
   meter->settle(CallOutcome::Success);
-  state->facts.cost = meter->cost();
+  state->facts.cost = state->failed_cost + meter->cost();
   if (state->ticket) state->ticket->settle(core::total_tokens(meter->usage()));
   remember_signatures(*engine, *state);
   co_return std::nullopt;
@@ -206,13 +211,16 @@ core::Task<std::optional<Failed>> begin_stream(StatePtr state, std::unique_ptr<c
     if (pieces->empty()) co_return failed_with(Fault::Kind::Truncated, "The provider's stream was empty.");
     for (auto& piece : *pieces) {
       if (!begun && !piece.events.empty())
-        if (const auto* fault = std::get_if<FaultEvent>(&piece.events.front()))
+        if (const auto* fault = std::get_if<FaultEvent>(&piece.events.front())) {
+          add_failed_cost(*state, live->meter());
           co_return Failed{fault->fault, fault->fault.retry_after};
+        }
       begun = begun || says_something(piece);
       early.push_back(std::move(piece));
     }
     if (!begun && live->bytes_read() > kEarlyBytesMax) {
       live->abandon(CallOutcome::UpstreamError);
+      add_failed_cost(*state, live->meter());
       co_return failed_with(Fault::Kind::Upstream, "The provider's stream does not begin.");
     }
   }

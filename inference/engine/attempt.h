@@ -42,6 +42,7 @@ struct CallState {
   TargetPlanPtr plan;
   TurnFacts facts;
   std::chrono::microseconds upstream_time{0};
+  core::NanoUsd failed_cost;  // of attempts that were billed and tried elsewhere; part of the call's cost
   std::chrono::steady_clock::time_point deadline;
 
   // The outcome: one of the two, or a fault.

@@ -223,7 +223,7 @@ class OpenTurn final : public TurnStream {
 
  private:
   void finish() {
-    state_->facts.cost = state_->stream->meter().cost();
+    state_->facts.cost = state_->failed_cost + state_->stream->meter().cost();
     if (state_->ticket) state_->ticket->settle(core::total_tokens(state_->stream->meter().usage()));
     state_->ticket.reset();
   }

@@ -86,14 +86,14 @@ void Meter::settle(CallOutcome outcome, std::string error) {
   if (!hold_) return;
   settlement.outcome = outcome;
   settlement.usage = usage_;
-  settlement.cost = std::min(cost_, hold_->bound());
+  settlement.cost = cost_;  // the ledger cuts it to the bound, counts and logs that it had to
   settlement.status = status_;
   if (error.size() > kErrorBytesMax) error.resize(kErrorBytesMax);
   settlement.error = std::move(error);
   settlement.upstream_request_id = std::move(upstream_id_);
   settlement.latency = since(started_);
   settlement.first_token = first_token_;
-  cost_ = settlement.cost;
+  cost_ = std::min(cost_, hold_->bound());
   hold_->settle(std::move(settlement));
   hold_.reset();
 }

@@ -43,7 +43,8 @@ class Renderer {
         return std::holds_alternative<StreamEnd>(event);
       });
       // Google's client reads its stream by a pattern that knows no comments.
-      if (ends && state_.call.dialect != DialectId::Gemini) out += cost_comment(meter.cost());
+      if (ends && state_.call.dialect != DialectId::Gemini)
+        out += cost_comment(state_.failed_cost + meter.cost());
       const auto bytes = same_ ? as_it_came(piece) : encoded(piece);
       if (copy != nullptr) *copy += bytes;
       out += bytes;

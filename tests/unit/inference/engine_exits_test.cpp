@@ -135,6 +135,10 @@ INSTANTIATE_TEST_SUITE_P(
              0},
         Exit{"error_in_200", false, ScriptedReply::json(200, R"({"error":{"message":"x","code":500}})"), 502,
              CallOutcome::UpstreamError, 0},
+        Exit{"error_in_200_with_usage", false,
+             ScriptedReply::json(200, R"({"error":{"message":"x","code":500},"usage":{"prompt_tokens":10,)"
+                                      R"("completion_tokens":5,"total_tokens":15}})"),
+             502, CallOutcome::UpstreamError, kFull},
         Exit{"no_connection", false, ScriptedReply::failing(OutboundFailure::ConnectFailed), 502,
              CallOutcome::UpstreamError, 0},
         Exit{"no_head_in_time", false, ScriptedReply::failing(OutboundFailure::Timeout), 504,
@@ -178,6 +182,38 @@ TEST(EngineExits, a_caller_who_leaves_before_the_head_cancels_the_provider) {
   EXPECT_EQ(reply.get().status, 499);
   ASSERT_EQ(world.ledger.settlements().size(), 1U);
   EXPECT_EQ(world.ledger.settlements()[0].outcome, CallOutcome::ClientGone);
+}
+
+// What a hold did not cover is the ledger's to cut, because it counts and logs it; the caller is told what he
+// pays.
+TEST(EngineExits, a_cost_over_the_hold_is_told_to_the_ledger_as_it_was) {
+  EngineWorld world;
+  world.offer({test::test_target("one")});
+  auto dear = kReply;
+  dear.replace(dear.find("\"prompt_tokens\":10"), 18, "\"prompt_tokens\":48169");
+  world.upstream.next(ScriptedReply::json(200, dear));
+  const auto reply = world.run(world.call(kBody));
+  const auto bound = world.ledger.admissions().at(0).bound;
+  EXPECT_EQ(world.ledger.settlements().at(0).cost.nanos, 48'179'000);
+  EXPECT_LT(bound.nanos, 48'179'000);
+  EXPECT_EQ(reply.headers.get("x-aig-cost-usd"), core::format_usd(bound));
+}
+
+TEST(EngineExits, what_a_failed_attempt_cost_is_part_of_the_calls_cost) {
+  EngineWorld world;
+  world.offer({test::test_target("one"), test::test_target("two")});
+  world.upstream.next(ScriptedReply::json(
+      200, R"({"error":{"message":"x","code":500},"usage":{"prompt_tokens":10,"completion_tokens":5}})"));
+  world.upstream.next(ScriptedReply::json(200, kReply));
+  EXPECT_EQ(world.run(world.call(kBody)).headers.get("x-aig-cost-usd"), "0.00004");
+
+  world.upstream.next(
+      ScriptedReply::sse({kUsage, "data: {\"error\":{\"message\":\"no\",\"code\":500}}\n\n"}));
+  world.upstream.next(ScriptedReply::sse({kRole + kText, kStop + kUsage + kDone}));
+  auto reply = world.run(world.call(kStreamBody));
+  EXPECT_THAT(world.stream(reply), HasSubstr("x-aig-cost-usd 0.00004\n"));
+  ASSERT_EQ(world.ledger.settlements().size(), 4U);
+  for (const auto& one : world.ledger.settlements()) EXPECT_EQ(one.cost.nanos, kFull);
 }
 
 TEST(EngineExits, a_stream_that_nobody_reads_settles) {
