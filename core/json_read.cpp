@@ -2,13 +2,95 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
+#include "core/encoding.h"
 #include "core/error.h"
-#include "core/json_parser.h"
 
 namespace assistiv::core {
 
 namespace {
+
+// The keys of one object. Most objects have a few: looking through them costs less than a tree of copies.
+class KeySet {
+ public:
+  // False when it was there before.
+  bool insert(const std::string& name) {
+    if (!many_.empty()) return many_.insert(name).second;
+    if (std::find(few_.begin(), few_.end(), name) != few_.end()) return false;
+    few_.push_back(name);
+    if (few_.size() > kFew) {
+      many_.insert(few_.begin(), few_.end());
+      few_.clear();
+    }
+    return true;
+  }
+  void clear() {
+    few_.clear();
+    many_.clear();
+  }
+
+ private:
+  static constexpr std::size_t kFew = 16;
+  std::vector<std::string> few_;
+  std::set<std::string> many_;
+};
+
+// Builds the document while it refuses depth, duplicate keys and faults. (nlohmann's own callback parser
+// reports neither duplicates nor depth before it has built the value.)
+class StrictBuilder : public nlohmann::json_sax<Json> {
+ public:
+  StrictBuilder(Json& root, int depth_max) : dom_(root, false), depth_max_(depth_max) {}
+
+  bool null() override { return dom_.null(); }
+  bool boolean(bool value) override { return dom_.boolean(value); }
+  bool number_integer(number_integer_t value) override { return dom_.number_integer(value); }
+  bool number_unsigned(number_unsigned_t value) override { return dom_.number_unsigned(value); }
+  bool number_float(number_float_t value, const string_t& text) override {
+    return dom_.number_float(value, text);
+  }
+  bool string(string_t& value) override { return dom_.string(value); }
+  bool binary(binary_t& value) override { return dom_.binary(value); }
+  bool start_object(std::size_t size) override {
+    if (objects_ == keys_.size()) keys_.emplace_back();
+    ++objects_;
+    return enter() && dom_.start_object(size);
+  }
+  bool key(string_t& name) override {
+    if (!keys_[objects_ - 1].insert(name))
+      return refuse("the key \"" + name.substr(0, 100) + "\" occurs twice");
+    return dom_.key(name);
+  }
+  bool end_object() override {
+    keys_[--objects_].clear();
+    --depth_;
+    return dom_.end_object();
+  }
+  bool start_array(std::size_t size) override { return enter() && dom_.start_array(size); }
+  bool end_array() override {
+    --depth_;
+    return dom_.end_array();
+  }
+  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception&) override {
+    return refuse("it is not valid JSON near byte " + std::to_string(position));
+  }
+
+  std::string fault;
+
+ private:
+  bool enter() {
+    return ++depth_ <= depth_max_ || refuse("it is nested deeper than " + std::to_string(depth_max_));
+  }
+  bool refuse(std::string why) {
+    if (fault.empty()) fault = std::move(why);
+    return false;
+  }
+  nlohmann::detail::json_sax_dom_parser<Json> dom_;
+  int depth_max_;
+  int depth_ = 0;
+  std::size_t objects_ = 0;   // open ones
+  std::vector<KeySet> keys_;  // of the open ones; the rest is kept for reuse
+};
 
 std::string escape_pointer(std::string_view name) {
   std::string out;
@@ -24,18 +106,25 @@ std::string escape_pointer(std::string_view name) {
   return out;
 }
 
+// The parsed value, or the fault in words.
+std::string parse_into(Json& out, std::string_view text, int depth_max) {
+  StrictBuilder builder(out, depth_max);
+  if (Json::sax_parse(text.begin(), text.end(), &builder)) return {};
+  return builder.fault.empty() ? "it is not valid JSON" : builder.fault;
+}
+
 }  // namespace
 
 Json parse_json(std::string_view text, int depth_max) {
   Json out;
-  const std::string fault = parse_json_into(out, text, depth_max);
+  const std::string fault = parse_into(out, text, depth_max);
   if (!fault.empty()) throw bad_request("The JSON body cannot be read: " + fault + ".");
   return out;
 }
 
 std::optional<Json> try_parse_json(std::string_view text, int depth_max) {
   Json out;
-  if (!parse_json_into(out, text, depth_max).empty()) return {};
+  if (!parse_into(out, text, depth_max).empty()) return {};
   return out;
 }
 
