@@ -1,6 +1,7 @@
 #include "inference/engine/prepared.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -18,29 +19,71 @@ namespace {
 // What a provider adds of its own: chat templates, the system prompt of tool use.
 constexpr std::int64_t kOwnTokens = 512;
 constexpr std::int64_t kOwnTokensOfTools = 1024;
-// Media by reference: what the dearest provider makes of one image, or of one whole document or recording.
-constexpr std::int64_t kImageTokens = 16'384;
+// Media: what the dearest model of a provider makes of one image, and what any makes of one whole document,
+// recording or film. Neither follows from the bytes: a blank page and a still picture compress to nothing.
+constexpr std::int64_t kImageTokens = 49'152;  // gpt-4o-mini: 2,833 and 5,667 for each of at most 8 tiles
+constexpr std::int64_t kImageTokensOfAnthropic = 8'192;
+constexpr std::int64_t kImageTokensOfGoogle = 16'384;
 constexpr std::int64_t kDocumentTokens = 262'144;
 constexpr std::int64_t kDefaultMaxTokens = 4096;
 constexpr std::string_view kAnthropicVersion = "2023-06-01";
 
-std::int64_t reference_tokens(const MediaPart& media) {
-  if (media.url.empty() && media.file_id.empty()) return 0;
-  if (media.url.starts_with("data:")) return 0;  // its bytes are counted
-  return media.kind == MediaPart::Kind::Image ? kImageTokens : kDocumentTokens;
+std::int64_t image_tokens(const Target& target) {
+  if (target.model.flavor == "anthropic") return kImageTokensOfAnthropic;
+  if (target.model.flavor == "google") return kImageTokensOfGoogle;
+  return kImageTokens;
 }
 
-std::int64_t tokens_besides_bytes(const Request& request) {
+std::int64_t media_tokens(const MediaPart& media, const Target& target) {
+  if (media.kind == MediaPart::Kind::Image) return image_tokens(target);
+  const bool here = !media.data.empty() || media.url.starts_with("data:");
+  // Sound has more bytes than tokens at any rate that can be heard; they are counted with the body's.
+  return here && media.kind == MediaPart::Kind::Audio ? 0 : kDocumentTokens;
+}
+
+std::int64_t tokens_besides_bytes(const Request& request, const Target& target) {
   std::int64_t tokens = kOwnTokens + (request.tools.empty() ? 0 : kOwnTokensOfTools);
   for (const auto& message : request.messages) {
     for (const auto& part : message.parts) {
-      if (const auto* media = std::get_if<MediaPart>(&part)) tokens += reference_tokens(*media);
+      if (const auto* media = std::get_if<MediaPart>(&part)) tokens += media_tokens(*media, target);
       if (const auto* result = std::get_if<ToolResultPart>(&part))
         for (const auto& inner : result->parts)
-          if (const auto* shown = std::get_if<MediaPart>(&inner)) tokens += reference_tokens(*shown);
+          if (const auto* shown = std::get_if<MediaPart>(&inner)) tokens += media_tokens(*shown, target);
     }
   }
   return tokens;
+}
+
+// What changes a call's price in a way that no price row says, or adds tokens that nobody here has seen:
+// there would be no bound to hold. The value that changes nothing is allowed.
+struct UnpricedMember {
+  std::string_view path;
+  std::array<std::string_view, 4> harmless;
+};
+constexpr UnpricedMember kUnpricedMembers[] = {
+    {"/service_tier", {"auto", "default", "standard", "standard_only"}},
+    {"/speed", {"standard"}},
+    {"/inference_geo", {"global"}},
+    {"/cachedContent", {}},
+    {"/cached_content", {}},
+    {"/models", {}},  // OpenRouter: another model than the one that was held for
+    {"/route", {}},
+};
+
+void refuse_unpriced(const Request& request) {
+  for (const auto& extra : request.extras) {
+    for (const auto& member : kUnpricedMembers) {
+      if (extra.path != member.path || extra.value.is_null()) continue;
+      const auto* word = extra.value.get_ptr<const std::string*>();
+      if (word != nullptr && !word->empty() &&
+          std::ranges::find(member.harmless, *word) != member.harmless.end())
+        continue;
+      const auto name = std::string(member.path.substr(1));
+      throw core::bad_request(
+          "What \"" + name + "\" makes of the price is in no price list here. Leave it out.", name)
+          .with_code("unpriced_option");
+    }
+  }
 }
 
 void add_credential(core::HttpHeaders& headers, const Target& target) {
@@ -211,6 +254,7 @@ std::optional<std::int64_t> limit_to_send(const InferenceCall& call, const Targe
 Prepared prepare(const InferenceCall& call, const Target& target, const InferenceSettings& settings,
                  PrepareOptions options) {
   Prepared out;
+  if (options.billed && call.dialect == target.dialect) refuse_unpriced(call.request);
   const auto limit = limit_to_send(call, target, options);
   const std::int64_t output = limit ? *limit
                                     : call.request.max_output_tokens.value_or(
@@ -224,7 +268,7 @@ Prepared prepare(const InferenceCall& call, const Target& target, const Inferenc
   const std::int64_t choices = std::clamp<std::int64_t>(call.request.n.value_or(1), 1, 1024);
   out.output_bound = std::min(out.output_bound, std::numeric_limits<std::int64_t>::max() / 4096) * choices;
   add_headers(out, call, target);
-  const std::int64_t besides = tokens_besides_bytes(call.request);
+  const std::int64_t besides = tokens_besides_bytes(call.request, target);
   out.input_bound = static_cast<std::int64_t>(out.body.size()) + besides;
   out.input_estimate = estimated_tokens(out.body.size());
   return out;

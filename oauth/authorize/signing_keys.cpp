@@ -38,7 +38,9 @@ SigningKeys::Ring SigningKeys::read_or_make(storage::Transaction& tx) const {
   const auto now = world_.clock.now();
   auto keys = store.all(tx);
   if (!keys.empty() && now < keys.front().active_from + kSignsFor) return keys;
-  const auto fresh = new_signing_key(world_, keys.empty() ? now : now + kPublishedBefore);
+  // After a pause of weeks nothing is left to sign with until the new one has been published for a while.
+  const bool another_signs = !keys.empty() && now < keys.front().expires_at;
+  const auto fresh = new_signing_key(world_, another_signs ? now + kPublishedBefore : now);
   store.insert(tx, fresh);
   store.discard_expired(tx, now);
   tx.notify("signing_key", fresh.kid);

@@ -149,6 +149,42 @@ TEST(EngineCalls, holds_what_the_sent_bytes_can_cost_at_most) {
   EXPECT_EQ(admission.facts.provider_model, "served-model");
 }
 
+TEST(EngineCalls, a_picture_is_held_for_as_what_a_model_may_make_of_it_not_as_its_bytes) {
+  EngineWorld world;
+  world.offer({test_target("one")});
+  const auto bound_of = [&](const std::string& part) {
+    world.upstream.next(ScriptedReply::json(200, kReply));
+    const auto reply = world.run(
+        world.call(R"({"model":"asked-model","messages":[{"role":"user","content":[)" + part + "]}]}"));
+    EXPECT_EQ(reply.status, 200) << reply.body;
+    return world.ledger.admissions().back().token_bound;
+  };
+  const auto text = bound_of(R"({"type":"text","text":"Hi"})");
+  EXPECT_GE(
+      bound_of(R"({"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo="}})") - text,
+      48'169);
+  EXPECT_GE(bound_of(R"({"type":"file","file":{"filename":"a.pdf",)"
+                     R"("file_data":"data:application/pdf;base64,JVBERg=="}})") -
+                text,
+            262'144);
+}
+
+TEST(EngineCalls, an_option_whose_price_nobody_knows_is_refused_and_nothing_is_sent) {
+  EngineWorld world;
+  world.offer({test_target("one")});
+  for (const auto& [name, value] : {std::pair{"service_tier", "\"priority\""},
+                                    {"service_tier", "\"flex\""},
+                                    {"models", "[\"dear\"]"},
+                                    {"service_tier", "1"}}) {
+    const auto reply = world.run(world.call(with_json_member(kBody, name, value)));
+    EXPECT_EQ(reply.status, 400) << name << value;
+    EXPECT_THAT(reply.body, HasSubstr(name));
+  }
+  EXPECT_TRUE(world.upstream.requests().empty());
+  world.upstream.next(ScriptedReply::json(200, kReply));
+  EXPECT_EQ(world.run(world.call(with_json_member(kBody, "service_tier", "\"default\""))).status, 200);
+}
+
 TEST(EngineCalls, limits_the_output_to_what_the_budget_can_pay) {
   EngineWorld world;
   world.offer({test_target("one")});
