@@ -45,7 +45,7 @@ std::int64_t read_number(const std::string& text, std::int64_t min, std::int64_t
 }
 
 bool read_switch(const std::string& text) {
-  if (text == "1" || text == "true" || text == "yes" || text == "on" || text.empty()) return true;
+  if (text == "1" || text == "true" || text == "yes" || text == "on") return true;
   if (text == "0" || text == "false" || text == "no" || text == "off") return false;
   throw std::string("must be 1 or 0");
 }

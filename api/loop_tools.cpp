@@ -69,6 +69,9 @@ core::Task<mcp::CallContext> LoopTools::context(inference::McpCaller caller, inf
     if (key.size() > 7 && core::equals_ignore_case(std::string_view(key).substr(0, 7), "Bearer "))
       key.erase(0, 7);
     out.principal = co_await authenticator_.authenticate(key);
+    // It is bound to one URL and to what its holder may do there; another door would know neither.
+    if (!out.principal->audience.empty())
+      throw core::forbidden("Give an end user's key here: an access token is good at its own URL only.");
     const bool same_platform = out.principal->platform_id == caller.principal->platform_id;
     const bool same_user = caller.principal->kind == oauth::PrincipalKind::Platform ||
                            out.principal->end_user_id == caller.principal->end_user_id;

@@ -1,11 +1,21 @@
 #include "api/commands/arguments.h"
 
 #include <algorithm>
+#include <set>
 
 #include "api/config.h"
 #include "core/error.h"
 
 namespace assistiv::api {
+
+namespace {
+
+bool is_switch_word(const std::string& word) {
+  static const std::set<std::string> words{"0", "1", "true", "false", "yes", "no", "on", "off"};
+  return words.contains(word);
+}
+
+}  // namespace
 
 Arguments Arguments::parse(const std::vector<std::string>& args, const std::vector<std::string>& extra) {
   Arguments out;
@@ -27,7 +37,10 @@ Arguments Arguments::parse(const std::vector<std::string>& args, const std::vect
     if (!known) throw core::bad_request("There is no flag " + arg.substr(0, eq) + ". See `assistiv --help`.");
     if (eq != std::string::npos) {
       out.flags[name] = arg.substr(eq + 1);
-    } else if (is_switch(name) || i + 1 >= args.size() || args[i + 1].starts_with("--")) {
+    } else if (is_switch(name)) {
+      const bool said = i + 1 < args.size() && is_switch_word(args[i + 1]);
+      out.flags[name] = said ? args[++i] : "1";
+    } else if (i + 1 >= args.size() || args[i + 1].starts_with("--")) {
       out.flags[name] = "";
     } else {
       out.flags[name] = args[++i];

@@ -103,9 +103,11 @@ core::Secret ticket_key(Services* s) {
   return s->authorization->world().vault.derive("authorize_form");
 }
 
-// A form is good in this browser, for this request, for whom it was shown to.
+// A form is good in this browser, for this request, for whom it was shown to, and for the client that it
+// showed: a metadata document may say something else by the time it is sent.
 std::string binding_of(const Visit& visit) {
-  return visit.cookie + "\n" + (visit.who ? visit.who->end_user_id.str() : "") + "\n" + visit.query;
+  return visit.cookie + "\n" + (visit.who ? visit.who->end_user_id.str() : "") + "\n" + visit.query + "\n" +
+         visit.request.redirect_uri + "\n" + visit.client.metadata.name;
 }
 
 std::string ticket_of(Services* s, const Visit& visit) {

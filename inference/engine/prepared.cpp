@@ -68,10 +68,32 @@ constexpr UnpricedMember kUnpricedMembers[] = {
     {"/cached_content", {}},
     {"/models", {}},  // OpenRouter: another model than the one that was held for
     {"/route", {}},
+    {"/web_search_options", {}},
+    {"/mcp_servers", {}},
 };
+
+// Tools that the provider itself runs: each of its turns is billed by it, and none is seen here before the
+// end. Those that the caller runs (bash_*, text_editor_*, custom) are none of them.
+constexpr std::string_view kProvidersTools[] = {
+    "web_search", "web_fetch",     "code_execution", "code_interpreter",   "file_search", "image_generation",
+    "x_search",   "google_search", "googleSearch",   "googleMaps",         "google_maps", "codeExecution",
+    "urlContext", "url_context",   "fileSearch",     "enterpriseWebSearch"};
+
+bool is_providers_tool(const Extra& extra) {
+  if (!extra.path.starts_with("/tools/")) return false;
+  std::string name = extra.path.substr(extra.path.rfind('/') + 1);  // Gemini: /tools/0/googleSearch
+  if (extra.value.is_object() && extra.value.contains("type") && extra.value["type"].is_string())
+    name = extra.value["type"].get<std::string>();
+  return std::ranges::any_of(kProvidersTools, [&](std::string_view one) { return name.starts_with(one); });
+}
 
 void refuse_unpriced(const Request& request) {
   for (const auto& extra : request.extras) {
+    if (is_providers_tool(extra))
+      throw core::bad_request(
+          "What a tool that the provider runs itself costs is not known before: use one of yours.",
+          extra.path)
+          .with_code("unpriced_option");
     for (const auto& member : kUnpricedMembers) {
       if (extra.path != member.path || extra.value.is_null()) continue;
       const auto* word = extra.value.get_ptr<const std::string*>();

@@ -204,14 +204,15 @@ struct ScriptedUpstream::State {
 
   const UpstreamPace pace;
   const bool remember;
-  asio::io_context context{1};
-  tcp::acceptor acceptor;
   mutable std::mutex mutex;
   mutable std::condition_variable changed;
   std::map<std::string, std::deque<WireReply>> scripted;
   std::vector<UpstreamSeen> seen;
   std::size_t accepted = 0;
   std::size_t open = 0;
+  // Last: the coroutines that it destroys use what stands above.
+  asio::io_context context{1};
+  tcp::acceptor acceptor;
   std::jthread thread;
 
   std::optional<WireReply> next_reply(const UpstreamSeen& request) {
@@ -224,18 +225,15 @@ struct ScriptedUpstream::State {
     return reply;
   }
 
-  static core::Task<> accept(std::shared_ptr<State> state);
-  static core::Task<> serve(std::shared_ptr<State> state, std::shared_ptr<tcp::socket> socket,
-                            std::size_t number);
+  static core::Task<> accept(State* state);
+  static core::Task<> serve(State* state, std::shared_ptr<tcp::socket> socket, std::size_t number);
   static core::Task<bool> send(std::shared_ptr<tcp::socket> socket, std::string bytes);
-  static core::Task<bool> send_wire(std::shared_ptr<State> state, std::shared_ptr<tcp::socket> socket,
-                                    WireReply reply);
-  static core::Task<bool> send_happy(std::shared_ptr<State> state, std::shared_ptr<tcp::socket> socket,
-                                     UpstreamSeen request);
-  static core::Task<> sleep(std::shared_ptr<State> state, std::chrono::milliseconds time);
+  static core::Task<bool> send_wire(State* state, std::shared_ptr<tcp::socket> socket, WireReply reply);
+  static core::Task<bool> send_happy(State* state, std::shared_ptr<tcp::socket> socket, UpstreamSeen request);
+  static core::Task<> sleep(State* state, std::chrono::milliseconds time);
 };
 
-core::Task<> ScriptedUpstream::State::sleep(std::shared_ptr<State> state, std::chrono::milliseconds time) {
+core::Task<> ScriptedUpstream::State::sleep(State* state, std::chrono::milliseconds time) {
   if (time.count() == 0) co_return;
   asio::steady_timer timer(state->context, time);
   error_code ignored;
@@ -248,8 +246,8 @@ core::Task<bool> ScriptedUpstream::State::send(std::shared_ptr<tcp::socket> sock
   co_return !error;
 }
 
-core::Task<bool> ScriptedUpstream::State::send_wire(std::shared_ptr<State> state,
-                                                    std::shared_ptr<tcp::socket> socket, WireReply reply) {
+core::Task<bool> ScriptedUpstream::State::send_wire(State* state, std::shared_ptr<tcp::socket> socket,
+                                                    WireReply reply) {
   co_await sleep(state, reply.first_delay);
   const std::size_t step = reply.piece_bytes ? reply.piece_bytes : reply.bytes.size();
   std::string piece;
@@ -273,8 +271,7 @@ core::Task<bool> ScriptedUpstream::State::send_wire(std::shared_ptr<State> state
   co_return !reply.reset && !reply.close;
 }
 
-core::Task<bool> ScriptedUpstream::State::send_happy(std::shared_ptr<State> state,
-                                                     std::shared_ptr<tcp::socket> socket,
+core::Task<bool> ScriptedUpstream::State::send_happy(State* state, std::shared_ptr<tcp::socket> socket,
                                                      UpstreamSeen request) {
   const auto happy = happy_for(request.target, state->pace.tokens);
   if (!wants_stream(request)) co_return co_await send(socket, wire_json(200, happy.whole).bytes);
@@ -287,7 +284,7 @@ core::Task<bool> ScriptedUpstream::State::send_happy(std::shared_ptr<State> stat
   co_return co_await send(socket, "0\r\n\r\n");
 }
 
-core::Task<> ScriptedUpstream::State::serve(std::shared_ptr<State> state, std::shared_ptr<tcp::socket> socket,
+core::Task<> ScriptedUpstream::State::serve(State* state, std::shared_ptr<tcp::socket> socket,
                                             std::size_t number) {
   std::string in;
   for (bool alive = true; alive;) {
@@ -315,7 +312,7 @@ core::Task<> ScriptedUpstream::State::serve(std::shared_ptr<State> state, std::s
   state->changed.notify_all();
 }
 
-core::Task<> ScriptedUpstream::State::accept(std::shared_ptr<State> state) {
+core::Task<> ScriptedUpstream::State::accept(State* state) {
   while (true) {
     error_code error;
     auto socket = std::make_shared<tcp::socket>(state->context);
@@ -334,7 +331,7 @@ core::Task<> ScriptedUpstream::State::accept(std::shared_ptr<State> state) {
 
 ScriptedUpstream::ScriptedUpstream(std::uint16_t port, UpstreamPace pace, bool remember)
     : state_(std::make_shared<State>(port, pace, remember)) {
-  asio::co_spawn(state_->context, State::accept(state_), [](std::exception_ptr) {});
+  asio::co_spawn(state_->context, State::accept(state_.get()), [](std::exception_ptr) {});
   state_->thread = std::jthread([state = state_.get()] { state->context.run(); });
 }
 

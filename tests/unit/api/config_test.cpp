@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <fstream>
 
+#include "api/commands/arguments.h"
+
 namespace assistiv::api {
 namespace {
 
@@ -60,7 +62,7 @@ TEST(Config, refuses_plain_http_overrides_without_the_loopback_switch) {
       {"ASSISTIV_CONNECTOR_OVERRIDES",
        R"({"github":{"web":"http://127.0.0.1:1","api":"http://127.0.0.1:1"}})"}};
   EXPECT_EQ(problem_settings("", env), std::vector<std::string>{"connector_overrides"});
-  EXPECT_TRUE(problem_settings("", env, {{"allow_loopback_upstreams", ""}}).empty());
+  EXPECT_TRUE(problem_settings("", env, {{"allow_loopback_upstreams", "1"}}).empty());
 }
 
 TEST(Config, takes_one_override_for_all_hosts_of_an_app) {
@@ -68,7 +70,7 @@ TEST(Config, takes_one_override_for_all_hosts_of_an_app) {
     const std::map<std::string, std::string> env = {
         {"ASSISTIV_CONNECTOR_OVERRIDES", R"({"zoho_crm":{"hosts":")" + hosts + R"("}})"}};
     std::map<std::string, std::string> flags;
-    if (loopback) flags["allow_loopback_upstreams"] = "";
+    if (loopback) flags["allow_loopback_upstreams"] = "1";
     return problem_settings("", env, flags).size();
   };
   EXPECT_EQ(problems("http://127.0.0.1:1/{host}", true), 0u);
@@ -78,7 +80,7 @@ TEST(Config, takes_one_override_for_all_hosts_of_an_app) {
 }
 
 TEST(Config, keeps_conformance_fixtures_on_loopback) {
-  EXPECT_EQ(problem_settings("", {}, {{"conformance_fixtures", ""}, {"listen_address", "0.0.0.0"}}),
+  EXPECT_EQ(problem_settings("", {}, {{"conformance_fixtures", "1"}, {"listen_address", "0.0.0.0"}}),
             std::vector<std::string>{"conformance_fixtures"});
 }
 
@@ -87,6 +89,17 @@ TEST(Config, documents_every_setting) {
   std::ifstream in(std::string(ASSISTIV_SOURCE_DIR) + "/docs/configuration.md");
   const std::string written((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   EXPECT_EQ(written, reference) << "run: assistiv config reference > docs/configuration.md";
+}
+
+TEST(Arguments, a_switch_may_be_said_to_be_off) {
+  const auto flags = [](const std::vector<std::string>& args) { return Arguments::parse(args, {}).flags; };
+  using Flags = std::map<std::string, std::string>;
+  EXPECT_EQ(flags({"--on-premise-only"}), (Flags{{"on_premise_only", "1"}}));
+  EXPECT_EQ(flags({"--on-premise-only", "0", "--port", "80"}),
+            (Flags{{"on_premise_only", "0"}, {"port", "80"}}));
+  EXPECT_EQ(flags({"--on-premise-only=off"}), (Flags{{"on_premise_only", "off"}}));
+  EXPECT_EQ(problem_settings("", {{"ASSISTIV_ON_PREMISE_ONLY", ""}}),
+            std::vector<std::string>{"ASSISTIV_ON_PREMISE_ONLY"});
 }
 
 }  // namespace

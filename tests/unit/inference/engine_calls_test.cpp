@@ -175,7 +175,9 @@ TEST(EngineCalls, an_option_whose_price_nobody_knows_is_refused_and_nothing_is_s
   for (const auto& [name, value] : {std::pair{"service_tier", "\"priority\""},
                                     {"service_tier", "\"flex\""},
                                     {"models", "[\"dear\"]"},
-                                    {"service_tier", "1"}}) {
+                                    {"service_tier", "1"},
+                                    {"web_search_options", "{}"},
+                                    {"mcp_servers", "[]"}}) {
     const auto reply = world.run(world.call(with_json_member(kBody, name, value)));
     EXPECT_EQ(reply.status, 400) << name << value;
     EXPECT_THAT(reply.body, HasSubstr(name));
