@@ -4,6 +4,7 @@
 
 #include "api/config.h"
 #include "core/error.h"
+#include "core/http.h"
 #include "core/json_read.h"
 #include "oauth/identity/authenticator.h"
 
