@@ -107,7 +107,8 @@ core::Secret ticket_key(Services* s) {
 // showed: a metadata document may say something else by the time it is sent.
 std::string binding_of(const Visit& visit) {
   return visit.cookie + "\n" + (visit.who ? visit.who->end_user_id.str() : "") + "\n" + visit.query + "\n" +
-         visit.request.redirect_uri + "\n" + visit.client.metadata.name;
+         visit.request.redirect_uri + "\n" + visit.client.metadata.name +
+         (visit.client.metadata.refreshes ? "\nrefreshes" : "");
 }
 
 std::string ticket_of(Services* s, const Visit& visit) {

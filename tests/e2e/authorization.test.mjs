@@ -164,6 +164,7 @@ describe('authorization', () => {
     assert.equal(await status(provider.saved.access_token), 200);
     const me = (await stranger.api.get('/v1/me/authorizations')).body.data;
     assert.equal(me.length, 1);
+    await page.getByRole('heading', { name: 'Done' }).waitFor();
     assert.deepEqual(problems, []);
     const again = await page.goto(link.url);
     assert.equal(again.status(), 410);

@@ -7,6 +7,7 @@ import { LLMock } from '@copilotkit/aimock';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
 import { start as startModels } from '../../examples/standins/models.mjs';
+import { authorizeByHand } from './support/authorize.mjs';
 import { eventually } from './support/server.mjs';
 import { World } from './support/world.mjs';
 
@@ -178,6 +179,18 @@ describe('inference doors', () => {
       const done = events.find((event) => event.type === 'response.output_item.done' && event.output_index === index);
       assert.deepEqual(done.item, item, 'what was done is what is in the response');
     }
+  });
+
+  test('an access token for one URL, to read, is no way to write through a response', async () => {
+    const { tokens } = await authorizeByHand(world.url, user.key, { params: { scope: 'mcp', resource: world.mcp('github') } });
+    const tool = { type: 'mcp', server_label: 'github', server_url: world.mcp('github'), require_approval: 'never' };
+    const ask = (authorization) =>
+      post(user, '/v1/responses', { model: 'demo', input: 'use github_get_me', tools: [{ ...tool, ...(authorization && { authorization }) }] });
+    const refused = await ask(tokens.access_token);
+    assert.doesNotMatch(refused.text, /octocat/);
+    assert.ok(!refused.text.includes(tokens.access_token));
+    assert.match(refused.text, /access token is good at its own URL only/);
+    assert.match((await ask()).text, /octocat/);
   });
 
   test('a stream of several turns tells what all of them cost', async () => {
