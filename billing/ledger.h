@@ -127,8 +127,8 @@ struct LedgerOptions {
   std::chrono::milliseconds lease_expiry{60'000};
   // The most of what is left of an account that one lease takes.
   int slice_percent = 5;
-  std::chrono::milliseconds refuse_after{200};    // a request that does not fit at once waits so long
-  std::chrono::milliseconds return_idle{2'000};   // an unused lease is given back
+  std::chrono::milliseconds refuse_after{200};     // a request that does not fit at once waits so long
+  std::chrono::milliseconds return_idle{2'000};    // an unused lease is given back
   std::chrono::milliseconds settle_interval{100};  // between the starts of two batches under load
   std::size_t batch_max = 2'000;
   std::size_t unsettled_max = 50'000;                      // calls that wait for the database

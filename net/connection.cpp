@@ -151,8 +151,7 @@ core::Task<bool> Connection::begin_body(bool expects_continue) {
 Connection::Received Connection::complete(RequestParser& parser, BodyCharge charge) {
   auto& request = parser.request();
   request.request_id = request_id_for(request);
-  request.client_ip =
-      trusted_ ? client_address(peer_, request.headers, edge_->trusted).text() : peer_text_;
+  request.client_ip = trusted_ ? client_address(peer_, request.headers, edge_->trusted).text() : peer_text_;
   request.secure =
       trusted_ && request.headers.get("x-forwarded-proto") ? forwarded_secure(request.headers) : tls_;
   request.traceparent = valid_traceparent(request.headers);
