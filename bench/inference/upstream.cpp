@@ -158,23 +158,10 @@ bool tick(Connection& connection, int slot) {
   return send_all(connection);
 }
 
-Descriptor listen_on_loopback() {
-  Descriptor listener(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  sockaddr_in address = bench::loopback(0);
-  socklen_t length = sizeof(address);
-  if (bind(listener.number(), reinterpret_cast<sockaddr*>(&address), length) != 0 ||
-      listen(listener.number(), 4096) != 0 ||
-      getsockname(listener.number(), reinterpret_cast<sockaddr*>(&address), &length) != 0)
-    throw std::system_error(errno, std::generic_category());
-  std::printf("%d\n", ntohs(address.sin_port));
-  std::fflush(stdout);
-  return listener;
-}
-
 }  // namespace
 
 int main() {
-  const auto listener = listen_on_loopback();
+  const auto listener = bench::listen_on_loopback(SOCK_NONBLOCK);
   const auto timer = bench::ticking_timer(kSlotNanos);
   const Descriptor poll(epoll_create1(EPOLL_CLOEXEC));
   bench::watch(poll, listener.number(), EPOLLIN);

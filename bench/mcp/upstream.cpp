@@ -4,43 +4,25 @@
 // server that is measured.
 //
 // usage: upstream          prints its port and serves until it is killed
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <unordered_map>
+
+#include "../support/sockets.h"
 
 namespace {
 
+using bench::Descriptor;
+
 constexpr std::size_t kRequestMax = 1 << 20;
 constexpr std::string_view kAccount = R"({"id":"1","name":"bench"})";
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {
-    if (number < 0) throw std::system_error(errno, std::generic_category());
-  }
-  Descriptor(Descriptor&& other) noexcept : number_(other.number_) { other.number_ = -1; }
-  Descriptor& operator=(Descriptor&&) = delete;
-  ~Descriptor() {
-    if (number_ >= 0) close(number_);
-  }
-  int number() const { return number_; }
-
- private:
-  int number_;
-};
 
 struct Connection {
   Descriptor socket;
@@ -95,37 +77,12 @@ bool serve(Connection& connection) {
   return true;
 }
 
-Descriptor listen_on_loopback() {
-  Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  if (bind(socket.number(), generic, size) != 0 || listen(socket.number(), 1024) != 0 ||
-      getsockname(socket.number(), generic, &size) != 0) {
-    throw std::system_error(errno, std::generic_category());
-  }
-  std::printf("%d\n", ntohs(address.sin_port));
-  std::fflush(stdout);
-  return socket;
-}
-
-void watch(const Descriptor& poll, int socket) {
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.fd = socket;
-  if (epoll_ctl(poll.number(), EPOLL_CTL_ADD, socket, &event) != 0) {
-    throw std::system_error(errno, std::generic_category());
-  }
-}
-
 }  // namespace
 
 int main() {
-  const Descriptor listener = listen_on_loopback();
+  const Descriptor listener = bench::listen_on_loopback(0);
   const Descriptor poll(epoll_create1(EPOLL_CLOEXEC));
-  watch(poll, listener.number());
+  bench::watch(poll, listener.number(), EPOLLIN);
   std::unordered_map<int, Connection> connections;
   for (std::array<epoll_event, 256> events;;) {
     const int count = epoll_wait(poll.number(), events.data(), static_cast<int>(events.size()), -1);
@@ -136,9 +93,8 @@ int main() {
         continue;
       }
       Descriptor socket(accept4(listener.number(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-      const int on = 1;
-      setsockopt(socket.number(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-      watch(poll, socket.number());
+      bench::send_at_once(socket.number());
+      bench::watch(poll, socket.number(), EPOLLIN);
       const int number = socket.number();
       connections.emplace(number, Connection{std::move(socket), {}, {}});
     }

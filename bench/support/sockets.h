@@ -11,6 +11,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <cstdio>
 #include <system_error>
 
 namespace bench {
@@ -38,6 +39,20 @@ inline sockaddr_in loopback(int port) {
   address.sin_port = htons(static_cast<std::uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   return address;
+}
+
+// On a free port, which it prints for the one who started the program. `flags`: SOCK_NONBLOCK or 0.
+inline Descriptor listen_on_loopback(int flags) {
+  Descriptor listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0));
+  sockaddr_in address = loopback(0);
+  socklen_t length = sizeof(address);
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  if (bind(listener.number(), generic, length) != 0 || listen(listener.number(), 4096) != 0 ||
+      getsockname(listener.number(), generic, &length) != 0)
+    throw std::system_error(errno, std::generic_category());
+  std::printf("%d\n", ntohs(address.sin_port));
+  std::fflush(stdout);
+  return listener;
 }
 
 inline void send_at_once(int socket) {

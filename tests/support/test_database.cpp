@@ -29,10 +29,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const char* foreign_url() {
-  return std::getenv("ASSISTIV_TEST_DATABASE_URL");
-}
-
 storage::DatabaseOptions options_for(std::string url) {
   storage::DatabaseOptions options;
   options.url = std::move(url);
@@ -42,14 +38,6 @@ storage::DatabaseOptions options_for(std::string url) {
 
 void run_alone(const std::string& url, std::string_view sql) {
   storage::Connection(options_for(url)).exec_alone(sql);
-}
-
-std::string with_database(const std::string& url, const std::string& name) {
-  const auto scheme = url.find("://");
-  if (scheme == std::string::npos) return url + " dbname=" + name;
-  const auto query = std::min(url.find('?'), url.size());
-  const auto path = std::min(url.find('/', scheme + 3), query);
-  return url.substr(0, path) + "/" + name + url.substr(query);
 }
 
 storage::PrivatePostgresOptions cluster_options(const fs::path& directory) {
@@ -155,23 +143,12 @@ std::string next_name() {
 }
 
 std::string admin_url() {
-  return foreign_url() != nullptr ? std::string(foreign_url())
-                                  : TestCluster::instance().postgres().superuser_url();
+  return TestCluster::instance().postgres().superuser_url();
 }
 
 }  // namespace
 
-bool TestDatabase::superuser_available() {
-  return foreign_url() == nullptr;
-}
-
 TestDatabase::TestDatabase(Schema schema) : name_(next_name()) {
-  if (foreign_url() != nullptr) {
-    run_alone(foreign_url(), "create database " + name_);
-    url_ = with_database(foreign_url(), name_);
-    if (schema == Schema::Migrated) storage::Migrator(db()).apply();
-    return;
-  }
   const std::string source = schema == Schema::Migrated ? "assistiv" : "template1";
   run_alone(admin_url(), "create database " + name_ + " template " + source + " owner assistiv");
   url_ = TestCluster::instance().postgres().url() + " dbname=" + name_;
@@ -198,7 +175,6 @@ storage::Result TestDatabase::exec(std::string_view sql, std::vector<storage::Pa
 }
 
 void TestDatabase::exec_as_superuser(std::string_view sql) {
-  if (!superuser_available()) throw std::logic_error("no superuser on a foreign server");
   run_alone(TestCluster::instance().postgres().superuser_url(name_), sql);
 }
 

@@ -1,10 +1,7 @@
 #pragma once
 // A real PostgreSQL for tests: one private cluster per test process (unix socket only, fsync off, gone with
 // the process), migrated once, and a database of its own for every TestDatabase (a copy of the migrated one,
-// ~50 ms).
-//
-// ASSISTIV_TEST_DATABASE_URL names another server instead: a role that may create databases and is neither
-// superuser nor BYPASSRLS, because row-level security must bind in tests as it does in production.
+// ~50 ms). Row-level security binds the role of url() as it does in production.
 #include <memory>
 #include <mutex>
 #include <string>
@@ -30,11 +27,8 @@ class TestDatabase {
   storage::Database& db();
   // One statement (or several) in a transaction that sees every tenant.
   storage::Result exec(std::string_view sql, std::vector<storage::Param> params = {});
-  // The same as a superuser who is bound by nothing: to tamper, to end backends. Skips (see available()) on a
-  // foreign server.
+  // The same as a superuser who is bound by nothing: to tamper, to end backends.
   void exec_as_superuser(std::string_view sql);
-  // False on a foreign server: skip the test then.
-  static bool superuser_available();
 
  private:
   std::string name_;

@@ -185,7 +185,6 @@ TEST_F(LedgerRecovery, what_a_fenced_node_spent_beyond_the_limit_is_written_off_
 }
 
 TEST_F(LedgerRecovery, a_database_that_comes_back_gets_everything) {
-  if (!TestDatabase::superuser_available()) return;
   top_up_wallet(kUsd);
   hold(ledger(), 100)->settle(costs(1));
   flush(ledger());

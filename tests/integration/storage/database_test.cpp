@@ -311,7 +311,6 @@ TEST_F(DatabaseTest, tells_callers_to_come_back_when_the_pool_is_full) {
 }
 
 TEST_F(DatabaseTest, works_again_after_its_backend_was_killed_in_a_statement) {
-  if (!TestDatabase::superuser_available()) GTEST_SKIP() << "needs a superuser";
   Database one(options(database_.url(), 1));
   std::promise<std::string> backend;
   auto slow = std::async(std::launch::async, [&] {
@@ -328,7 +327,6 @@ TEST_F(DatabaseTest, works_again_after_its_backend_was_killed_in_a_statement) {
 }
 
 TEST_F(DatabaseTest, replaces_idle_connections_that_died_without_an_error) {
-  if (!TestDatabase::superuser_available()) GTEST_SKIP() << "needs a superuser";
   Database database(options(database_.url(), 2));
   std::latch both(2);
   const auto open_one = [&] {
@@ -345,7 +343,6 @@ TEST_F(DatabaseTest, replaces_idle_connections_that_died_without_an_error) {
 }
 
 TEST_F(DatabaseTest, says_unavailable_while_the_database_is_away_and_works_when_it_is_back) {
-  if (!TestDatabase::superuser_available()) GTEST_SKIP() << "needs the private cluster";
   test::DatabaseGate gate(database_.url());
   Database database(options(gate.url()));
   EXPECT_EQ(count(Scope::system(), database), 0);
@@ -358,7 +355,6 @@ TEST_F(DatabaseTest, says_unavailable_while_the_database_is_away_and_works_when_
 }
 
 TEST_F(DatabaseTest, says_that_a_commit_is_in_doubt_and_does_not_repeat_it) {
-  if (!TestDatabase::superuser_available()) GTEST_SKIP() << "needs the private cluster";
   test::DatabaseGate gate(database_.url());
   Database database(options(gate.url()));
   int runs = 0;

@@ -75,7 +75,6 @@ TEST(Notifier, brings_nothing_of_a_transaction_that_was_rolled_back) {
 }
 
 TEST(Notifier, says_resync_after_a_lost_connection_and_listens_again) {
-  if (!test::TestDatabase::superuser_available()) GTEST_SKIP() << "needs the private cluster";
   test::TestDatabase database;
   test::DatabaseGate gate(database.url());
   Notifier notifier(gate.url());
@@ -91,7 +90,6 @@ TEST(Notifier, says_resync_after_a_lost_connection_and_listens_again) {
 }
 
 TEST(Notifier, stops_while_the_database_is_away) {
-  if (!test::TestDatabase::superuser_available()) GTEST_SKIP() << "needs the private cluster";
   test::TestDatabase database;
   test::DatabaseGate gate(database.url());
   Notifier notifier(gate.url());
