@@ -39,6 +39,21 @@ TEST(RequestParser, gives_the_same_request_for_each_split) {
   }
 }
 
+TEST(RequestParser, takes_a_chunked_body_byte_by_byte) {
+  for (const std::string& body : {std::string("0\r\n\r\n"), std::string("5\r\nhello\r\n0\r\nT: 1\r\n\r\n")}) {
+    const auto bytes = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + body;
+    RequestParser parser{RequestLimits{}};
+    std::string pending;
+    for (const char byte : bytes) {
+      ASSERT_NE(parser.state(), State::Complete);
+      pending += byte;
+      pending.erase(0, parser.feed(pending));
+    }
+    EXPECT_EQ(parser.state(), State::Complete) << body;
+    EXPECT_EQ(parser.request().body, body.size() > 5 ? "hello" : "");
+  }
+}
+
 TEST(RequestParser, refuses_the_same_for_each_split) {
   const std::string bytes = "GET / HTTP/1.1\r\nHost: h\r\nX: 1\r\n folded\r\n\r\n";
   for (std::size_t at = 0; at < bytes.size(); ++at) {
