@@ -18,17 +18,11 @@ billing::AdmissionRequest request_for(const CallState& state, const Candidate& c
                                       const billing::PricePtr& price) {
   billing::AdmissionRequest request;
   request.payer = payer_of(*state.call.principal);
-  auto& facts = request.facts;
-  facts.request_id = state.call.request_id;
-  facts.attempt = attempt;
-  facts.request_type = state.call.request_type;
-  facts.provider = candidate.target->provider;
-  facts.model = state.call.request.model;
-  facts.provider_model = candidate.target->model.name;
-  facts.tag = tag_of(state.call);
-  facts.key_id = state.call.principal->key_id.str();
-  facts.run_id = state.call.run_id;
-  facts.stream = state.wants_stream();
+  request.facts = call_facts(state.call);
+  request.facts.attempt = attempt;
+  request.facts.provider = candidate.target->provider;
+  request.facts.provider_model = candidate.target->model.name;
+  request.facts.stream = state.wants_stream();
   const auto& prepared = state.prepared;
   request.price = price;
   if (price) {
@@ -80,6 +74,17 @@ std::string tag_of(const InferenceCall& call) {
     if (const auto tag = call.headers.get(name); tag && !tag->empty())
       return std::string(tag->substr(0, kTagMax));
   return {};
+}
+
+billing::CallFacts call_facts(const InferenceCall& call) {
+  billing::CallFacts out;
+  out.request_id = call.request_id;
+  out.request_type = call.request_type;
+  out.model = call.request.model;
+  out.tag = tag_of(call);
+  out.key_id = call.principal->key_id.str();
+  out.run_id = call.run_id;
+  return out;
 }
 
 core::Task<std::unique_ptr<Meter>> admit(std::shared_ptr<Engine> engine, std::shared_ptr<CallState> state,

@@ -9,6 +9,8 @@ namespace assistiv::inference {
 billing::Payer payer_of(const oauth::Principal& principal);
 // What the caller wants the call to be summed up under: x-aig-tag, or x-tag. At most 128 bytes.
 std::string tag_of(const InferenceCall& call);
+// What the usage row says of the call before a target is chosen.
+billing::CallFacts call_facts(const InferenceCall& call);
 
 // Reserves what the prepared call can cost at most. When the budget cannot pay that, the output is limited to
 // what it can pay and `prepared` made again. Throws Error{PaymentRequired}.

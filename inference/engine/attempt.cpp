@@ -74,7 +74,7 @@ std::string upstream_id(const core::HttpHeaders& headers) {
 }
 
 [[noreturn]] void throw_gone() {
-  throw core::Error(core::ErrorKind::Cancelled, "The caller has gone.");
+  throw core::Error(core::ErrorKind::Cancelled, std::string(kStoppingMessage));
 }
 
 core::Task<std::string> read_fault_body(core::UpstreamReply* reply) {

@@ -80,13 +80,9 @@ core::Task<core::HttpReply> from_cache(EnginePtr engine, StatePtr state, CachedR
   state->facts.rate_limits = state->ticket->headers();
   billing::AdmissionRequest admission;
   admission.payer = payer_of(*state->call.principal);
-  admission.facts.request_id = state->call.request_id;
-  admission.facts.request_type = state->call.request_type;
+  admission.facts = call_facts(state->call);
   admission.facts.provider = cached->provider;
-  admission.facts.model = state->call.request.model;
   admission.facts.provider_model = cached->provider_model;
-  admission.facts.key_id = state->call.principal->key_id.str();
-  admission.facts.tag = tag_of(state->call);
   admission.facts.stream = state->call.request.stream;
   auto admitted = co_await engine->world.ledger.admit(std::move(admission));
   if (const auto* refusal = std::get_if<billing::Refusal>(&admitted)) billing::throw_refusal(*refusal);
@@ -209,8 +205,7 @@ class OpenTurn final : public TurnStream {
   core::Task<std::optional<std::vector<StreamEvent>>> next(std::chrono::milliseconds patience) override {
     while (true) {
       auto pieces = co_await state_->stream->step(patience, state_->call.gone);
-      if (!pieces && state_->call.gone.stop_requested())
-        throw core::Error(core::ErrorKind::Cancelled, "The caller has gone.");
+      if (!pieces && state_->call.gone.stop_requested()) throw_gone();
       if (!pieces) co_return std::nullopt;
       std::vector<StreamEvent> events;
       for (auto& piece : *pieces)
@@ -222,6 +217,11 @@ class OpenTurn final : public TurnStream {
   const TurnFacts& facts() const override { return state_->facts; }
 
  private:
+  [[noreturn]] void throw_gone() {
+    state_->stream->abandon(billing::CallOutcome::ClientGone);
+    finish();
+    throw TurnError(core::Error(core::ErrorKind::Cancelled, std::string(kStoppingMessage)), state_->facts);
+  }
   void finish() {
     state_->facts.cost = state_->failed_cost + state_->stream->meter().cost();
     if (state_->ticket) state_->ticket->settle(core::total_tokens(state_->stream->meter().usage()));

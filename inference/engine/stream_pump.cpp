@@ -124,6 +124,17 @@ bool has_fault(const Pieces& pieces) {
   return false;
 }
 
+// The token of a caller who is gone is also requested at a shutdown. Then somebody still reads, to whom a
+// stream that just ends would look whole.
+Piece stopping() {
+  Fault fault;
+  fault.kind = Fault::Kind::Overloaded;
+  fault.message = kStoppingMessage;
+  Piece out;
+  out.events.push_back(FaultEvent{std::move(fault)});
+  return out;
+}
+
 }  // namespace
 
 ReplyContext reply_context(const Engine& engine, const CallState& state) {
@@ -146,7 +157,10 @@ core::Task<> pump(std::shared_ptr<Engine> engine, std::shared_ptr<CallState> sta
   bool whole = copy.cache != nullptr;
   while (true) {
     const auto pieces = co_await state->stream->step(engine->options.keep_alive, state->call.gone);
-    if (!pieces && state->call.gone.stop_requested()) break;
+    if (!pieces && state->call.gone.stop_requested()) {
+      co_await sink->write(renderer.render({stopping()}, state->stream->meter(), nullptr));
+      break;
+    }
     if (pieces && pieces->empty()) {
       if (whole) keep(copy, *state, std::move(copied));
       if (state->ticket) state->ticket->settle(core::total_tokens(state->stream->meter().usage()));

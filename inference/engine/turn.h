@@ -6,6 +6,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/error.h"
@@ -18,10 +19,13 @@
 
 namespace assistiv::inference {
 
+// What is said when InferenceCall::gone ends a call.
+inline constexpr std::string_view kStoppingMessage = "The server is stopping. Send the request again.";
+
 struct InferenceCall {
   oauth::PrincipalPtr principal;  // never an operator's
   std::string request_id;
-  // Requested when the caller has gone.
+  // Requested when the caller has gone, and when the server stops: then somebody still reads.
   std::stop_token gone;
   // The caller's headers; read are x-cache, x-aig-unsupported, x-aig-tag, x-tag, anthropic-version,
   // anthropic-beta, openai-beta and idempotency-key.

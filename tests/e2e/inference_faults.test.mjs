@@ -291,23 +291,32 @@ describe('faults of providers and callers', () => {
       assert.equal(new Set(sent).size, 3, sent.join(' '));
     });
 
-    test('SIGTERM in mid-stream ends the stream, settles it and ends the server', async () => {
+    test('SIGTERM in mid-stream tells the callers, settles the calls and ends the server', async () => {
       const platform = await newTenant();
-      let came;
-      const arrived = new Promise((resolve) => (came = resolve));
-      upstream.next(async (x) => { await x.open(CHAT.role + CHAT.text()); came(x); });
-      const stream = openStream(world.url, platform.key);
-      const exchange = await arrived;
-      await stream.head;
+      const streams = [];
+      for (const dialect of Object.keys(DIALECTS)) {
+        let came;
+        const arrived = new Promise((resolve) => (came = resolve));
+        upstream.next(async (x) => { await x.open(CHAT.role + CHAT.text()); came(x); });
+        const stream = openStream(world.url, platform.key, { dialect });
+        streams.push({ dialect, stream, exchange: await arrived });
+        await stream.head;
+      }
       const { code } = await world.server.stop();
       assert.equal(code, 0);
-      await exchange.closed;
-      await stream.ended;
+      for (const { dialect, stream, exchange } of streams) {
+        await exchange.closed;
+        await stream.ended;
+        assert.match(stream.text, /The server is stopping/, `${dialect}: a stream that just ends looks whole`);
+      }
       await world.boot();
       platform.api = world.admin.as(platform.key);
-      const row = await onlyRow(platform);
-      assert.equal(row.status, 'client_gone');
-      assert.ok(Number(row.cost_usd) > 0);
+      const rows = await usageOf(platform);
+      assert.equal(rows.length, streams.length);
+      for (const row of rows) {
+        assert.equal(row.status, 'client_gone');
+        assert.ok(Number(row.cost_usd) > 0);
+      }
       await assertBalanced(platform);
       assert.equal((await ask(world.url, platform.key)).status, 200);
     });
