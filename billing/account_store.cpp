@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "billing/account_rows.h"
-#include "core/async.h"
 #include "core/error.h"
 
 namespace assistiv::billing {
@@ -15,8 +14,6 @@ namespace {
 constexpr int kEntriesMax = 100;
 // A quarter of the range, so that a sum of a limit and a top-up is never out of it.
 constexpr std::int64_t kMoneyMax = std::int64_t{1} << 61;
-constexpr int kDebitTries = 20;
-constexpr std::chrono::milliseconds kDebitPause{100};
 
 core::Error invalid(std::string field, std::string message) {
   return core::bad_request(std::move(message), std::move(field));
@@ -398,20 +395,6 @@ EntryPage AccountStore::entries(storage::Transaction& tx, core::PlatformId platf
     out.items.push_back(entry_of(row));
   }
   return out;
-}
-
-core::Task<MoneyResult> debit_account(storage::Database* database, const AccountStore* store,
-                                      core::PlatformId platform, AccountId account, core::NanoUsd amount,
-                                      std::int64_t tokens, MoneyNote note) {
-  for (int i = 0; i < kDebitTries; ++i) {
-    auto result = co_await database->run(storage::Scope::tenant(platform), [&](storage::Transaction& tx) {
-      return store->debit(tx, platform, account, amount, tokens, note);
-    });
-    if (result) co_return *std::move(result);
-    co_await core::sleep_for(kDebitPause);
-  }
-  throw core::conflict("Calls under way hold what remains. Try again when they have ended.")
-      .with_code("balance_held");
 }
 
 }  // namespace assistiv::billing

@@ -149,7 +149,7 @@ class AccountStore {
 
   // Spends by hand. Conflict, "insufficient_balance", when more than remaining(). Nothing, when it would fit
   // but nodes have leased it: they were asked to give back, so commit, wait a little, try again
-  // (debit_account below does).
+  // (until_given_back does).
   std::optional<MoneyResult> debit(storage::Transaction& tx, core::PlatformId platform, AccountId account,
                                    core::NanoUsd amount, std::int64_t tokens, const MoneyNote& note) const;
 
@@ -167,11 +167,5 @@ class AccountStore {
   core::Random& random_;
   BudgetEventSink* events_;
 };
-
-// AccountStore::debit, repeated for up to two seconds while nodes give back what they leased. Throws
-// Conflict, "balance_held", when calls under way keep it.
-core::Task<MoneyResult> debit_account(storage::Database* database, const AccountStore* store,
-                                      core::PlatformId platform, AccountId account, core::NanoUsd amount,
-                                      std::int64_t tokens, MoneyNote note);
 
 }  // namespace assistiv::billing

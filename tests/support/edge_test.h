@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <unistd.h>
-
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -18,6 +16,7 @@
 #include "core/error.h"
 #include "net/io_threads.h"
 #include "net/server.h"
+#include "support/eventually.h"
 #include "support/manual_clock.h"
 #include "support/raw_client.h"
 
@@ -46,15 +45,6 @@ class Flag {
   std::condition_variable changed_;
   int raised_ = 0;
 };
-
-// Looks again and again until `condition` holds; false after ten seconds. For states that nobody announces.
-inline bool eventually(const std::function<bool()>& condition) {
-  for (int i = 0; i < 2000; ++i) {
-    if (condition()) return true;
-    ::usleep(5000);
-  }
-  return false;
-}
 
 class EdgeTest : public testing::Test {
  protected:

@@ -1,3 +1,6 @@
+#include <optional>
+
+#include "support/eventually.h"
 #include "support/ledger_fixture.h"
 
 namespace assistiv::test {
@@ -11,8 +14,14 @@ struct AccountStoreTest : LedgerTest {
     return io_.run(database_.db().run(storage::Scope::tenant(platform_), std::move(work)));
   }
   billing::MoneyResult debit(std::int64_t nanos) {
-    return io_.run(
-        billing::debit_account(&database_.db(), &accounts_, platform_, budget().id, {nanos}, 0, {}));
+    const auto id = budget().id;
+    std::optional<billing::MoneyResult> out;
+    EXPECT_TRUE(test::eventually([&] {  // nodes give back what they leased when they are asked
+      out = tx(
+          [=, this](storage::Transaction& tx) { return accounts_.debit(tx, platform_, id, {nanos}, 0, {}); });
+      return out.has_value();
+    }));
+    return out.value();
   }
   std::vector<billing::LedgerEntry> entries(int page = 1, int limit = 100) {
     const auto id = budget().id;
