@@ -477,6 +477,15 @@ void Application::Impl::stop() {
   core::log::info("server.stopped");
 }
 
+void check_files(const Config& config) {
+  core::SystemClock clock;
+  core::SystemRandom random;
+  net::IoThreads io(1);
+  // Not started: no port is taken.
+  net::Server(server_options(config), io, clock, random, {});
+  mcp::Catalog::load(mcp::manifest_files(config.manifests_dir), api_overrides(config));
+}
+
 Application::Application(Config config, World world)
     : impl_(std::make_unique<Impl>(std::move(config), world)) {}
 Application::~Application() = default;

@@ -18,6 +18,10 @@ struct World {
   core::Random& random;
 };
 
+// Reads what the settings point to besides the database (TLS files, manifests) and checks addresses and
+// networks. Throws core::Error or mcp::ManifestError with what to mend.
+void check_files(const Config& config);
+
 class Application {
  public:
   // Opens the database (making and starting the private one when none is configured), migrates it, loads keys

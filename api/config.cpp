@@ -5,6 +5,7 @@
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "core/error.h"
@@ -361,6 +362,15 @@ std::map<std::string, std::string> read_environment() {
       out[std::string(text.substr(0, eq))] = std::string(text.substr(eq + 1));
     }
   }
+  return out;
+}
+
+std::vector<std::string> unknown_variables(const std::map<std::string, std::string>& environment) {
+  std::set<std::string> known{"ASSISTIV_CONFIG"};
+  for (const auto& setting : settings()) known.insert(env_name(setting.name));
+  std::vector<std::string> out;
+  for (const auto& [name, value] : environment)
+    if (!known.contains(name)) out.push_back(name);
   return out;
 }
 

@@ -75,6 +75,8 @@ class ConfigError : public std::exception {
 Config load_config(const std::string& file, const std::map<std::string, std::string>& environment,
                    const std::map<std::string, std::string>& flags);
 std::map<std::string, std::string> read_environment();
+// ASSISTIV_* variables that are no setting, by name: often a setting that was misspelt.
+std::vector<std::string> unknown_variables(const std::map<std::string, std::string>& environment);
 bool is_setting(std::string_view name);
 // True for a setting that is given as a bare flag (--conformance-fixtures).
 bool is_switch(std::string_view name);

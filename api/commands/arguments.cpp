@@ -49,6 +49,11 @@ Arguments Arguments::parse(const std::vector<std::string>& args, const std::vect
   return out;
 }
 
+void Arguments::expect_words(std::size_t count) const {
+  if (words.size() > count)
+    throw core::bad_request("\"" + words[count] + "\" is one word too many. See `assistiv --help`.");
+}
+
 std::string Arguments::flag(const std::string& name, std::string standard) const {
   const auto it = flags.find(name);
   return it == flags.end() ? standard : it->second;

@@ -14,6 +14,8 @@ struct Arguments {
   // Throws core::Error{InvalidArgument} for a flag that is no setting and not in `extra`.
   static Arguments parse(const std::vector<std::string>& args, const std::vector<std::string>& extra);
   std::string flag(const std::string& name, std::string standard = {}) const;
+  // Throws core::Error{InvalidArgument} that names the first word past the first `count`.
+  void expect_words(std::size_t count) const;
 };
 
 }  // namespace assistiv::api

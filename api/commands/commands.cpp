@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "api/application.h"
 #include "api/commands/arguments.h"
 #include "api/commands/maintenance.h"
 #include "api/commands/serve.h"
@@ -22,7 +23,7 @@ constexpr char kHelp[] =
     "  serve              run the server (creates and migrates its database)\n"
     "  migrate [--plan]   bring the database up to date, or show what would be done\n"
     "  admin ...          create platforms, rotate keys, re-encrypt, verify the audit trail\n"
-    "  config check       read every setting and report all problems\n"
+    "  config check       read every setting and the files that they name; report the problems\n"
     "  config reference   print the settings as Markdown\n"
     "  version            print the version\n\n"
     "Settings come from --config FILE (JSON), ASSISTIV_* variables and flags, the later winning:\n\n";
@@ -42,6 +43,7 @@ Config config_from(const Arguments& arguments) {
 
 int run_config(const Arguments& arguments) {
   const std::string what = arguments.words.size() > 1 ? arguments.words[1] : "";
+  arguments.expect_words(2);
   if (what == "reference") {
     std::cout << config_reference_markdown();
     return 0;
@@ -50,13 +52,18 @@ int run_config(const Arguments& arguments) {
     std::cerr << "usage: assistiv config check | reference\n";
     return 2;
   }
-  config_from(arguments);
+  const Config config = config_from(arguments);
+  check_files(config);
+  for (const auto& name : unknown_variables(read_environment())) {
+    std::cerr << "note: " << name << " is no setting and has no effect on the server.\n";
+  }
   std::cout << "The configuration is valid.\n";
   return 0;
 }
 
 int run(const Arguments& arguments) {
   const std::string command = arguments.words.empty() ? "" : arguments.words[0];
+  if (command == "serve" || command == "migrate" || command == "version") arguments.expect_words(1);
   if (command == "admin" && arguments.help) {
     std::cout << kAdminHelp;
     return 0;

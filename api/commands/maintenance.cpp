@@ -161,12 +161,21 @@ int reencrypt(const Config& config, const Arguments& arguments) {
   return 0;
 }
 
-int verify_audit(const Config& config, const Arguments& arguments) {
+// The platform that --platform names. Books of one that does not exist would add up.
+core::PlatformId existing_platform(Tools& tools, storage::AuditLog& audit, const Arguments& arguments) {
   const auto platform = core::PlatformId::parse(arguments.flag("platform"));
-  if (!platform) throw core::bad_request("verify-audit needs --platform ID.");
+  if (!platform) throw core::bad_request("--platform takes the id of a platform.");
+  oauth::IdentityService identity(*tools.database, audit, tools.clock, tools.random, {});
+  tools.waiter.wait<oauth::Platform>([&] { return identity.get_platform(*platform); });
+  return *platform;
+}
+
+int verify_audit(const Config& config, const Arguments& arguments) {
+  if (arguments.flag("platform").empty()) throw core::bad_request("verify-audit needs --platform ID.");
   Tools tools(config);
   storage::AuditLog audit(*tools.database, tools.clock);
-  const auto verdict = tools.waiter.wait<storage::AuditVerdict>([&] { return audit.verify(*platform); });
+  const auto platform = existing_platform(tools, audit, arguments);
+  const auto verdict = tools.waiter.wait<storage::AuditVerdict>([&] { return audit.verify(platform); });
   std::cout << (verdict.valid ? "valid" : "BROKEN") << ": " << verdict.entries << " entries, head "
             << verdict.head_seq << " " << verdict.head_hash << "\n";
   if (verdict.broken_at) std::cout << "first entry that does not fit: " << *verdict.broken_at << "\n";
@@ -188,11 +197,10 @@ void print_account(const billing::AccountReport& account) {
 
 int verify_ledger(const Config& config, const Arguments& arguments) {
   Tools tools(config);
+  storage::AuditLog audit(*tools.database, tools.clock);
   std::vector<core::PlatformId> platforms;
-  if (const std::string text = arguments.flag("platform"); !text.empty()) {
-    const auto platform = core::PlatformId::parse(text);
-    if (!platform) throw core::bad_request("--platform takes an id.");
-    platforms = {*platform};
+  if (arguments.flags.contains("platform")) {
+    platforms = {existing_platform(tools, audit, arguments)};
   } else {
     platforms = tools.waiter.wait<std::vector<core::PlatformId>>(
         [&] { return billing::ledger_platforms(&*tools.database); });
@@ -267,6 +275,7 @@ int run_migrate(const Config& config, const Arguments& arguments) {
 
 int run_admin(const Config& config, const Arguments& arguments) {
   const std::string command = arguments.words.size() > 1 ? arguments.words[1] : "";
+  if (command != "prices") arguments.expect_words(2);
   if (command == "create-platform") return create_platform(config, arguments);
   if (command == "rotate-admin-key") return rotate_admin_key(config);
   if (command == "rotate-master-key") return rotate_master_key(config);

@@ -34,6 +34,20 @@ std::vector<SigningKey> SigningKeyStore::all(storage::Transaction& tx) const {
   return out;
 }
 
+void SigningKeyStore::require_readable(storage::Transaction& tx) const {
+  for (const auto row : tx.exec("select kid, private_jwk from oauth_signing_key")) {
+    const auto sealed = row.text("private_jwk");
+    try {
+      vault_.open(key_context(row.text("kid")), sealed);
+    } catch (const core::Error&) {
+      throw core::bad_request(
+          "The master keys of this process do not open what the database holds under master key " +
+              Vault::kid_of(sealed) + ". Give it the master_keys_file that the others have.",
+          "master_keys_file");
+    }
+  }
+}
+
 void SigningKeyStore::lock(storage::Transaction& tx) const {
   tx.exec("select pg_advisory_xact_lock(hashtextextended('oauth_signing_key', 0)) is null as locked");
 }

@@ -23,6 +23,8 @@ class SigningKeyStore {
 
   // Newest first. Keys that no master key opens are left out and named in the log.
   std::vector<SigningKey> all(storage::Transaction& tx) const;
+  // Throws Error{InvalidArgument} when a key is there that no master key opens.
+  void require_readable(storage::Transaction& tx) const;
   // Others that want to add a key wait until this transaction ends.
   void lock(storage::Transaction& tx) const;
   void insert(storage::Transaction& tx, const SigningKey& key) const;

@@ -51,8 +51,11 @@ SigningKeys::Ring SigningKeys::read_or_make(storage::Transaction& tx) const {
 void SigningKeys::load() {
   Ring keys;
   // System scope, here and below: the keys belong to no tenant.
-  world_.database.execute(storage::Scope::system(),
-                          [&](storage::Transaction& tx) { keys = read_or_make(tx); });
+  world_.database.execute(storage::Scope::system(), [&](storage::Transaction& tx) {
+    // A process with other master keys would go on sealing what nobody else can open.
+    SigningKeyStore(world_.vault).require_readable(tx);
+    keys = read_or_make(tx);
+  });
   keep(std::move(keys));
 }
 

@@ -22,7 +22,8 @@ class SigningKeys {
  public:
   explicit SigningKeys(AuthorizeWorld& world) : world_(world) {}
 
-  // Makes the first key when there is none and reads all. Blocks: for start-up.
+  // Makes the first key when there is none and reads all. Blocks: for start-up. Throws Error{InvalidArgument}
+  // when the master keys are not those of the database.
   void load();
   // Makes a new key when the newest is old, forgets what has expired. Any number of nodes may call it.
   core::Task<> rotate_if_due();

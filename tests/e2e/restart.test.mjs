@@ -140,6 +140,49 @@ describe('the command line', () => {
     assert.equal(runCommand(['config', 'check'], { ASSISTIV_DATA_DIR: dir() }).status, 0);
   });
 
+  test('config check reads the files that the settings name, and points at what is no setting', () => {
+    const manifests = dir();
+    fs.writeFileSync(path.join(manifests, 'broken.json'), '{"id": 7}');
+    for (const [env, words] of [
+      [{ ASSISTIV_TLS_CERTIFICATE_FILE: '/no/such.pem', ASSISTIV_TLS_KEY_FILE: '/no/such.key' }, /such\.pem/],
+      [{ ASSISTIV_TRUSTED_PROXIES: '10.0.0.0/99' }, /10\.0\.0\.0\/99/],
+      [{ ASSISTIV_MANIFESTS_DIR: manifests }, /broken\.json/],
+    ]) {
+      const { status, stderr } = runCommand(['config', 'check'], { ASSISTIV_DATA_DIR: dir(), ...env });
+      assert.notEqual(status, 0);
+      assert.match(stderr, words);
+    }
+    const { status, stderr } = runCommand(['config', 'check'], { ASSISTIV_DATA_DIR: dir(), ASSISTIV_PROT: '80' });
+    assert.equal(status, 0);
+    assert.match(stderr, /ASSISTIV_PROT is no setting/);
+  });
+
+  test('a word too many is refused before anything is done', () => {
+    for (const words of [['serve', 'now'], ['migrate', 'plan'], ['config', 'check', 'x'], ['admin', 'rotate-admin-key', 'x']]) {
+      const data = dir();
+      const { status, stderr } = runCommand(words, { ASSISTIV_DATA_DIR: data });
+      assert.equal(status, 2, words.join(' '));
+      assert.match(stderr, /one word too many/);
+      assert.deepEqual(fs.readdirSync(data), []);
+    }
+  });
+
+  test('a process with other master keys does not start; the books of an unknown platform are not "balanced"', async () => {
+    const data = dir();
+    const first = await startServer({ dataDir: data });
+    await first.stop();
+    for (const command of ['verify-audit', 'verify-ledger']) {
+      const { status, stdout } = runCommand(['admin', command, '--platform', '00000000-0000-4000-8000-000000000000'], { ASSISTIV_DATA_DIR: data });
+      assert.equal(status, 1);
+      assert.equal(stdout, '');
+    }
+    const others = path.join(data, 'others.json');
+    await assert.rejects(
+      startServer({ dataDir: data, env: { ASSISTIV_MASTER_KEYS_FILE: others } }),
+      /master keys of this process do not open/);
+    await (await startServer({ dataDir: data })).stop();
+  });
+
   test('a port that is taken is said so', async () => {
     const first = await startServer();
     await assert.rejects(startServer({ env: { ASSISTIV_PORT: String(first.port) } }), /in use|already/i);
