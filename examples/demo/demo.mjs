@@ -1,6 +1,6 @@
 // The main job, end to end: an AI agent uses GitHub and models for an end user. Written to be read: every step is a plain
 // call of the REST API, of MCP, of the openai package, or a click in a browser. `./scripts/run --demo` starts the server,
-// stand-ins for the three apps and for a model provider, and then runs this file.
+// stand-ins for the four apps and for a model provider, and then runs this file.
 import fs from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -10,7 +10,7 @@ import OpenAI from 'openai';
 import { chromium } from 'playwright-core';
 
 const { values: options } = parseArgs({
-  options: Object.fromEntries(['quickstart', 'github', 'slack', 'zendesk', 'models', 'screenshots'].map((name) => [name, { type: 'string' }])),
+  options: Object.fromEntries(['quickstart', 'github', 'slack', 'zendesk', 'zoho', 'models', 'screenshots'].map((name) => [name, { type: 'string' }])),
 });
 const { base_url: BASE, admin_key: ADMIN_KEY } = JSON.parse(fs.readFileSync(options.quickstart, 'utf8'));
 const GITHUB = options.github;
@@ -61,21 +61,24 @@ const issueNumber = findNumber(created.structuredContent);
 step('... and reads it back');
 await useTool('github_get_issue', { ...REPOSITORY, issue_number: issueNumber });
 
-step('Two more apps: Slack, and Zendesk, where the end user says on the connect page which Zendesk it is');
+step('Three more apps: Slack; Zendesk, where the end user says on the connect page which Zendesk it is; Zoho CRM, where an account has a data centre');
 const APPS = [
   { app: 'slack', client_id: 'demo-slack-app', client_secret: 'demo-slack-app-secret' },
   { app: 'zendesk', client_id: 'demo-zendesk', client_secret: 'demo-zendesk-secret', answers: { 'Zendesk subdomain': 'acme' } },
+  { app: 'zoho_crm', client_id: 'demo-zoho-client', client_secret: 'demo-zoho-client-secret', person: /amelia/, yes: 'Accept' },
 ];
-for (const { answers, ...app } of APPS) {
+for (const { answers, person, yes, ...app } of APPS) {
   await rest(PLATFORM_KEY, 'POST', `${PLATFORM}/mcp/apps`, { ...app, return_urls: [] });
   const { url } = await rest(PLATFORM_KEY, 'POST', `${PLATFORM}/end-users/${user.id}/connect-links`, { app: app.app });
-  await connectInBrowser(url, { provider: options[app.app], name: app.app, answers });
+  await connectInBrowser(url, { provider: options[app.app.split('_')[0]], name: app.app, answers, person, yes });
 }
 
-step('The same agent, one session: a ticket, and a word about it in Slack');
+step('The same agent, one session, all four apps: a ticket, a word about it in Slack, a note to the customer\'s lead in the CRM');
 const [ticket] = (await useTool('zendesk_search_tickets', { query: 'rocket', status: 'open' })).structuredContent.items;
 await useTool('slack_send_message', { channel: '#general', text: `Ticket ${ticket.id} is open: ${ticket.subject}` });
 await useTool('zendesk_add_internal_note', { ticket_id: ticket.id, body: `Told the team in Slack; the work is in GitHub issue ${issueNumber}.` });
+const [lead] = (await useTool('zoho_crm_search_records', { module: 'Leads', email: 'ted@burns.example', field_names: ['id', 'Last_Name'] })).structuredContent.items;
+await useTool('zoho_crm_add_note', { module: 'Leads', record_id: lead.record.id, title: 'Support', content: `Zendesk ticket ${ticket.id}` });
 
 // --- 4. You decide what agents may do. ---
 
@@ -85,11 +88,11 @@ await rest(PLATFORM_KEY, 'PUT', `${PLATFORM}/mcp/apps/github/policy`, {
 });
 
 step('The agent tries to merge a pull request, and is told which rule denies it');
-await useTool('github_merge_pull_request', { ...REPOSITORY, pull_number: 4 });
+await tryTool('github_merge_pull_request', { ...REPOSITORY, pull_number: 4 });
 
 step('The agent wants to comment: the call becomes a pending approval');
 const comment = { ...REPOSITORY, issue_number: issueNumber, body: 'On it.' };
-let answer = useTool('github_add_issue_comment', comment);
+let answer = tryTool('github_add_issue_comment', comment);
 const approval = await pendingApproval();
 show(`waiting: ${approval.tool} ${JSON.stringify(approval.arguments)}`);
 
@@ -142,7 +145,7 @@ const after = await standinCounters();
 show(`the provider says: live tokens ${before.live_access_tokens} -> ${after.live_access_tokens}, revocations ${before.revocations} -> ${after.revocations}`);
 
 step('A tool call now is no dead end: it says how to connect');
-await useTool('github_get_me', {});
+await tryTool('github_get_me', {});
 await agent.close();
 
 // --- 7. All of it is on record. ---
@@ -170,8 +173,15 @@ async function rest(key, method, route, body, { silent = false, quiet = silent, 
   return data;
 }
 
-/** One tool call over MCP. A tool that fails or is denied answers too: isError, or an error of the protocol. */
+/** One tool call over MCP that must succeed. */
 async function useTool(name, args) {
+  const result = await tryTool(name, args);
+  if (result.isError) throw new Error(`${name} failed`);
+  return result;
+}
+
+/** One tool call over MCP. A tool that fails or is denied answers too: isError, or an error of the protocol. */
+async function tryTool(name, args) {
   console.log(dim(`  > tools/call ${name} ${JSON.stringify(args)}`));
   try {
     const result = await agent.callTool({ name, arguments: args });
@@ -208,7 +218,7 @@ async function pendingApproval() {
 }
 
 /** What a person does with a connect link. */
-async function connectInBrowser(url, { provider = GITHUB, name = '', answers = {} } = {}) {
+async function connectInBrowser(url, { provider = GITHUB, name = '', answers = {}, person, yes = 'Authorize' } = {}) {
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
@@ -224,7 +234,8 @@ async function connectInBrowser(url, { provider = GITHUB, name = '', answers = {
   await page.locator('form button').first().click();
   await page.waitForURL(`${provider}/**`);
   await picture(page, named('provider'));
-  await page.getByRole('button', { name: 'Authorize', exact: true }).click();
+  if (person) await page.getByRole('radio', { name: person }).check();
+  await page.getByRole('button', { name: yes, exact: true }).click();
   await page.waitForURL((at) => at.href.startsWith(BASE));
   await picture(page, named('connected'));
   await browser.close();
