@@ -1,8 +1,9 @@
 // The bytes of the journal's records.
+#include "billing/journal_record.h"
+
 #include <cstring>
 
 #include "billing/journal.h"
-#include "billing/journal_record.h"
 
 namespace assistiv::billing {
 

@@ -4,7 +4,13 @@ function(assistiv_module name)
   cmake_parse_arguments(A "" "" "PUBLIC;PRIVATE" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${name}/*.cpp)
   list(FILTER sources EXCLUDE REGEX "/api/main\\.cpp$")
+  # Headers to verify: that a header with a source stands alone is seen when the source, which includes it first,
+  # compiles (tests/checks/style.py).
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${name}/*.h)
+  foreach(source IN LISTS sources)
+    string(REGEX REPLACE "\\.cpp$" ".h" own ${source})
+    list(REMOVE_ITEM headers ${own})
+  endforeach()
   set(root ${CMAKE_BINARY_DIR}/include/${name})
   file(MAKE_DIRECTORY ${root})
   file(CREATE_LINK ${CMAKE_SOURCE_DIR}/${name} ${root}/${name} SYMBOLIC)

@@ -18,7 +18,7 @@ case "${1:-}" in
   "") files=$(changed) ;;
   *) files=$(printf '%s\n' "$@") ;;
 esac
-files=$(grep -E '^(core|net|storage|oauth|mcp|api)/.*\.cpp$' <<<"$files" || true)
+files=$(grep -E '^(core|net|storage|billing|oauth|inference|mcp|agents|api)/.*\.cpp$' <<<"$files" || true)
 [ -n "$files" ] || { echo "clang-tidy: nothing to look at"; exit 0; }
 
 echo "clang-tidy: $(wc -l <<<"$files") files"

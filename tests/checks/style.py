@@ -122,6 +122,13 @@ class Checker:
         self.function_lengths(name, code)
         self.coroutine_lambdas(name, code)
 
+    # That the header stands alone is seen when its source compiles (cmake/module.cmake verifies only the others).
+    def own_header_first(self, name, text):
+        own = name.removeprefix("tests/")[:-4] + ".h"
+        first = re.search(r'^\s*#\s*include\s+[<"]([^>"]+)[>"]', text, re.M)
+        if first and first[1] != own:
+            self.fault(name, text.count("\n", 0, first.start()) + 1, f"a source includes its own header first ({own})")
+
     def swallowed(self, name, code):
         for match in re.finditer(r"\bcatch\s*\(\s*\.\.\.\s*\)\s*\{", code):
             body = code[match.end() - 1 : closing_brace(code, match.end() - 1)]
@@ -182,6 +189,8 @@ def main():
             continue
         count += 1
         checker.text(name, text)
+        if path.suffix == ".cpp" and path.with_suffix(".h").is_file():
+            checker.own_header_first(name, text)
         if path.suffix in (".h", ".cpp"):
             checker.cpp(name, text)
         elif path.suffix == ".md":
