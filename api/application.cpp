@@ -28,6 +28,7 @@
 #include "mcp/grants/grant_service.h"
 #include "mcp/protocol/endpoint.h"
 #include "mcp/sessions/pg_session_store.h"
+#include "mcp/tools/executor_by_kind.h"
 #include "mcp/tools/tool_access.h"
 #include "mcp/tools/tool_service.h"
 #include "net/io_threads.h"
@@ -213,7 +214,7 @@ struct Application::Impl {
 
   net::SystemResolver resolver;
   net::OutboundClient outbound;
-  mcp::Catalog catalog;
+  mcp::AppBook book;
   CatalogRegistry registry;
 
   Money money;
@@ -236,7 +237,8 @@ struct Application::Impl {
   mcp::ToolAccess access;
   ConnectionTokens token_source;
   FlowLinks links;
-  mcp::RestExecutor executor;
+  mcp::RestExecutor rest;
+  mcp::ExecutorByKind executor;
   mcp::ToolService tools;
   mcp::PgSessionStore sessions;
   mcp::Endpoint endpoint;
@@ -280,8 +282,8 @@ Application::Impl::Impl(Config c, World w)
       rates(database, audit, world.clock, world.random),
       usage(database),
       outbound(outbound_options(config), resolver),
-      catalog(mcp::Catalog::load(mcp::manifest_files(config.manifests_dir), api_overrides(config))),
-      registry(catalog, config.connector_overrides),
+      book(database, mcp::Catalog::load(mcp::manifest_files(config.manifests_dir), api_overrides(config))),
+      registry(book, config.connector_overrides),
       money({database, audit, *vault, outbound, world.clock, world.random, outbound_options(config).reach,
              [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }}),
       keys(world.clock, world.random),
@@ -305,19 +307,20 @@ Application::Impl::Impl(Config c, World w)
       connect_worker(connect_world, tokens, revocations, connections),
       identity(database, audit, world.clock, world.random, identity_hooks()),
       end_users(world.clock, world.random),
-      grants({database, audit, catalog, end_users, keys,
+      grants({database, audit, book, end_users, keys,
               [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }}),
       approvals(database, audit, *vault, world.clock, world.random),
-      access(database, catalog),
+      access(database, book),
       token_source(tokens, connections),
       links(connect),
-      executor({catalog, outbound, token_source, world.clock}, vault->derive("cursor")),
-      tools({access, catalog, executor, links, approvals, audit}),
+      rest({outbound, token_source, world.clock}, vault->derive("cursor")),
+      executor({{mcp::AppKind::Manifest, &rest}}),
+      tools({access, executor, links, approvals, audit}),
       sessions(database, world.clock),
       endpoint(endpoint_options(config), {.tools = tools, .logging = mcp::LogSupport::Yes}, endpoint_world()),
       models(models_world()),
-      services{config,      world.clock, database,  audit,   identity, apps,    registry,         connect,
-               connections, grants,      approvals, catalog, endpoint, nullptr, &models.gateway()},
+      services{config,      world.clock, database,  audit, identity, apps,    registry,         connect,
+               connections, grants,      approvals, book,  endpoint, nullptr, &models.gateway()},
       pipeline(routes(), authenticator, schemas,
                {config.cors_origins, config.access_log == "all", &authorization.world().resources}) {
   authenticator.accept(authorization.tokens());
@@ -373,6 +376,7 @@ void Application::Impl::on_notice(std::string_view topic, std::string_view paylo
   authenticator.on_notify(topic, payload);
   prices.on_notify(topic, payload);
   rates.on_notify(topic, payload);
+  book.on_notify(topic, payload);
   tokens.on_notify(topic, payload);
   access.on_notify(topic, payload);
   money.on_notify(topic, payload);
@@ -395,7 +399,9 @@ oauth::AuthorizeWorld Application::Impl::authorize_world() {
           world.random,
           config.public_url,
           oauth::Resources(config.mcp_public_url,
-                           [this](std::string_view app) { return catalog.find_app(app) != nullptr; }),
+                           [this](std::string_view app) {
+                             return oauth::is_own_app_id(app) || book.built_in()->find_app(app) != nullptr;
+                           }),
           config.allow_loopback_upstreams,
           [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }};
 }

@@ -33,16 +33,23 @@ mcp::AccessToken tool_token(oauth::TokenAnswer answer) {
   return out;
 }
 
+oauth::ConnectorPtr connector_in(const mcp::CatalogPtr& catalog, std::string_view app) {
+  const mcp::App* found = catalog->find_app(app);
+  return found == nullptr ? nullptr : found->connector;
+}
+
 }  // namespace
 
-CatalogRegistry::CatalogRegistry(const mcp::Catalog& catalog,
-                                 const std::map<std::string, ConnectorOverride>& overrides) {
+CatalogRegistry::CatalogRegistry(mcp::AppBook& book,
+                                 const std::map<std::string, ConnectorOverride>& overrides)
+    : book_(book) {
   std::vector<mcp::ManifestFault> faults;
-  for (const auto& app : catalog.apps()) {
+  for (const auto& app : book.built_in()->apps()) {
     try {
-      specs_.emplace(app.id, oauth::ConnectorSpec::parse(*app.document));
+      specs_.emplace(app->id,
+                     std::make_shared<oauth::ConnectorSpec>(oauth::ConnectorSpec::parse(*app->document)));
     } catch (const core::Error& error) {
-      faults.push_back({app.manifest_file, error.field(), error.message()});
+      faults.push_back({app->manifest_file, error.field(), error.message()});
     }
   }
   if (!faults.empty()) throw mcp::ManifestError(std::move(faults));
@@ -53,22 +60,27 @@ CatalogRegistry::CatalogRegistry(const mcp::Catalog& catalog,
                               "\", which this server does not know.");
     }
     if (urls.hosts.empty()) {
-      oauth::apply_override(spec->second, urls.web, urls.api);
+      oauth::apply_override(*spec->second, urls.web, urls.api);
     } else {
-      oauth::apply_host_override(spec->second, urls.hosts);
+      oauth::apply_host_override(*spec->second, urls.hosts);
     }
   }
 }
 
-const oauth::ConnectorSpec* CatalogRegistry::find(std::string_view app) const {
+oauth::ConnectorPtr CatalogRegistry::built_in(std::string_view app) const {
   const auto it = specs_.find(app);
-  return it == specs_.end() ? nullptr : &it->second;
+  return it == specs_.end() ? nullptr : it->second;
 }
 
-std::vector<const oauth::ConnectorSpec*> CatalogRegistry::all() const {
-  std::vector<const oauth::ConnectorSpec*> out;
-  for (const auto& [id, spec] : specs_) out.push_back(&spec);
-  return out;
+core::Task<oauth::ConnectorPtr> CatalogRegistry::find(core::PlatformId platform, std::string app) const {
+  if (auto spec = built_in(app)) co_return spec;
+  co_return connector_in(co_await book_.get(platform), app);
+}
+
+oauth::ConnectorPtr CatalogRegistry::find_in(storage::Transaction& tx, core::PlatformId platform,
+                                             std::string_view app) const {
+  if (auto spec = built_in(app)) return spec;
+  return connector_in(book_.get_in(tx, platform), app);
 }
 
 core::Task<mcp::AccessToken> ConnectionTokens::token(mcp::CredentialRef credential) {

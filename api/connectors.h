@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "api/config.h"
-#include "mcp/connectors/catalog.h"
+#include "mcp/connectors/app_book.h"
 #include "mcp/connectors/token_source.h"
 #include "mcp/tools/connect_links.h"
 #include "oauth/connect/connect_flow.h"
@@ -15,17 +15,21 @@
 
 namespace assistiv::api {
 
-// The OAuth side of every app in the catalogue, with the configured overrides applied.
+// The OAuth side of every app in the book, with the configured overrides applied to the server's own.
 class CatalogRegistry final : public oauth::ConnectorRegistry {
  public:
   // Throws mcp::ManifestError with the file and pointer of a fault, core::Error for an override of an unknown
-  // app.
-  CatalogRegistry(const mcp::Catalog& catalog, const std::map<std::string, ConnectorOverride>& overrides);
-  const oauth::ConnectorSpec* find(std::string_view app) const override;
-  std::vector<const oauth::ConnectorSpec*> all() const override;
+  // app. `book` must outlive it.
+  CatalogRegistry(mcp::AppBook& book, const std::map<std::string, ConnectorOverride>& overrides);
+  core::Task<oauth::ConnectorPtr> find(core::PlatformId platform, std::string app) const override;
+  oauth::ConnectorPtr find_in(storage::Transaction& tx, core::PlatformId platform,
+                              std::string_view app) const override;
+  // Null for an app that is not the server's.
+  oauth::ConnectorPtr built_in(std::string_view app) const;
 
  private:
-  std::map<std::string, oauth::ConnectorSpec, std::less<>> specs_;
+  mcp::AppBook& book_;
+  std::map<std::string, std::shared_ptr<oauth::ConnectorSpec>, std::less<>> specs_;
 };
 
 class ConnectionTokens final : public mcp::TokenSource {

@@ -3,7 +3,7 @@
 #include "api/routes/requests.h"
 #include "api/routes/routes.h"
 #include "core/json_read.h"
-#include "mcp/connectors/catalog.h"
+#include "mcp/connectors/app_book.h"
 #include "oauth/connect/app_service.h"
 
 namespace assistiv::api {
@@ -47,13 +47,16 @@ core::Json catalog_tool(const mcp::Tool& tool) {
           {"scopes", tool.scopes_any}};
 }
 
-core::Task<core::HttpReply> get_catalog(Services* s, Call) {
+// With the platform's own apps, for whoever has a platform.
+core::Task<core::HttpReply> get_catalog(Services* s, Call call) {
+  const bool of_platform = call.principal->kind != oauth::PrincipalKind::Operator;
+  const auto catalog = of_platform ? co_await s->book.get(call.principal->platform_id) : s->book.built_in();
   core::Json apps = core::Json::array();
-  for (const auto& app : s->catalog.apps()) {
+  for (const auto& app : catalog->apps()) {
     core::Json tools = core::Json::array();
-    for (const auto& tool : app.tools) tools.push_back(catalog_tool(tool));
+    for (const auto& tool : app->tools) tools.push_back(catalog_tool(tool));
     apps.push_back(
-        {{"app", app.id}, {"title", app.title}, {"version", app.version}, {"tools", std::move(tools)}});
+        {{"app", app->id}, {"title", app->title}, {"version", app->version}, {"tools", std::move(tools)}});
   }
   co_return data_reply(200, apps);
 }

@@ -5,7 +5,7 @@
 #include "api/config.h"
 #include "api/routes/routes.h"
 #include "core/json_read.h"
-#include "mcp/connectors/catalog.h"
+#include "mcp/connectors/app_book.h"
 #include "oauth/authorize/authorization_server.h"
 
 namespace assistiv::api {
@@ -22,7 +22,8 @@ core::HttpReply resource_metadata(Services* s, const std::string& path) {
   const auto& resources = s->authorization->world().resources;
   const auto resource = resources.find(s->config.mcp_public_url + path);
   if (!resource) throw core::not_found("There is no MCP URL at " + path + ".");
-  const auto* app = resource->app ? s->catalog.find_app(*resource->app) : nullptr;
+  // Nobody says which platform is asked about, so its own apps have no name here.
+  const auto* app = resource->app ? s->book.built_in()->find_app(*resource->app) : nullptr;
   return public_json({{"resource", resource->url},
                       {"resource_name", app != nullptr ? app->title : "Assistiv Gateway"},
                       {"authorization_servers", core::Json::array({s->config.public_url})},

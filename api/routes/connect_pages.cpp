@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/config.h"
+#include "api/connectors.h"
 #include "api/routes/requests.h"
 #include "api/routes/routes.h"
 #include "api/web/forms.h"
@@ -160,6 +161,7 @@ core::Task<core::HttpReply> start_flow(Services* s, Call call) {
 core::Task<core::HttpReply> callback(Services* s, Call call) {
   oauth::CallbackRequest request;
   if (call.params.contains("app")) request.app = call.params.at("app");
+  if (call.params.contains("platform")) *request.app += "/" + call.params.at("platform");
   const auto fields = core::form_decode(call.request.query);
   if (!fields) co_return fault_page(oauth::FlowReason::InvalidState);
   request.query = *fields;
@@ -173,7 +175,9 @@ core::Task<core::HttpReply> callback(Services* s, Call call) {
 }
 
 core::Task<core::HttpReply> show_connected(Services* s, Call call) {
-  const auto* spec = s->registry.find(call.params.at("app"));
+  // Nobody says whose app it is, so a platform's own has no name here.
+  if (oauth::is_own_app_id(call.params.at("app"))) co_return connected_page("Your account");
+  const auto spec = s->registry.built_in(call.params.at("app"));
   if (spec == nullptr) co_return fault_page(oauth::FlowReason::InvalidState);
   co_return connected_page(spec->title);
 }
@@ -212,12 +216,16 @@ void add_connect_pages(RouteTable& table, Services& services) {
        .summary = "Use the link up: on to the provider, or with decision=cancel back to the platform.",
        .reply_type = "text/html",
        .handle = with_services(services, start_flow)});
-  for (const std::string path : {"/oauth/callback", "/oauth/callback/{app}"}) {
+  const std::pair<std::string, std::string> callbacks[] = {
+      {"/oauth/callback", "oauthCallback"},
+      {"/oauth/callback/{app}", "oauthCallbackOfApp"},
+      {"/oauth/callback/{app}/{platform}", "oauthCallbackOfOwnApp"}};
+  for (const auto& [path, id] : callbacks) {
     table.push_back({.method = "GET",
                      .path = path,
                      .access = Access::Public,
                      .scope = "",
-                     .operation_id = path.ends_with('}') ? "oauthCallbackOfApp" : "oauthCallback",
+                     .operation_id = id,
                      .tag = "Connect",
                      .summary = "Where providers send the browser back to.",
                      .reply_type = "text/html",

@@ -5,7 +5,7 @@
 #include "api/routes/routes.h"
 #include "core/error.h"
 #include "core/json_read.h"
-#include "mcp/connectors/catalog.h"
+#include "mcp/connectors/app_book.h"
 #include "mcp/protocol/endpoint.h"
 #include "mcp/tools/access_snapshot.h"
 #include "oauth/authorize/authorization_server.h"
@@ -46,22 +46,27 @@ core::HttpReply step_up(Services* s, const std::string& path, const core::Json& 
   return reply;
 }
 
-// Set when the request must not go on.
-std::optional<core::HttpReply> scope_refusal(Services* s, const Call& call) {
+bool may_only_read(const Call& call) {
   const auto& who = *call.principal;
-  if (who.audience.empty() || who.has_scope(oauth::kScopeWrite) || call.request.method != "POST")
-    return std::nullopt;
+  return !who.audience.empty() && !who.has_scope(oauth::kScopeWrite) && call.request.method == "POST";
+}
+
+// Set when the request must not go on.
+std::optional<core::HttpReply> scope_refusal(Services* s, const mcp::Catalog& catalog, const Call& call) {
   const auto body = core::try_parse_json(call.request.body);
   if (!body) return std::nullopt;  // the endpoint says what is wrong with it
   const core::Json one = core::Json::array({*body});
   for (const auto& message : body->is_array() ? *body : one) {
-    if (const auto id = call_beyond_scope(s->catalog, message)) return step_up(s, call.request.path, *id);
+    if (const auto id = call_beyond_scope(catalog, message)) return step_up(s, call.request.path, *id);
   }
   return std::nullopt;
 }
 
 core::Task<core::HttpReply> serve(Services* s, Call call, std::optional<std::string> app) {
-  if (auto refusal = scope_refusal(s, call)) co_return std::move(*refusal);
+  if (may_only_read(call)) {
+    const auto catalog = co_await s->book.get(call.principal->platform_id);
+    if (auto refusal = scope_refusal(s, *catalog, call)) co_return std::move(*refusal);
+  }
   co_return co_await s->endpoint.handle(std::move(call.request), std::move(call.principal), std::move(app));
 }
 
@@ -72,10 +77,11 @@ core::Task<core::HttpReply> serve_all_apps(Services* s, Call call) {
 core::Task<core::HttpReply> serve_one_app(Services* s, Call call) {
   auto app = call.params.at("app");
   // An app that is known but not activated has an address: the endpoint says what is missing.
-  if (s->catalog.find_app(app) == nullptr) {
+  const auto catalog = co_await s->book.get(call.principal->platform_id);
+  if (catalog->find_app(app) == nullptr) {
     throw core::not_found("This server has no app \"" + app + "\". GET /v1/mcp/catalog lists its apps.");
   }
-  return serve(s, std::move(call), std::move(app));
+  co_return co_await serve(s, std::move(call), std::move(app));
 }
 
 core::Task<core::HttpReply> serve_fixtures(Services* s, Call call) {

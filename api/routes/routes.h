@@ -27,12 +27,11 @@ class Authenticator;
 class AuthorizationServer;
 class ConnectFlow;
 class ConnectionService;
-class ConnectorRegistry;
 class IdentityService;
 }  // namespace assistiv::oauth
 namespace assistiv::mcp {
+class AppBook;
 class ApprovalService;
-class Catalog;
 class Endpoint;
 class GrantService;
 class ToolAccess;
@@ -40,6 +39,7 @@ class ToolAccess;
 
 namespace assistiv::api {
 
+class CatalogRegistry;
 struct Config;
 struct ModelGateway;
 
@@ -51,12 +51,12 @@ struct Services {
   storage::AuditLog& audit;
   oauth::IdentityService& identity;
   oauth::AppService& apps;
-  const oauth::ConnectorRegistry& registry;
+  const CatalogRegistry& registry;
   oauth::ConnectFlow& connect;
   oauth::ConnectionService& connections;
   mcp::GrantService& grants;
   mcp::ApprovalService& approvals;
-  const mcp::Catalog& catalog;
+  mcp::AppBook& book;
   mcp::Endpoint& endpoint;
   mcp::Endpoint* conformance;      // null unless conformance_fixtures is on
   ModelGateway* models = nullptr;  // set before the table is made

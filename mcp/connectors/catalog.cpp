@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
+#include "core/encoding.h"
 #include "mcp/connectors/manifest_merge.h"
 #include "mcp/connectors/manifest_node.h"
 #include "mcp/connectors/plan.h"
@@ -24,10 +26,16 @@ std::string fault_lines(const std::vector<ManifestFault>& faults) {
   return out;
 }
 
-void lint_app(const ManifestNode& node, const App& app) {
+void lint_app(const ManifestNode& node, const App& app, ManifestOwner owner) {
   const bool plain = app.id.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos;
   if (app.id.size() < 2 || app.id.size() > 40 || !plain || app.id[0] < 'a') {
     node["id"].fault("must be 2 to 40 lowercase letters, digits and \"_\"");
+  }
+  if (owner == ManifestOwner::Server && oauth::is_own_app(app.id)) {
+    node["id"].fault("must not begin with \"own_\": such ids belong to the platforms' own apps");
+  }
+  if (owner == ManifestOwner::Platform && !oauth::is_own_app_id(app.id)) {
+    node["id"].fault("must be \"own_\" and at least two lowercase letters, digits and \"_\"");
   }
   if (app.tools.empty() || app.tools.size() > kAppToolsMax) {
     node["tools"].fault("must have 1 to " + std::to_string(kAppToolsMax) + " tools");
@@ -40,13 +48,14 @@ void lint_app(const ManifestNode& node, const App& app) {
   }
 }
 
-App parse_app(const ManifestDocument& document, const std::string& override_url,
-              std::vector<ManifestFault>& faults) {
+AppPtr parse_app(const ManifestDocument& document, const std::string& override_url, ManifestOwner owner,
+                 std::vector<ManifestFault>& faults) {
   const ManifestNode node(*document.json, document.file, faults);
   node.only({"manifest", "id", "extends", "title", "version", "description", "vars", "hosts", "oauth", "api",
              "paginators", "arguments", "shapes", "tools"});
   if (node["manifest"].json() != 1) node["manifest"].fault("must be 1");
-  App app;
+  auto out = std::make_shared<App>();
+  App& app = *out;
   app.id = node["id"].text(2, 40);
   app.title = node["title"].text(1, 80);
   app.version = node["version"].text(1, 40);
@@ -58,21 +67,25 @@ App parse_app(const ManifestDocument& document, const std::string& override_url,
   ManifestParts parts{app.id, api, parse_paginators(node["paginators"]), ShapeTable(node["shapes"]),
                       faults.size() == before};
   app.api = api;
+  app.connector = {api, &api->spec};
   app.token_scopes = !api->spec.oauth.scope.param.empty();
   for (const auto& [name, title] : api->spec.oauth.scope.titles) app.scopes.push_back({name, title});
   node["tools"].each_item([&](const ManifestNode& tool) { app.tools.push_back(parse_tool(tool, parts)); });
-  for (auto& tool : app.tools) tool.token_scopes = app.token_scopes;
-  lint_app(node, app);
-  return app;
+  for (auto& tool : app.tools) {
+    tool.token_scopes = app.token_scopes;
+    tool.definition_sha256 = core::sha256(tool.definition_json);
+  }
+  lint_app(node, app, owner);
+  return out;
 }
 
-void check_unique_names(const std::vector<App>& apps, std::vector<ManifestFault>& faults) {
+void check_unique_names(const std::vector<AppPtr>& apps, std::vector<ManifestFault>& faults) {
   std::map<std::string, const App*> owners;
   for (const auto& app : apps) {
-    for (std::size_t i = 0; i < app.tools.size(); ++i) {
-      const auto [it, added] = owners.emplace(app.tools[i].name, &app);
+    for (std::size_t i = 0; i < app->tools.size(); ++i) {
+      const auto [it, added] = owners.emplace(app->tools[i].name, app.get());
       if (added) continue;
-      faults.push_back({app.manifest_file, "/tools/" + std::to_string(i) + "/name",
+      faults.push_back({app->manifest_file, "/tools/" + std::to_string(i) + "/name",
                         "is the name of a tool in " + it->second->manifest_file + " too"});
     }
   }
@@ -99,33 +112,52 @@ const Tool* App::find_tool(std::string_view name) const {
   return it == tools.end() ? nullptr : &*it;
 }
 
-Catalog Catalog::load(const std::vector<ManifestFile>& files, const ApiOverrides& overrides) {
+Catalog Catalog::load(const std::vector<ManifestFile>& files, const ApiOverrides& overrides,
+                      ManifestOwner owner) {
   std::vector<ManifestFault> faults;
-  std::vector<App> apps;
+  std::vector<AppPtr> apps;
   for (const auto& document : merge_manifests(files, faults)) {
     const auto override_url = overrides.find((*document.json)["id"].get<std::string>());
-    apps.push_back(parse_app(document, override_url == overrides.end() ? "" : override_url->second, faults));
+    apps.push_back(
+        parse_app(document, override_url == overrides.end() ? "" : override_url->second, owner, faults));
   }
   check_unique_names(apps, faults);
   if (!faults.empty()) throw ManifestError(std::move(faults));
   return Catalog(std::move(apps));
 }
 
-Catalog::Catalog(std::vector<App> apps) : apps_(std::move(apps)) {
-  for (std::size_t i = 0; i < apps_.size(); ++i) {
-    for (std::size_t j = 0; j < apps_[i].tools.size(); ++j)
-      tools_.emplace(apps_[i].tools[j].name, std::pair(i, j));
+Catalog::Catalog(std::vector<AppPtr> apps) : apps_(std::move(apps)) {
+  std::sort(apps_.begin(), apps_.end(), [](const AppPtr& a, const AppPtr& b) { return a->id < b->id; });
+  for (const auto& app : apps_) {
+    for (const auto& tool : app->tools) tools_.emplace(tool.name, &tool);
   }
 }
 
+Catalog Catalog::with(const std::vector<AppPtr>& others) const {
+  std::set<std::string_view> apps, tools;
+  for (const auto& app : apps_) apps.insert(app->id);
+  for (const auto& [name, tool] : tools_) tools.insert(name);
+  std::vector<AppPtr> all = apps_;
+  for (const auto& app : others) {
+    const auto taken = [&tools](const Tool& tool) { return tools.contains(tool.name); };
+    if (apps.contains(app->id) || std::any_of(app->tools.begin(), app->tools.end(), taken)) continue;
+    apps.insert(app->id);
+    for (const auto& tool : app->tools) tools.insert(tool.name);
+    all.push_back(app);
+  }
+  return Catalog(std::move(all));
+}
+
 const App* Catalog::find_app(std::string_view id) const {
-  const auto it = std::find_if(apps_.begin(), apps_.end(), [id](const App& app) { return app.id == id; });
-  return it == apps_.end() ? nullptr : &*it;
+  const auto it =
+      std::lower_bound(apps_.begin(), apps_.end(), id,
+                       [](const AppPtr& app, std::string_view wanted) { return app->id < wanted; });
+  return it == apps_.end() || (*it)->id != id ? nullptr : it->get();
 }
 
 const Tool* Catalog::find_tool(std::string_view name) const {
   const auto it = tools_.find(name);
-  return it == tools_.end() ? nullptr : &apps_[it->second.first].tools[it->second.second];
+  return it == tools_.end() ? nullptr : it->second;
 }
 
 }  // namespace assistiv::mcp

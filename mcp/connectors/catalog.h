@@ -1,6 +1,6 @@
 #pragma once
-// The apps that this server knows and their tools, made from the manifests (docs/connectors.md) at start.
-// Immutable.
+// Apps and their tools, made from manifests (docs/connectors.md). Immutable. The server has one catalogue
+// from start; a platform with apps of its own has another, which shares the server's apps (app_book.h).
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,6 +12,10 @@
 #include "core/json.h"
 #include "mcp/schema/json_schema.h"
 #include "mcp/tools/risk.h"
+
+namespace assistiv::oauth {
+struct ConnectorSpec;
+}
 
 namespace assistiv::mcp {
 
@@ -39,9 +43,10 @@ struct Tool {
   std::vector<std::vector<std::string>> scopes_any;
   // What tools/list shows, finished: name, title, description, inputSchema, outputSchema, annotations.
   std::string definition_json;
+  std::string definition_sha256;             // of definition_json, 32 bytes
   std::shared_ptr<const JsonSchema> input;   // checks the arguments
   std::shared_ptr<const JsonSchema> output;  // what structuredContent conforms to
-  std::shared_ptr<const ToolPlan> plan;
+  std::shared_ptr<const ToolPlan> plan;      // of an app made from a manifest
 
   bool token_scopes = true;  // as App::token_scopes
 
@@ -54,7 +59,13 @@ struct AppScope {
   std::string description;  // for people: what it lets the server do
 };
 
+// What stands behind an app, and so which ToolExecutor runs its tools (mcp/tools/executor_by_kind.h).
+enum class AppKind {
+  Manifest,  // an HTTP API, called as the manifest says
+};
+
 struct App {
+  AppKind kind = AppKind::Manifest;
   std::string id;
   std::string title;
   std::string version;
@@ -65,6 +76,7 @@ struct App {
       true;  // false: access tokens carry no scopes, the app's registration decides (GitHub Apps)
   std::vector<Tool> tools;  // in the manifest's order
   std::shared_ptr<const ApiPlan> api;
+  std::shared_ptr<const oauth::ConnectorSpec> connector;  // how an end user connects it
   // The whole manifest after "extends": oauth/connect reads "vars", "hosts" and "oauth" from it.
   std::shared_ptr<const core::Json> document;
 
@@ -96,20 +108,30 @@ class ManifestError : public std::runtime_error {
 // in the path stands for the host that is replaced.
 using ApiOverrides = std::map<std::string, std::string, std::less<>>;
 
+// Whose manifests are read: ids of platforms' own apps begin with oauth::kOwnAppPrefix, others do not.
+enum class ManifestOwner { Server, Platform };
+
+using AppPtr = std::shared_ptr<const App>;
+
 class Catalog {
  public:
   // Throws ManifestError. `overrides` of unknown apps are ignored.
-  static Catalog load(const std::vector<ManifestFile>& files, const ApiOverrides& overrides = {});
+  static Catalog load(const std::vector<ManifestFile>& files, const ApiOverrides& overrides = {},
+                      ManifestOwner owner = ManifestOwner::Server);
+  // These apps and others, which are left out where an app or a tool of the name is there already.
+  Catalog with(const std::vector<AppPtr>& others) const;
 
-  const std::vector<App>& apps() const { return apps_; }  // by id
+  const std::vector<AppPtr>& apps() const { return apps_; }  // by id
   const App* find_app(std::string_view id) const;
   const Tool* find_tool(std::string_view name) const;
 
  private:
-  explicit Catalog(std::vector<App> apps);
-  std::vector<App> apps_;
-  std::map<std::string, std::pair<std::size_t, std::size_t>, std::less<>> tools_;
+  explicit Catalog(std::vector<AppPtr> apps);
+  std::vector<AppPtr> apps_;
+  std::map<std::string_view, const Tool*> tools_;  // the names are the tools' own
 };
+
+using CatalogPtr = std::shared_ptr<const Catalog>;
 
 // The manifests compiled into the binary, and those (*.json) of `directory` (ASSISTIV_MANIFESTS_DIR) when it
 // is not empty; a file there replaces an embedded one of the same name. Throws core::Error when the directory

@@ -40,7 +40,7 @@ struct Answer {
 };
 using StepOutcome = std::variant<Answer, Failure>;
 
-// One call from its arguments to its result. The tool belongs to the catalogue, which outlives the executor.
+// One call from its arguments to its result. The tool belongs to the invocation's catalogue.
 struct RestCall {
   RestCall(const Tool& t, ToolInvocation i) : tool(t), invocation(std::move(i)) {}
 
@@ -171,8 +171,8 @@ struct RestExecutor::Impl {
   CursorSeal cursors;
   RestExecutorOptions options;
 
-  const Tool& find_tool(const ToolInvocation& invocation) const {
-    const App* app = parts.catalog.find_app(invocation.app);
+  static const Tool& find_tool(const ToolInvocation& invocation) {
+    const App* app = invocation.catalog->find_app(invocation.app);
     const Tool* tool = app == nullptr ? nullptr : app->find_tool(invocation.tool);
     if (tool == nullptr) throw core::internal("the tool " + invocation.tool + " is not in the catalogue");
     return *tool;
@@ -209,14 +209,15 @@ RestExecutor::~RestExecutor() = default;
 
 core::Task<ToolExecution> RestExecutor::execute(ToolInvocation invocation) {
   const auto impl = impl_;
-  const Tool& tool = impl->find_tool(invocation);
+  const Tool& tool = Impl::find_tool(invocation);
   const auto call = std::make_shared<RestCall>(tool, std::move(invocation));
   if (auto failure = impl->prepare(*call)) co_return failed(*failure);
   if (auto failure = co_await impl->get_token(call)) co_return failed(*failure);
   const auto begin = std::chrono::steady_clock::now();
   auto out = co_await impl->run(call);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  upstream_seconds(tool.app, out.code.empty() ? "ok" : out.code).observe(took.count());
+  upstream_seconds(oauth::is_own_app(tool.app) ? "own" : tool.app, out.code.empty() ? "ok" : out.code)
+      .observe(took.count());
   co_return out;
 }
 

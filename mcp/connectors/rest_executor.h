@@ -28,7 +28,6 @@ struct RestExecutorOptions {
 };
 
 struct RestExecutorParts {
-  const Catalog& catalog;
   core::HttpClient& http;
   TokenSource& tokens;
   const core::Clock& clock;

@@ -7,7 +7,7 @@
 #include "core/encoding.h"
 #include "core/error.h"
 #include "core/json_read.h"
-#include "mcp/connectors/catalog.h"
+#include "mcp/connectors/app_book.h"
 #include "mcp/grants/grant_store.h"
 #include "mcp/grants/rules.h"
 #include "oauth/connect/connected_app_store.h"
@@ -72,12 +72,12 @@ GrantView make_view(const Catalog& catalog, const std::vector<oauth::ConnectedAp
   return view;
 }
 
-GrantView read_view(const GrantParts& parts, storage::Transaction& tx, core::PlatformId platform,
-                    core::EndUserId end_user) {
+GrantView read_view(const GrantParts& parts, const Catalog& catalog, storage::Transaction& tx,
+                    core::PlatformId platform, core::EndUserId end_user) {
   require_end_user(parts.end_users, tx, platform, end_user);
   const GrantStore store;
   const GrantSet grants(store.policies(tx, platform), store.rules(tx, platform, end_user));
-  return make_view(parts.catalog, oauth::connected_apps(tx, platform, end_user), grants);
+  return make_view(catalog, oauth::connected_apps(tx, platform, end_user), grants);
 }
 
 core::Json rules_json(const std::vector<Rule>& rules) {
@@ -114,7 +114,7 @@ core::Json to_json(const GrantView& view) {
 }
 
 core::Task<Policy> GrantService::policy(core::PlatformId platform, std::string app) {
-  require_known(parts_.catalog, app);
+  require_known(*co_await parts_.book.get(platform), app);
   co_return co_await parts_.database.run(storage::Scope::tenant(platform),
                                          [platform, app = std::move(app)](storage::Transaction& tx) {
                                            require_activated(tx, platform, app);
@@ -124,8 +124,9 @@ core::Task<Policy> GrantService::policy(core::PlatformId platform, std::string a
 
 core::Task<Policy> GrantService::put_policy(core::PlatformId platform, std::string app, core::Json body,
                                             oauth::AuditContext context) {
-  require_known(parts_.catalog, app);
-  const Policy policy = parse_policy(body, "", tool_names(parts_.catalog, app, ""));
+  const auto catalog = co_await parts_.book.get(platform);
+  require_known(*catalog, app);
+  const Policy policy = parse_policy(body, "", tool_names(*catalog, app, ""));
   const std::string notice = grant_notice(platform, "*");
   co_await parts_.database.run(storage::Scope::tenant(platform), [this, platform, app, policy, notice,
                                                                   context](storage::Transaction& tx) {
@@ -141,15 +142,17 @@ core::Task<Policy> GrantService::put_policy(core::PlatformId platform, std::stri
 }
 
 core::Task<GrantView> GrantService::grants(core::PlatformId platform, core::EndUserId end_user) {
+  const auto catalog = co_await parts_.book.get(platform);
   co_return co_await parts_.database.run(storage::Scope::tenant(platform),
-                                         [this, platform, end_user](storage::Transaction& tx) {
-                                           return read_view(parts_, tx, platform, end_user);
+                                         [this, catalog, platform, end_user](storage::Transaction& tx) {
+                                           return read_view(parts_, *catalog, tx, platform, end_user);
                                          });
 }
 
 core::Task<GrantView> GrantService::put_grants(core::PlatformId platform, core::EndUserId end_user,
                                                core::Json body, oauth::AuditContext context) {
-  return replace(platform, end_user, parse_rules(body, parts_.catalog), std::move(context));
+  const auto catalog = co_await parts_.book.get(platform);
+  co_return co_await replace(platform, end_user, parse_rules(body, *catalog), std::move(context));
 }
 
 core::Task<> GrantService::clear_grants(core::PlatformId platform, core::EndUserId end_user,
@@ -160,9 +163,10 @@ core::Task<> GrantService::clear_grants(core::PlatformId platform, core::EndUser
 core::Task<GrantView> GrantService::replace(core::PlatformId platform, core::EndUserId end_user,
                                             std::vector<Rule> rules, oauth::AuditContext context) {
   const std::string notice = grant_notice(platform, end_user.str());
+  const auto catalog = co_await parts_.book.get(platform);
   auto view = co_await parts_.database.run(
-      storage::Scope::tenant(platform),
-      [this, platform, end_user, rules = std::move(rules), notice, context](storage::Transaction& tx) {
+      storage::Scope::tenant(platform), [this, catalog, platform, end_user, rules = std::move(rules), notice,
+                                         context](storage::Transaction& tx) {
         require_end_user(parts_.end_users, tx, platform, end_user);
         require_own_keys(parts_.keys, tx, platform, end_user, rules);
         GrantStore().replace_rules(tx, platform, end_user, rules);
@@ -170,7 +174,7 @@ core::Task<GrantView> GrantService::replace(core::PlatformId platform, core::End
             tx, platform,
             oauth::audit_event(context, "grant.updated", end_user, end_user.str(), audit_details(rules)));
         tx.notify("grant", notice);
-        return read_view(parts_, tx, platform, end_user);
+        return read_view(parts_, *catalog, tx, platform, end_user);
       });
   if (parts_.changed) parts_.changed("grant", notice);
   co_return view;

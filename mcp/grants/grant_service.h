@@ -21,7 +21,7 @@ class KeyStore;
 
 namespace assistiv::mcp {
 
-class Catalog;
+class AppBook;
 
 // One end user's rules with what follows from them for every tool (without a key, so without key rules).
 struct GrantView {
@@ -44,7 +44,7 @@ core::Json to_json(const GrantView& view);
 struct GrantParts {
   storage::Database& database;
   storage::AuditLog& audit;
-  const Catalog& catalog;
+  AppBook& book;
   const oauth::EndUserStore& end_users;
   const oauth::KeyStore& keys;
   // Called after a commit with what Transaction::notify sent, so that this node's caches do not wait for the

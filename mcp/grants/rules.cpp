@@ -36,8 +36,8 @@ std::vector<std::string> tool_names(const Catalog& catalog, const std::string& a
     return names;
   }
   std::string known;
-  for (const auto& candidate : catalog.apps()) known += (known.empty() ? "" : ", ") + candidate.id;
-  throw core::bad_request("This server knows no app \"" + app.substr(0, 64) + "\". It knows: " + known + ".",
+  for (const auto& candidate : catalog.apps()) known += (known.empty() ? "" : ", ") + candidate->id;
+  throw core::bad_request("There is no app \"" + app.substr(0, 64) + "\". There are: " + known + ".",
                           pointer);
 }
 

@@ -69,16 +69,10 @@ const AppAccess* AccessSnapshot::find(std::string_view app) const {
   return nullptr;
 }
 
-ToolLists::ToolLists(const Catalog& catalog) {
-  for (const auto& app : catalog.apps()) {
-    for (const auto& tool : app.tools) digests_[&tool] = core::sha256(tool.definition_json);
-  }
-}
-
 std::shared_ptr<const ToolList> ToolLists::list(const std::vector<const Tool*>& tools,
                                                 bool with_connect_tool) {
   std::string content;
-  for (const Tool* tool : tools) content += digests_.at(tool);
+  for (const Tool* tool : tools) content += tool->definition_sha256;
   if (with_connect_tool) content += core::sha256(connect_tool_definition());
   std::string etag = core::sha256_hex(content).substr(0, 32);
   std::lock_guard lock(mutex_);
@@ -93,14 +87,15 @@ std::shared_ptr<const ToolList> ToolLists::list(const std::vector<const Tool*>& 
   return list;
 }
 
-std::shared_ptr<const AccessSnapshot> make_snapshot(const Catalog& catalog, ToolLists& lists,
+std::shared_ptr<const AccessSnapshot> make_snapshot(std::shared_ptr<const Catalog> catalog, ToolLists& lists,
                                                     const std::vector<oauth::ConnectedApp>& apps,
                                                     const GrantSet& grants, core::KeyId key) {
   auto out = std::make_shared<AccessSnapshot>();
+  out->catalog = std::move(catalog);
   std::vector<const Tool*> visible;
   bool connectable = false;
   for (const auto& connected : apps) {
-    const App* app = catalog.find_app(connected.app);
+    const App* app = out->catalog->find_app(connected.app);
     if (app == nullptr || !connected.is_active) continue;
     out->apps.push_back(app_access(*app, connected, grants.binding(app->id, true, key), lists));
     const AppAccess& access = out->apps.back();

@@ -42,7 +42,8 @@ struct AppAccess {
 };
 
 struct AccessSnapshot {
-  std::vector<AppAccess> apps;  // by name
+  std::shared_ptr<const Catalog> catalog;  // of the caller's platform; what `apps` points into
+  std::vector<AppAccess> apps;             // by name
   std::shared_ptr<const ToolList>
       all;  // what /mcp lists: connected apps, and the connect tool while it is of use
   const AppAccess* find(std::string_view app) const;
@@ -51,19 +52,16 @@ struct AccessSnapshot {
 // Makes tool lists. Callers with the same tools share one list, however many they are. Thread-safe.
 class ToolLists {
  public:
-  // `catalog` must outlive it.
-  explicit ToolLists(const Catalog& catalog);
   std::shared_ptr<const ToolList> list(const std::vector<const Tool*>& tools, bool with_connect_tool);
 
  private:
-  std::map<const Tool*, std::string> digests_;  // of the definitions
   std::mutex mutex_;
   std::map<std::string, std::weak_ptr<const ToolList>> shared_;  // by etag
   std::size_t prune_at_ = 64;
 };
 
 // Apps that the catalogue does not know and apps that are switched off are left out.
-std::shared_ptr<const AccessSnapshot> make_snapshot(const Catalog& catalog, ToolLists& lists,
+std::shared_ptr<const AccessSnapshot> make_snapshot(std::shared_ptr<const Catalog> catalog, ToolLists& lists,
                                                     const std::vector<oauth::ConnectedApp>& apps,
                                                     const GrantSet& grants, core::KeyId key);
 

@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/metrics.h"
 #include "mcp/grants/approval_service.h"
+#include "oauth/connect/connector_spec.h"
 #include "oauth/identity/audit_context.h"
 #include "storage/audit.h"
 
@@ -54,21 +55,23 @@ struct CallMetrics {
 };
 
 void count(const CallRecord& record, double seconds) {
-  // As many as there are tools: a name that is no tool's is "unknown".
-  const std::string tool = record.known ? record.tool : "unknown";
+  // As many as the server has tools: a name that is no tool's is "unknown", and platforms' own are "own".
+  const bool own = oauth::is_own_app(record.app);
+  const std::string app = own ? "own" : record.app;
+  const std::string tool = !record.known ? "unknown" : own ? "own" : record.tool;
   static std::mutex mutex;
   static std::map<std::pair<std::string, std::string>, CallMetrics> known;
   const std::lock_guard lock(mutex);
-  auto& metrics = known[{record.app, tool}];
+  auto& metrics = known[{app, tool}];
   if (metrics.seconds == nullptr) {
     metrics.seconds = &core::metrics::histogram("assistiv_tool_call_seconds", "How long tool calls took.",
-                                                {{"app", record.app}, {"tool", tool}});
+                                                {{"app", app}, {"tool", tool}});
   }
   auto& calls = metrics.ends[record.end];
   if (calls == nullptr) {
     calls = &core::metrics::counter(
         "assistiv_tool_calls_total", "Tool calls.",
-        {{"app", record.app}, {"tool", tool}, {"outcome", std::string(call_end_name(record.end))}});
+        {{"app", app}, {"tool", tool}, {"outcome", std::string(call_end_name(record.end))}});
   }
   calls->add();
   metrics.seconds->observe(seconds);

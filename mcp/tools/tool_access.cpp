@@ -8,6 +8,7 @@
 #include "core/async.h"
 #include "core/error.h"
 #include "core/metrics.h"
+#include "mcp/connectors/app_book.h"
 #include "mcp/grants/grant_store.h"
 #include "oauth/connect/connected_app_store.h"
 
@@ -69,11 +70,10 @@ struct ToolAccess::Impl : std::enable_shared_from_this<ToolAccess::Impl> {
     std::list<SnapshotKey>::iterator place;
   };
 
-  Impl(storage::Database& db, const Catalog& c, ToolAccessOptions o)
-      : database(db), catalog(c), options(o), lists(c) {}
+  Impl(storage::Database& db, AppBook& b, ToolAccessOptions o) : database(db), book(b), options(o) {}
 
   storage::Database& database;
-  const Catalog& catalog;
+  AppBook& book;
   const ToolAccessOptions options;
   ToolLists lists;
   core::metrics::Counter& hits = core::metrics::counter(
@@ -112,7 +112,8 @@ struct ToolAccess::Impl : std::enable_shared_from_this<ToolAccess::Impl> {
     entries[key] = {snapshot, loaded_at, by_use.insert(by_use.end(), key)};
   }
 
-  SnapshotPtr load(storage::Transaction& tx, const SnapshotKey& key, const oauth::Principal& who) {
+  SnapshotPtr load(storage::Transaction& tx, const SnapshotKey& key, const CatalogPtr& catalog,
+                   const oauth::Principal& who) {
     const GrantStore store;
     std::optional<Consents> consent;
     if (!who.tools_json.empty()) consent = stored_consents(who.tools_json);
@@ -128,10 +129,12 @@ struct ToolAccess::Impl : std::enable_shared_from_this<ToolAccess::Impl> {
     SnapshotPtr snapshot;
     std::exception_ptr error;
     try {
-      snapshot = co_await database.run(storage::Scope::tenant(key.platform),
-                                       [self = shared_from_this(), key, who](storage::Transaction& tx) {
-                                         return self->load(tx, key, *who);
-                                       });
+      const auto catalog = co_await book.get(key.platform);
+      snapshot =
+          co_await database.run(storage::Scope::tenant(key.platform),
+                                [self = shared_from_this(), key, catalog, who](storage::Transaction& tx) {
+                                  return self->load(tx, key, catalog, *who);
+                                });
     } catch (const std::exception&) {
       error = std::current_exception();
     }
@@ -189,8 +192,8 @@ struct ToolAccess::Impl : std::enable_shared_from_this<ToolAccess::Impl> {
   }
 };
 
-ToolAccess::ToolAccess(storage::Database& database, const Catalog& catalog, ToolAccessOptions options)
-    : impl_(std::make_shared<Impl>(database, catalog, options)) {}
+ToolAccess::ToolAccess(storage::Database& database, AppBook& book, ToolAccessOptions options)
+    : impl_(std::make_shared<Impl>(database, book, options)) {}
 ToolAccess::~ToolAccess() = default;
 
 core::Task<SnapshotPtr> ToolAccess::get(oauth::PrincipalPtr principal) {

@@ -12,6 +12,8 @@
 
 namespace assistiv::mcp {
 
+class AppBook;
+
 struct ToolAccessOptions {
   std::size_t snapshots_max = 10'000;  // past it the least recently used one goes
   // How long a snapshot may be used without a reload, should a notice get lost.
@@ -21,11 +23,12 @@ struct ToolAccessOptions {
 // Thread-safe.
 class ToolAccess {
  public:
-  ToolAccess(storage::Database& database, const Catalog& catalog, ToolAccessOptions options = {});
+  // Both must outlive it.
+  ToolAccess(storage::Database& database, AppBook& book, ToolAccessOptions options = {});
   ~ToolAccess();
 
-  // From memory, or loaded in one database transaction; callers that miss together share one load.
-  // `principal` is an end user's; another kind throws PermissionDenied.
+  // From memory, or loaded in one database transaction (and the platform's catalogue before it); callers that
+  // miss together share one load. `principal` is an end user's; another kind throws PermissionDenied.
   core::Task<std::shared_ptr<const AccessSnapshot>> get(oauth::PrincipalPtr principal);
   // Notifier callback: drops what the topics app, connection, grant, platform, end_user and resync make
   // stale.

@@ -13,11 +13,14 @@
 
 namespace assistiv::mcp {
 
+class Catalog;
+
 // One authorized call. Arguments are valid against the tool's input schema.
 struct ToolInvocation {
   core::PlatformId platform_id;
   core::EndUserId end_user_id;
   core::ConnectionId connection_id;
+  std::shared_ptr<const Catalog> catalog;  // of the platform: it has the app and the tool
   std::string app;
   std::string tool;
   std::shared_ptr<const core::Json> arguments;  // an object

@@ -119,7 +119,7 @@ class ToolCall {
 
  private:
   bool resolve() {
-    const Tool* found = parts_.catalog.find_tool(record_->tool);
+    const Tool* found = access_->catalog->find_tool(record_->tool);
     if (found == nullptr || (context_.app && found->app != *context_.app)) return false;
     tool_ = found;
     app_ = access_->find(tool_->app);
@@ -273,6 +273,7 @@ class ToolCall {
         {.platform_id = context_.principal->platform_id,
          .end_user_id = *context_.principal->end_user_id,
          .connection_id = *app_->connection_id,
+         .catalog = access_->catalog,
          .app = tool_->app,
          .tool = tool_->name,
          .arguments = std::make_shared<const core::Json>(std::move(arguments_)),

@@ -18,7 +18,6 @@ class AuditLog;
 namespace assistiv::mcp {
 
 class ApprovalService;
-class Catalog;
 class ConnectLinks;
 class ToolAccess;
 class ToolExecutor;
@@ -31,7 +30,6 @@ struct ToolServiceOptions {
 // All must outlive the service.
 struct ToolServiceParts {
   ToolAccess& access;
-  const Catalog& catalog;
   ToolExecutor& executor;
   ConnectLinks& links;
   ApprovalService& approvals;

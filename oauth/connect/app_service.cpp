@@ -16,14 +16,10 @@ namespace {
 constexpr std::size_t kReturnUrlsMax = 20;
 constexpr std::size_t kScopesMax = 100;
 
-const ConnectorSpec& known_connector(const ConnectWorld& world, const std::string& app, const char* field) {
-  const ConnectorSpec* spec = world.registry.find(app);
-  if (spec == nullptr) {
-    throw core::Error(core::ErrorKind::NotFound,
-                      "This server has no app of this name. GET /v1/mcp/catalog lists them.")
-        .with_field(field);
-  }
-  return *spec;
+core::Error unknown_app() {
+  return core::Error(core::ErrorKind::NotFound,
+                     "This server has no app of this name. GET /v1/mcp/catalog lists them.")
+      .with_field("/app");
 }
 
 void check_plain(std::string_view text, std::size_t max, const char* field) {
@@ -67,11 +63,11 @@ core::Error app_not_found() {
 }
 
 // What the row does not hold.
-App with_catalog_parts(const ConnectWorld& world, App app) {
-  const ConnectorSpec* spec = world.registry.find(app.app);
+core::Task<App> with_catalog_parts(const ConnectWorld* world, core::PlatformId platform, App app) {
+  const auto spec = co_await world->registry.find(platform, app.app);
   app.title = spec != nullptr ? spec->title : app.app;
-  if (spec != nullptr) app.callback_url = callback_url(world, *spec);
-  return app;
+  if (spec != nullptr) app.callback_url = callback_url(*world, platform, *spec);
+  co_return app;
 }
 
 AppRow locked_app(const ConnectWorld& world, storage::Transaction& tx, core::PlatformId platform,
@@ -116,7 +112,9 @@ core::Json changed_members(const AppPatch& patch) {
 }  // namespace
 
 core::Task<App> AppService::activate(core::PlatformId platform, NewApp input, AuditContext context) {
-  const auto& spec = known_connector(world_, input.app, "/app");
+  const auto known = co_await world_.registry.find(platform, input.app);
+  if (known == nullptr) throw unknown_app();
+  const auto& spec = *known;
   check_plain(input.client_id, 256, "/client_id");
   check_plain(input.client_secret.reveal(), 1024, "/client_secret");
   check_return_urls(input.return_urls);
@@ -138,7 +136,7 @@ core::Task<App> AppService::activate(core::PlatformId platform, NewApp input, Au
         tx.notify("app", platform.str() + "/" + app.app);
       });
   announce_app(world_, platform, app.app);
-  co_return with_catalog_parts(world_, std::move(app));
+  co_return co_await with_catalog_parts(&world_, platform, std::move(app));
 }
 
 core::Task<Page<App>> AppService::list(core::PlatformId platform, PageRequest page) {
@@ -147,7 +145,7 @@ core::Task<Page<App>> AppService::list(core::PlatformId platform, PageRequest pa
                                           [this, platform, page](storage::Transaction& tx) {
                                             return AppStore(world_.vault).list(tx, platform, page);
                                           });
-  for (auto& app : out.items) app = with_catalog_parts(world_, std::move(app));
+  for (auto& app : out.items) app = co_await with_catalog_parts(&world_, platform, std::move(app));
   co_return out;
 }
 
@@ -157,12 +155,12 @@ core::Task<App> AppService::get(core::PlatformId platform, std::string app) {
                                             return AppStore(world_.vault).get(tx, platform, app);
                                           });
   if (!row) throw app_not_found();
-  co_return with_catalog_parts(world_, std::move(row->app));
+  co_return co_await with_catalog_parts(&world_, platform, std::move(row->app));
 }
 
 core::Task<App> AppService::update(core::PlatformId platform, std::string app, AppPatch patch,
                                    AuditContext context) {
-  const ConnectorSpec* spec = world_.registry.find(app);
+  const auto spec = co_await world_.registry.find(platform, app);
   if (spec == nullptr) throw app_not_found();
   auto changed = co_await world_.database.run(
       storage::Scope::tenant(platform),
@@ -177,7 +175,7 @@ core::Task<App> AppService::update(core::PlatformId platform, std::string app, A
         return next;
       });
   announce_app(world_, platform, app);
-  co_return with_catalog_parts(world_, std::move(changed));
+  co_return co_await with_catalog_parts(&world_, platform, std::move(changed));
 }
 
 core::Task<> AppService::remove(core::PlatformId platform, std::string app, AuditContext context) {

@@ -127,8 +127,9 @@ std::optional<std::string> single_param(const core::FormFields& query, std::stri
 }
 
 ClaimedFlow judge_callback(const CallbackRequest& request, const std::optional<FlowRow>& flow,
-                           const ConnectorSpec* spec, const std::string& public_url, core::Time now) {
+                           const ConnectorPtr& spec, const std::string& public_url, core::Time now) {
   ClaimedFlow out;
+  out.spec = spec;
   out.fault = FlowReason::InvalidState;
   if (!flow) return out;
   out.flow = *flow;
@@ -165,13 +166,11 @@ struct ConnectFlow::Obtained {
 
 namespace {
 
-CallbackOutcome outcome_of(const ConnectWorld& world, const ClaimedFlow& claimed,
-                           std::optional<FlowReason> fault) {
+CallbackOutcome outcome_of(const ClaimedFlow& claimed, std::optional<FlowReason> fault) {
   CallbackOutcome out;
   out.fault = fault;
   out.app = claimed.flow.app;
-  const ConnectorSpec* spec = world.registry.find(out.app);
-  if (spec != nullptr) out.app_title = spec->title;
+  if (claimed.spec != nullptr) out.app_title = claimed.spec->title;
   if (fault && claimed.trusted && claimed.flow.return_url) {
     out.redirect_to =
         with_query(*claimed.flow.return_url,
@@ -214,9 +213,10 @@ std::string connected_url(const std::string& return_url, const std::string& app,
 
 }  // namespace
 
-core::Task<ConnectFlow::Obtained> ConnectFlow::obtain(FlowRow flow, CallbackRequest request,
+core::Task<ConnectFlow::Obtained> ConnectFlow::obtain(ClaimedFlow claimed, CallbackRequest request,
                                                       ClientCredentials client) {
-  const ConnectorSpec* spec = world_.registry.find(flow.app);
+  const auto& flow = claimed.flow;
+  const ConnectorSpec* spec = claimed.spec.get();
   auto vars = flow.vars;
   auto from_callback = callback_vars(*spec, vars, request.query);
   if (!from_callback) co_return Obtained{FlowReason::ProviderError, {}};
@@ -257,10 +257,13 @@ core::ConnectionId ConnectFlow::save(storage::Transaction& tx, const FlowRow& fl
   if (!saved.created) {
     const auto connection = connections.get(tx, flow.platform_id, saved.id);
     const auto states = credentials.lock_all(tx, flow.platform_id, saved.id);
-    const auto old = replaced_tokens(*world_.registry.find(flow.app), credentials, *connection,
-                                     grant.client_id, world_.clock.now(), states, grant);
     // Only where one token can be revoked alone: the whole grant is in use again.
-    if (world_.registry.find(flow.app)->oauth.revoke.token) revocations_.put_grant(tx, flow.platform_id, old);
+    const auto spec = world_.registry.find_in(tx, flow.platform_id, flow.app);
+    if (spec != nullptr && spec->oauth.revoke.token) {
+      revocations_.put_grant(tx, flow.platform_id,
+                             replaced_tokens(*spec, credentials, *connection, grant.client_id,
+                                             world_.clock.now(), states, grant));
+    }
   }
   credentials.replace(tx, flow.platform_id, saved.id, grant.slots);
   const std::string event = saved.created ? "connection.created" : "connection.reconnected";
@@ -337,7 +340,7 @@ core::Task<CallbackOutcome> ConnectFlow::settle(ClaimedFlow claimed, GrantRecord
         flows.finish(tx, flow.platform_id, flow.id);
         return {{}, save(tx, flow, grant, {nullptr, request_id})};
       });
-  auto out = outcome_of(world_, claimed, settled.fault);
+  auto out = outcome_of(claimed, settled.fault);
   if (settled.fault) co_return out;
   out.connection_id = settled.id;
   if (settled.id) {
@@ -375,7 +378,7 @@ ConnectFlow::Claim ConnectFlow::claim(storage::Transaction& tx, const CallbackRe
                                       const std::string& state) const {
   const FlowStore flows(world_.vault, world_.clock);
   const auto flow = flows.consume_flow(tx, state, core::sha256_hex(request.cookie));
-  const ConnectorSpec* spec = flow ? world_.registry.find(flow->app) : nullptr;
+  const auto spec = flow ? world_.registry.find_in(tx, flow->platform_id, flow->app) : nullptr;
   Claim out;
   auto& fault = out.claimed.fault;
   out.claimed = judge_callback(request, flow, spec, world_.public_url, world_.clock.now());
@@ -403,17 +406,17 @@ ConnectFlow::Claim ConnectFlow::claim(storage::Transaction& tx, const CallbackRe
 
 core::Task<CallbackOutcome> ConnectFlow::finish(CallbackRequest request) {
   const auto state = single_param(request.query, "state");
-  if (!state) co_return outcome_of(world_, {}, FlowReason::InvalidState);
+  if (!state) co_return outcome_of({}, FlowReason::InvalidState);
   const auto found = co_await world_.database.run(
       storage::Scope::system(),
       [this, request, state](storage::Transaction& tx) { return claim(tx, request, *state); });
   const auto& claimed = found.claimed;
-  if (claimed.fault) co_return outcome_of(world_, claimed, claimed.fault);
+  if (claimed.fault) co_return outcome_of(claimed, claimed.fault);
   const auto client = AppStore(world_.vault).open(claimed.flow.platform_id, *found.app);
-  const auto obtained = co_await obtain(claimed.flow, request, client);
+  const auto obtained = co_await obtain(claimed, request, client);
   if (obtained.fault) {
     co_await discard(claimed.flow, obtained.grant, *obtained.fault, request.request_id);
-    co_return outcome_of(world_, claimed, obtained.fault);
+    co_return outcome_of(claimed, obtained.fault);
   }
   co_return co_await settle(claimed, obtained.grant, found.facts->verifier_url, request.request_id);
 }

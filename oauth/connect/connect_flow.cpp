@@ -64,6 +64,7 @@ struct Destination {
   LinkRow link;
   AppRow app;
   PlatformFacts facts;
+  ConnectorPtr spec;  // also of a link that leads nowhere any more, as far as it is known
 };
 
 std::optional<FlowReason> link_fault(const std::optional<LinkRow>& link, core::Time now) {
@@ -76,11 +77,14 @@ Destination find_destination(const ConnectWorld& world, storage::Transaction& tx
                              std::optional<LinkRow> link) {
   Destination out;
   out.fault = link_fault(link, world.clock.now());
-  if (link) out.link = *link;
+  if (link) {
+    out.link = *link;
+    out.spec = world.registry.find_in(tx, link->platform_id, link->app);
+  }
   if (out.fault) return out;
   const auto app = AppStore(world.vault).get(tx, link->platform_id, link->app);
   const auto facts = platform_facts(tx, link->platform_id, link->end_user_id);
-  if (!app || !app->app.is_active || !facts || world.registry.find(link->app) == nullptr) {
+  if (!app || !app->app.is_active || !facts || out.spec == nullptr) {
     out.fault = FlowReason::Expired;
     return out;
   }
@@ -133,7 +137,7 @@ namespace {
 // What the link says, checked against the app as it is now.
 LinkRow checked_link(const ConnectWorld& world, storage::Transaction& tx, core::PlatformId platform,
                      core::EndUserId end_user, const NewLink& input) {
-  const ConnectorSpec* spec = world.registry.find(input.app);
+  const auto spec = world.registry.find_in(tx, platform, input.app);
   const auto app = AppStore(world.vault).get(tx, platform, input.app);
   if (spec == nullptr || !app || !app->app.is_active) {
     throw core::not_found("The app \"" + input.app +
@@ -197,7 +201,7 @@ core::Task<ConnectPage> ConnectFlow::page(std::string token, std::string cookie)
   ConnectPage page;
   page.fault = found.fault;
   page.app = found.link.app;
-  const ConnectorSpec* spec = world_.registry.find(found.link.app);
+  const auto& spec = found.spec;
   if (spec != nullptr) page.app_title = spec->title;
   if (found.fault) co_return page;
   page.platform_name = found.facts.platform_name;
@@ -249,7 +253,7 @@ core::Task<StartedFlow> ConnectFlow::start(std::string token, std::string cookie
         // A wrong answer is asked for again, so the link is used up only after the answers are good.
         auto found = find_destination(world_, tx, store.find_link(tx, token));
         if (found.fault) return not_started(*found.fault);
-        const ConnectorSpec& spec = *world_.registry.find(found.link.app);
+        const ConnectorSpec& spec = *found.spec;
         StartedFlow out;
         out.refused_var = take_answers(spec, answers, found.link.vars);
         if (!out.refused_var.empty()) return out;
@@ -264,7 +268,7 @@ core::Task<StartedFlow> ConnectFlow::start(std::string token, std::string cookie
         flow.app = found.link.app;
         flow.client_id = found.app.app.client_id;
         if (spec.oauth.pkce == Pkce::S256) flow.code_verifier = verifier;
-        flow.redirect_uri = callback_url(world_, spec);
+        flow.redirect_uri = callback_url(world_, flow.platform_id, spec);
         flow.return_url = found.link.return_url;
         flow.vars = found.link.vars;
         flow.scopes = spec.scopes_to_request(found.app.app.scopes);

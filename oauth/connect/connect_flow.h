@@ -102,7 +102,7 @@ struct CancelledLink {
 };
 
 struct CallbackRequest {
-  std::optional<std::string> app;  // of /oauth/callback/{app}; none for /oauth/callback
+  std::optional<std::string> app;  // what follows /oauth/callback/ in the path; none for /oauth/callback
   core::FormFields query;
   std::string cookie;  // the browser's value, "" when it sent none
   std::string request_id;
@@ -157,7 +157,7 @@ class ConnectFlow {
   struct Obtained;
   struct Claim;
   Claim claim(storage::Transaction& tx, const CallbackRequest& request, const std::string& state) const;
-  core::Task<Obtained> obtain(FlowRow flow, CallbackRequest request, ClientCredentials client);
+  core::Task<Obtained> obtain(ClaimedFlow claimed, CallbackRequest request, ClientCredentials client);
   core::Task<CallbackOutcome> settle(ClaimedFlow claimed, GrantRecord grant,
                                      std::optional<std::string> verifier_url, std::string request_id);
   core::Task<> discard(FlowRow flow, GrantRecord grant, FlowReason reason, std::string request_id);

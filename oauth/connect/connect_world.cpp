@@ -22,8 +22,10 @@ void announce_connection(const ConnectWorld& world, core::PlatformId platform, c
   if (world.changed) world.changed("connection", platform.str() + "/" + end_user.str());
 }
 
-std::string callback_url(const ConnectWorld& world, const ConnectorSpec& spec) {
-  return world.public_url + "/oauth/callback" + (spec.oauth.shared_callback ? "" : "/" + spec.id);
+std::string callback_url(const ConnectWorld& world, core::PlatformId platform, const ConnectorSpec& spec) {
+  const std::string base = world.public_url + "/oauth/callback";
+  if (is_own_app(spec.id)) return base + "/" + spec.id + "/" + platform.str();
+  return base + (spec.oauth.shared_callback ? "" : "/" + spec.id);
 }
 
 }  // namespace assistiv::oauth

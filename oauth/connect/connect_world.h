@@ -34,8 +34,9 @@ struct ConnectWorld {
 void announce_app(const ConnectWorld& world, core::PlatformId platform, const std::string& app);
 void announce_connection(const ConnectWorld& world, core::PlatformId platform, core::EndUserId end_user);
 
-// The redirect_uri of this connector, and what to register at the provider.
-std::string callback_url(const ConnectWorld& world, const ConnectorSpec& spec);
+// The redirect_uri of this connector, and what to register at the provider. A platform's own app has the
+// platform in it: providers that two tenants brought can never get each other's codes.
+std::string callback_url(const ConnectWorld& world, core::PlatformId platform, const ConnectorSpec& spec);
 
 // For Reencryption.
 std::vector<SealedColumn> connect_sealed_columns();

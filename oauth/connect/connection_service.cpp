@@ -78,8 +78,9 @@ core::Task<Disconnected> ConnectionService::disconnect(core::PlatformId platform
       });
   announce_connection(world_, platform, ended.connection.end_user_id);
   Disconnected out{id, !ended.rows.empty(), {}};
+  const auto spec = co_await world_.registry.find(platform, ended.connection.app);
   if (ended.rows.empty())
-    out.reason = revocations_.supports(ended.connection.app) ? "no_credentials" : "not_supported";
+    out.reason = RevocationQueue::supports(spec.get()) ? "no_credentials" : "not_supported";
   for (const auto& row : ended.rows) {
     const auto result = co_await revocations_.run(platform, row);
     if (result.revoked) continue;

@@ -163,13 +163,14 @@ void ConnectionStore::set_last_used(storage::Transaction& tx, const std::vector<
       {core::dump_json(list)});
 }
 
-bool ConnectionStore::account_in_use(storage::Transaction& tx, const std::string& app,
-                                     const std::string& client_id, const std::string& account_id) const {
+bool ConnectionStore::account_in_use(storage::Transaction& tx, std::optional<core::PlatformId> platform,
+                                     const std::string& app, const std::string& client_id,
+                                     const std::string& account_id) const {
   return !tx.exec(
                 "select 1 as found from connection where app = $1 and client_id = $2 and provider_account_id "
                 "= $3"
-                " and status <> 'revoked' limit 1",
-                {app, client_id, account_id})
+                " and status <> 'revoked' and ($4::uuid is null or platform_id = $4::uuid) limit 1",
+                {app, client_id, account_id, platform ? storage::Param(platform->str()) : std::nullopt})
               .empty();
 }
 

@@ -50,8 +50,10 @@ class ConnectionStore {
                   ConnectionStatus status, const std::string& reason) const;
   // In the system's scope.
   void set_last_used(storage::Transaction& tx, const std::vector<ConnectionUse>& uses) const;
-  // Whether a connection, in any tenant, still stands on this grant. In the system's scope.
-  bool account_in_use(storage::Transaction& tx, const std::string& app, const std::string& client_id,
+  // Whether a connection, of this tenant or (without one) of any, still stands on this grant. In the system's
+  // scope.
+  bool account_in_use(storage::Transaction& tx, std::optional<core::PlatformId> platform,
+                      const std::string& app, const std::string& client_id,
                       const std::string& account_id) const;
 
  private:

@@ -24,6 +24,15 @@ bool lists(const std::vector<std::string>& list, std::string_view item) {
 
 }  // namespace
 
+bool is_own_app(std::string_view app) {
+  return app.starts_with(kOwnAppPrefix);
+}
+
+bool is_own_app_id(std::string_view text) {
+  return is_own_app(text) && text.size() > kOwnAppPrefix.size() + 1 && text.size() <= 40 &&
+         text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string_view::npos;
+}
+
 std::optional<Values> SpecVar::accept(std::string_view value) const {
   if (!is_plain_value(value)) return {};
   Values out;

@@ -6,15 +6,29 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/ids.h"
 #include "core/json.h"
+#include "core/task.h"
 #include "oauth/connect/text_template.h"
 
+namespace assistiv::storage {
+class Transaction;
+}
+
 namespace assistiv::oauth {
+
+// Apps that platforms bring themselves have ids that no app of the server can have, now or later. Two
+// platforms may use the same one for different apps: it names an app only together with its platform.
+inline constexpr std::string_view kOwnAppPrefix = "own_";
+bool is_own_app(std::string_view app);
+// Well-formed, too: something that could be one.
+bool is_own_app_id(std::string_view text);
 
 // A value that a connection has and a URL or header needs, from a source that is checked by pattern or table.
 struct SpecVar {
@@ -190,6 +204,9 @@ struct ConnectorSpec {
   std::vector<TextTemplate> hosts;
   OauthSpec oauth;
   ApiSpec api;
+  // Of an app that can go while its tokens still live: what parse() and, if it is not empty,
+  // apply_host_override() make this spec of again.
+  std::string source_json, moved_to;
 
   // Reads and lints: every placeholder declared, every URL's host in `hosts`, pointers and patterns
   // well-formed. Throws Error{InvalidArgument} with the JSON pointer into the manifest as field.
@@ -224,13 +241,17 @@ void apply_host_override(ConnectorSpec& spec, const std::string& pattern);
 // `url` at the origin `at`, where {host} is the host that `url` has.
 UrlTemplate moved_url(const UrlTemplate& url, std::string at);
 
-// The connectors that this server offers. Implemented in mcp/connectors; entries live as long as the
-// registry.
+using ConnectorPtr = std::shared_ptr<const ConnectorSpec>;
+
+// The connectors that a platform can use: those of the server and its own. Null for an app that it cannot
+// use. Implemented in api/. Thread-safe.
 class ConnectorRegistry {
  public:
   virtual ~ConnectorRegistry() = default;
-  virtual const ConnectorSpec* find(std::string_view app) const = 0;
-  virtual std::vector<const ConnectorSpec*> all() const = 0;
+  virtual core::Task<ConnectorPtr> find(core::PlatformId platform, std::string app) const = 0;
+  // The same inside a transaction whose scope has the platform's rows.
+  virtual ConnectorPtr find_in(storage::Transaction& tx, core::PlatformId platform,
+                               std::string_view app) const = 0;
 };
 
 }  // namespace assistiv::oauth

@@ -29,7 +29,7 @@ SecretContext doomed_context(core::PlatformId platform, const core::Uuid& row) {
 core::Secret doomed_text(const DoomedToken& token) {
   Json vars = Json::object();
   for (const auto& [name, value] : token.vars) vars[name] = value;
-  const Json object = {
+  Json object = {
       {"app", token.app},
       {"slot", token.slot},
       {"account_id", token.account_id},
@@ -40,6 +40,10 @@ core::Secret doomed_text(const DoomedToken& token) {
       {"access", token.access.reveal()},
       {"refresh", token.refresh.reveal()},
       {"expires_at", token.expires_at ? Json(core::to_epoch_ms(*token.expires_at)) : Json(nullptr)}};
+  if (!token.connector_json.empty()) {
+    object["connector"] = token.connector_json;
+    object["moved_to"] = token.moved_to;
+  }
   return core::Secret(core::dump_json(object));
 }
 
@@ -51,6 +55,8 @@ DoomedToken doomed_of_text(const core::Secret& text) {
   token.slot = member("slot");
   token.account_id = member("account_id");
   token.connection_id = object.value("connection_id", "");
+  token.connector_json = object.value("connector", "");
+  token.moved_to = object.value("moved_to", "");
   for (const auto& [name, value] : object.at("vars").items()) token.vars[name] = value.get<std::string>();
   token.client = {member("client_id"), core::Secret(member("client_secret"))};
   token.access = core::Secret(member("access"));
@@ -137,8 +143,7 @@ core::Uuid RevocationQueue::put(storage::Transaction& tx, core::PlatformId platf
   return row;
 }
 
-bool RevocationQueue::supports(const std::string& app) const {
-  const ConnectorSpec* spec = world_.registry.find(app);
+bool RevocationQueue::supports(const ConnectorSpec* spec) {
   return spec != nullptr && (spec->oauth.revoke.token || spec->oauth.revoke.grant);
 }
 
@@ -148,12 +153,14 @@ std::vector<core::Uuid> RevocationQueue::put_connection(storage::Transaction& tx
   const CredentialStore credentials(world_.vault, world_.clock, world_.random);
   const auto states = credentials.lock_all(tx, connection.platform_id, connection.id);
   const auto app = apps.get(tx, connection.platform_id, connection.app);
-  const ConnectorSpec* spec = world_.registry.find(connection.app);
+  const auto spec = world_.registry.find_in(tx, connection.platform_id, connection.app);
   std::vector<core::Uuid> rows;
   for (const auto& state : states) {
-    if (!ends_slot(spec, state.slot)) continue;
+    if (!ends_slot(spec.get(), state.slot)) continue;
     DoomedToken token;
     token.app = connection.app;
+    token.connector_json = spec->source_json;
+    token.moved_to = spec->moved_to;
     token.slot = state.slot;
     token.account_id = connection.account_id;
     token.connection_id = connection.id.str();
@@ -172,13 +179,16 @@ std::vector<core::Uuid> RevocationQueue::put_connection(storage::Transaction& tx
 
 void RevocationQueue::put_grant(storage::Transaction& tx, core::PlatformId platform,
                                 const GrantRecord& grant) const {
-  if (!supports(grant.app)) return;
+  const auto spec = world_.registry.find_in(tx, platform, grant.app);
+  if (!supports(spec.get())) return;
   const AppStore apps(world_.vault);
   const auto app = apps.get(tx, platform, grant.app);
   for (const auto& [slot, live] : grant.slots) {
-    if (!ends_slot(world_.registry.find(grant.app), slot)) continue;
+    if (!ends_slot(spec.get(), slot)) continue;
     DoomedToken token;
     token.app = grant.app;
+    token.connector_json = spec->source_json;
+    token.moved_to = spec->moved_to;
     token.slot = slot;
     token.account_id = grant.account_id;
     token.vars = grant.vars;
@@ -242,13 +252,16 @@ std::vector<RevocationQueue::Work> RevocationQueue::claim_due(storage::Transacti
   return out;
 }
 
-core::Task<bool> RevocationQueue::grant_is_free(DoomedToken token) {
+core::Task<bool> RevocationQueue::grant_is_free(core::PlatformId platform, DoomedToken token) {
   if (token.account_id.empty()) co_return false;
-  // Across tenants: a grant belongs to the client and the account, whoever of ours uses it.
-  co_return co_await world_.database.run(storage::Scope::system(), [this, token](storage::Transaction& tx) {
-    return !ConnectionStore(world_.clock, world_.random)
-                .account_in_use(tx, token.app, token.client.client_id, token.account_id);
-  });
+  // Across tenants: a grant belongs to the client and the account, whoever of ours uses it. The same id of
+  // another platform's own app is another app.
+  const auto of = is_own_app(token.app) ? std::optional(platform) : std::nullopt;
+  co_return co_await world_.database.run(
+      storage::Scope::system(), [this, of, token](storage::Transaction& tx) {
+        return !ConnectionStore(world_.clock, world_.random)
+                    .account_in_use(tx, of, token.app, token.client.client_id, token.account_id);
+      });
 }
 
 // An expired access token cannot ask for its own end: get a fresh one first, and keep it before using it.
@@ -287,13 +300,22 @@ core::Task<RevokeOutcome> RevocationQueue::ask_provider(const ConnectorSpec* spe
   co_return co_await provider_.revoke(spec, request, token.vars, token.client, token.access, token.refresh);
 }
 
+core::Task<ConnectorPtr> RevocationQueue::connector_of(Work work) {
+  const auto& token = work.token;
+  if (token.connector_json.empty()) co_return co_await world_.registry.find(work.platform_id, token.app);
+  auto spec = std::make_shared<ConnectorSpec>(ConnectorSpec::parse(core::parse_json(token.connector_json)));
+  if (!token.moved_to.empty()) apply_host_override(*spec, token.moved_to);
+  co_return spec;
+}
+
 core::Task<RevocationResult> RevocationQueue::attempt(Work work) {
-  const ConnectorSpec* spec = world_.registry.find(work.token.app);
+  const auto connector = co_await connector_of(work);
+  const ConnectorSpec* spec = connector.get();
   const RevokeRequest* request = nullptr;
   RevocationResult result{false, "not_supported"};
   if (spec != nullptr) {
     const auto& rules = spec->oauth.revoke;
-    const bool grant_free = rules.grant && co_await grant_is_free(work.token);
+    const bool grant_free = rules.grant && co_await grant_is_free(work.platform_id, work.token);
     if (rules.grant) {
       if (grant_free) request = &*rules.grant;
       if (!grant_free && !rules.token) result.reason = "shared_grant";

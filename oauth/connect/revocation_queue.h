@@ -33,6 +33,8 @@ struct DoomedToken {
   ClientCredentials client;
   core::Secret access, refresh;
   std::optional<core::Time> expires_at;  // of the access token
+  // Of a platform's own app: ConnectorSpec::source_json and moved_to, as the app may be gone by then.
+  std::string connector_json, moved_to;
 };
 
 struct RevocationResult {
@@ -58,7 +60,7 @@ class RevocationQueue {
   // The tokens of an authorization that came to nothing, or that a newer one replaced.
   void put_grant(storage::Transaction& tx, core::PlatformId platform, const GrantRecord& grant) const;
   // False when the manifest has no way to revoke.
-  bool supports(const std::string& app) const;
+  static bool supports(const ConnectorSpec* spec);
 
   // One try for one row, now.
   core::Task<RevocationResult> run(core::PlatformId platform, core::Uuid row);
@@ -71,10 +73,11 @@ class RevocationQueue {
   std::optional<Work> claim(storage::Transaction& tx, core::PlatformId platform, core::Uuid row) const;
   Work read_work(const storage::Row& row) const;
   core::Task<RevocationResult> attempt(Work work);
+  core::Task<ConnectorPtr> connector_of(Work work);
   core::Task<RevokeOutcome> ask_provider(const ConnectorSpec* spec, const RevokeRequest* request, Work work);
   // Puts a fresh access token into `work`; a value is the end of the attempt instead.
   core::Task<std::optional<RevokeOutcome>> revive(const ConnectorSpec* spec, Work* work);
-  core::Task<bool> grant_is_free(DoomedToken token);
+  core::Task<bool> grant_is_free(core::PlatformId platform, DoomedToken token);
 
   ConnectWorld& world_;
   ProviderClient& provider_;

@@ -67,6 +67,11 @@ void count_refresh(const std::string& app, std::string_view result) {
       .add();
 }
 
+// The same id of two platforms' own apps means two providers.
+std::string breaker_name(const CredentialState& state) {
+  return is_own_app(state.app) ? state.platform_id.str() + "/" + state.app : state.app;
+}
+
 std::string_view result_word(TokenReplyKind kind) {
   switch (kind) {
     case TokenReplyKind::Ok:
@@ -122,7 +127,8 @@ struct TokenService::Impl {
   core::Task<bool> end_grant(CredentialState state, std::string reason);
   TokenAnswer ready(const CredentialState& state) const;
   TokenAnswer fallback(const TokenAsk& ask, const CredentialState& state, TokenAnswer otherwise) const;
-  void keep(const CredentialState& state, const TokenAnswer& answer, std::uint64_t epoch);
+  void keep(const CredentialState& state, const ConnectorSpec& spec, const TokenAnswer& answer,
+            std::uint64_t epoch);
 };
 
 TokenService::TokenService(ConnectWorld& world, ProviderClient& provider, RevocationQueue& revocations,
@@ -147,11 +153,10 @@ TokenAnswer TokenService::Impl::fallback(const TokenAsk& ask, const CredentialSt
   return good ? ready(state) : std::move(otherwise);
 }
 
-void TokenService::Impl::keep(const CredentialState& state, const TokenAnswer& answer, std::uint64_t epoch) {
-  const ConnectorSpec* spec = world.registry.find(state.app);
-  if (spec == nullptr) return;
+void TokenService::Impl::keep(const CredentialState& state, const ConnectorSpec& spec,
+                              const TokenAnswer& answer, std::uint64_t epoch) {
   cache.put(state.connection_id, state.slot,
-            {state.platform_id, state.end_user_id, state.app, answer, fresh_until(state, *spec)}, epoch);
+            {state.platform_id, state.end_user_id, state.app, answer, fresh_until(state, spec)}, epoch);
 }
 
 core::Task<TokenAnswer> TokenService::Impl::obtain(TokenAsk ask) {
@@ -196,8 +201,8 @@ core::Task<TokenAnswer> TokenService::Impl::resolve(TokenAsk ask) {
   for (int round = 0; round < kRoundsMax; ++round) {
     const auto epoch = cache.epoch();
     const auto loaded = co_await load(ask);
-    const ConnectorSpec* spec = loaded.state ? world.registry.find(loaded.state->app) : nullptr;
     if (!loaded.state || !loaded.app) co_return only_status(TokenStatus::NotConnected);
+    const auto spec = co_await world.registry.find(ask.platform, loaded.state->app);
     if (spec == nullptr) co_return only_status(TokenStatus::Misconfigured);
     const auto& state = *loaded.state;
     const auto now = world.clock.now();
@@ -211,7 +216,7 @@ core::Task<TokenAnswer> TokenService::Impl::resolve(TokenAsk ask) {
         co_return retry_later(now, decision.retry_at);
       case TokenStep::Use: {
         auto answer = ready(state);
-        keep(state, answer, epoch);
+        keep(state, *spec, answer, epoch);
         co_return answer;
       }
       case TokenStep::EndGrant:
@@ -220,7 +225,7 @@ core::Task<TokenAnswer> TokenService::Impl::resolve(TokenAsk ask) {
       case TokenStep::Refresh:
         break;
     }
-    if (const auto wait = breaker.blocked(state.app, state.client_id, now)) {
+    if (const auto wait = breaker.blocked(breaker_name(state), state.client_id, now)) {
       co_return fallback(ask, state, retry_later(now, now + *wait));
     }
     auto answer = co_await refresh(ask, state, *loaded.app);
@@ -245,7 +250,7 @@ core::Task<std::optional<TokenAnswer>> TokenService::Impl::refresh(TokenAsk ask,
   if (!lease) co_return std::nullopt;
   const auto client = AppStore(world.vault).open(state.platform_id, app);
   const auto tried = co_await attempt(state, client, *lease);
-  count_refresh(state.app, result_word(tried.reply.kind));
+  count_refresh(is_own_app(state.app) ? "own" : state.app, result_word(tried.reply.kind));
   if (tried.reply.kind == TokenReplyKind::Ok) co_return co_await accept(state, *lease, tried);
   core::log::warn("token.refresh_failed", {{"app", state.app},
                                            {"platform_id", state.platform_id.str()},
@@ -253,7 +258,7 @@ core::Task<std::optional<TokenAnswer>> TokenService::Impl::refresh(TokenAsk ask,
                                            {"result", result_word(tried.reply.kind)},
                                            {"error", tried.reply.code}});
   if (tried.reply.kind != TokenReplyKind::Permanent) co_return co_await put_off(ask, state, *lease, tried);
-  breaker.succeeded(state.app, state.client_id);
+  breaker.succeeded(breaker_name(state), state.client_id);
   if (!co_await end_grant(state, "refused_by_provider")) co_return std::nullopt;
   co_return only_status(TokenStatus::NeedsReauth);
 }
@@ -263,9 +268,12 @@ core::Task<std::optional<TokenAnswer>> TokenService::Impl::refresh(TokenAsk ask,
 // successor is first used).
 core::Task<RefreshAttempt> TokenService::Impl::attempt(CredentialState state, ClientCredentials client,
                                                        RefreshLease lease) {
-  const ConnectorSpec* spec = world.registry.find(state.app);
+  const auto connector = co_await world.registry.find(state.platform_id, state.app);
   const auto timeout = options.exchange_timeout;
   RefreshAttempt out;
+  // Gone since the look before the lease: try again later.
+  if (connector == nullptr) co_return out;
+  const ConnectorSpec* spec = connector.get();
   out.used = credentials.open_refresh(state).value_or(core::Secret());
   out.outcome_unknown = lease.outcome_unknown;
   const auto vars = spec->with_fallbacks(state.vars);
@@ -284,7 +292,7 @@ core::Task<RefreshAttempt> TokenService::Impl::attempt(CredentialState state, Cl
 
 core::Task<std::optional<TokenAnswer>> TokenService::Impl::accept(CredentialState state, RefreshLease lease,
                                                                   RefreshAttempt attempt) {
-  breaker.succeeded(state.app, state.client_id);
+  breaker.succeeded(breaker_name(state), state.client_id);
   const auto received = world.clock.now();
   const auto token = live_token(attempt.reply.slots.at(state.slot), received);
   // The old token may be dead from now on: nobody on this node shall find it.
@@ -303,7 +311,7 @@ core::Task<std::optional<TokenAnswer>> TokenService::Impl::accept(CredentialStat
 core::Task<TokenAnswer> TokenService::Impl::put_off(TokenAsk ask, CredentialState state, RefreshLease lease,
                                                     RefreshAttempt attempt) {
   const auto now = world.clock.now();
-  breaker.failed(state.app, state.client_id, now);
+  breaker.failed(breaker_name(state), state.client_id, now);
   const bool unknown = attempt.outcome_unknown || attempt.reply.kind == TokenReplyKind::Unknown;
   const RefreshFailure failure{unknown, now + refresh_backoff(state.failures + 1, attempt.reply.retry_after)};
   co_await world.database.run(storage::Scope::tenant(state.platform_id),

@@ -59,18 +59,18 @@ std::string plain_manifest() {
 void SpecRegistry::add(const std::string& manifest) {
   auto spec = oauth::ConnectorSpec::parse(core::parse_json(manifest));
   const auto id = spec.id;
-  specs_.insert_or_assign(id, std::move(spec));
+  specs_.insert_or_assign(id, std::make_shared<const oauth::ConnectorSpec>(std::move(spec)));
 }
 
-const oauth::ConnectorSpec* SpecRegistry::find(std::string_view app) const {
+oauth::ConnectorPtr SpecRegistry::find_in(storage::Transaction&, core::PlatformId,
+                                          std::string_view app) const {
   const auto it = specs_.find(app);
-  return it == specs_.end() ? nullptr : &it->second;
+  return it == specs_.end() ? nullptr : it->second;
 }
 
-std::vector<const oauth::ConnectorSpec*> SpecRegistry::all() const {
-  std::vector<const oauth::ConnectorSpec*> out;
-  for (const auto& [id, spec] : specs_) out.push_back(&spec);
-  return out;
+core::Task<oauth::ConnectorPtr> SpecRegistry::find(core::PlatformId, std::string app) const {
+  const auto it = specs_.find(app);
+  co_return it == specs_.end() ? nullptr : it->second;
 }
 
 ConnectNode::ConnectNode(storage::Database& database, const oauth::Vault& vault, FakeHttpClient& http,

@@ -39,11 +39,12 @@ std::string plain_manifest();
 class SpecRegistry final : public oauth::ConnectorRegistry {
  public:
   void add(const std::string& manifest);
-  const oauth::ConnectorSpec* find(std::string_view app) const override;
-  std::vector<const oauth::ConnectorSpec*> all() const override;
+  core::Task<oauth::ConnectorPtr> find(core::PlatformId platform, std::string app) const override;
+  oauth::ConnectorPtr find_in(storage::Transaction& tx, core::PlatformId platform,
+                              std::string_view app) const override;
 
  private:
-  std::map<std::string, oauth::ConnectorSpec, std::less<>> specs_;
+  std::map<std::string, oauth::ConnectorPtr, std::less<>> specs_;
 };
 
 // One server process as far as the engine is concerned.

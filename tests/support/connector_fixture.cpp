@@ -78,7 +78,7 @@ ConnectorFixture::ConnectorFixture(mcp::Catalog c, mcp::RestExecutorOptions opti
       end_user(random_id<core::EndUserId>()),
       connection(random_id<core::ConnectionId>()),
       other_connection(random_id<core::ConnectionId>()),
-      executor_({catalog, http, tokens, clock}, core::Secret(std::string(32, 'k')),
+      executor_({http, tokens, clock}, core::Secret(std::string(32, 'k')),
                 with_counted_waits(std::move(options))) {}
 
 mcp::RestExecutorOptions ConnectorFixture::with_counted_waits(mcp::RestExecutorOptions options) {
@@ -97,6 +97,7 @@ ToolRun ConnectorFixture::call_on(core::ConnectionId on, const std::string& tool
   invocation.platform_id = platform;
   invocation.end_user_id = end_user;
   invocation.connection_id = on;
+  invocation.catalog = std::make_shared<const mcp::Catalog>(catalog);
   invocation.app = catalog.find_tool(tool)->app;
   invocation.tool = tool;
   invocation.arguments = std::make_shared<const core::Json>(std::move(arguments));

@@ -10,7 +10,7 @@
 namespace assistiv::test {
 
 GrantsFixture::GrantsFixture()
-    : catalog_(small_catalog()),
+    : book_(database_.db(), small_catalog()),
       vault_path_(std::filesystem::temp_directory_path() /
                   ("vault-" + core::random_hex(random_, 8) + ".json")),
       vault_(oauth::Vault::open_file(vault_path_, random_)),

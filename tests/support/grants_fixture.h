@@ -9,7 +9,7 @@
 
 #include "core/error.h"
 #include "core/random.h"
-#include "mcp/connectors/catalog.h"
+#include "mcp/connectors/app_book.h"
 #include "oauth/crypto/vault.h"
 #include "oauth/identity/audit_context.h"
 #include "oauth/identity/end_user_store.h"
@@ -55,7 +55,7 @@ class GrantsFixture : public ::testing::Test {
   core::SystemRandom random_;
   IoThread io_;
   storage::AuditLog audit_{database_.db(), clock_};
-  mcp::Catalog catalog_;
+  mcp::AppBook book_;  // "notes" and "mail"
   oauth::EndUserStore end_users_{clock_, random_};
   oauth::KeyStore keys_{clock_, random_};
   std::string vault_path_;

@@ -49,8 +49,8 @@ std::vector<std::string> golden_tools() {
   std::vector<std::string> out;
   const auto catalog = test::shipped_catalog();
   for (const auto& app : catalog.apps()) {
-    if (!std::filesystem::is_directory(kGolden / app.id)) continue;
-    for (const auto& tool : app.tools) out.push_back(tool.name);
+    if (!std::filesystem::is_directory(kGolden / app->id)) continue;
+    for (const auto& tool : app->tools) out.push_back(tool.name);
   }
   return out;
 }

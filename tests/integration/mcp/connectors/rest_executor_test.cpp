@@ -341,15 +341,14 @@ TEST_F(RestExecutorTest, does_not_follow_a_redirect_of_a_write) {
 
 TEST_F(RestExecutorTest, throws_for_a_tool_that_is_not_in_the_catalogue) {
   ToolInvocation invocation;
+  invocation.catalog = std::make_shared<const Catalog>(fixture.catalog);
   invocation.app = "github";
   invocation.tool = "github_oauth_get_me";
   invocation.arguments = std::make_shared<const core::Json>(core::Json::object());
-  RestExecutor executor({fixture.catalog, fixture.http, fixture.tokens, fixture.clock},
-                        core::Secret(std::string(32, 'k')));
+  RestExecutor executor({fixture.http, fixture.tokens, fixture.clock}, core::Secret(std::string(32, 'k')));
   EXPECT_THROW(test::run(executor.execute(invocation)), core::Error);
-  EXPECT_THROW(
-      RestExecutor({fixture.catalog, fixture.http, fixture.tokens, fixture.clock}, core::Secret("short")),
-      core::Error);
+  EXPECT_THROW(RestExecutor({fixture.http, fixture.tokens, fixture.clock}, core::Secret("short")),
+               core::Error);
 }
 
 // ---- pages ----

@@ -33,7 +33,7 @@ class GrantServiceTest : public test::GrantsFixture {
 
   std::vector<std::pair<std::string, std::string>> changes_;
   GrantService service_{
-      {database_.db(), audit_, catalog_, end_users_, keys_,
+      {database_.db(), audit_, book_, end_users_, keys_,
        [this](std::string_view topic, std::string_view payload) { changes_.emplace_back(topic, payload); }}};
 };
 

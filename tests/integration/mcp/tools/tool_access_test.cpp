@@ -18,7 +18,7 @@ class ToolAccessTest : public test::GrantsFixture {
   std::shared_ptr<const AccessSnapshot> get() { return get(user_); }
   std::string about(const test::GrantsUser& user) const { return platform_.str() + "/" + user.id.str(); }
 
-  ToolAccess access_{database_.db(), catalog_};
+  ToolAccess access_{database_.db(), book_};
 };
 
 TEST_F(ToolAccessTest, answers_from_memory_until_something_changes) {
@@ -126,7 +126,7 @@ TEST_F(ToolAccessTest, a_load_that_fails_is_not_kept) {
 }
 
 TEST_F(ToolAccessTest, keeps_a_bounded_number_and_lets_the_least_used_go) {
-  ToolAccess small(database_.db(), catalog_, {.snapshots_max = 2});
+  ToolAccess small(database_.db(), book_, {.snapshots_max = 2});
   const auto bob = add_user(platform_, "bob"), eve = add_user(platform_, "eve");
   const auto ann_first = run(small.get(user_.principal));
   const auto bob_first = run(small.get(bob.principal));
@@ -138,7 +138,7 @@ TEST_F(ToolAccessTest, keeps_a_bounded_number_and_lets_the_least_used_go) {
 }
 
 TEST_F(ToolAccessTest, reloads_when_a_snapshot_is_too_old) {
-  ToolAccess forgetful(database_.db(), catalog_, {.ttl = 0ms});
+  ToolAccess forgetful(database_.db(), book_, {.ttl = 0ms});
   const auto first = run(forgetful.get(user_.principal));
   EXPECT_NE(run(forgetful.get(user_.principal)), first);
 }

@@ -92,15 +92,14 @@ class ToolServiceTest : public test::GrantsFixture {
     access_.on_notify("connection", platform_.str() + "/" + user_.id.str());
   }
 
-  ToolAccess access_{database_.db(), catalog_};
+  ToolAccess access_{database_.db(), book_};
   GrantService grants_{
-      {database_.db(), audit_, catalog_, end_users_, keys_,
+      {database_.db(), audit_, book_, end_users_, keys_,
        [this](std::string_view topic, std::string_view payload) { access_.on_notify(topic, payload); }}};
   ApprovalService approvals_{database_.db(), audit_, *vault_, clock_, random_};
   FakeExecutor executor_;
   FakeLinks links_;
-  ToolService service_{{access_, catalog_, executor_, links_, approvals_, audit_},
-                       {.calls_per_end_user_max = 2}};
+  ToolService service_{{access_, executor_, links_, approvals_, audit_}, {.calls_per_end_user_max = 2}};
 };
 
 TEST_F(ToolServiceTest, runs_an_allowed_call_for_the_callers_own_connection) {
@@ -340,7 +339,7 @@ TEST_F(ToolServiceTest, tells_a_cancelled_call_from_one_that_took_too_long) {
 }
 
 TEST_F(ToolServiceTest, bounds_what_refused_calls_leave_behind) {
-  ToolService strict({access_, catalog_, executor_, links_, approvals_, audit_},
+  ToolService strict({access_, executor_, links_, approvals_, audit_},
                      {.refusals = {.burst = 3, .refill = 1h}});
   connection_is("revoked");
   for (int i = 0; i < 10; ++i) {

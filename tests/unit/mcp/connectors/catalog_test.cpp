@@ -44,7 +44,7 @@ TEST(ShippedCatalog, finds_tools_by_name) {
 
 TEST(ShippedCatalog, gives_definitions_that_every_client_takes) {
   for (const auto& app : shipped().apps()) {
-    for (const auto& tool : app.tools) {
+    for (const auto& tool : app->tools) {
       SCOPED_TRACE(tool.name);
       const json definition = json::parse(tool.definition_json);
       std::set<std::string> members;
@@ -70,22 +70,22 @@ TEST(ShippedCatalog, gives_definitions_that_every_client_takes) {
 TEST(ShippedCatalog, costs_a_model_little_context) {
   for (const auto& app : shipped().apps()) {
     std::size_t bytes = 0;
-    for (const auto& tool : app.tools) {
+    for (const auto& tool : app->tools) {
       json seen = json::parse(tool.definition_json);
       seen.erase("outputSchema");  // clients use it, models are not shown it
       bytes += seen.dump().size();
     }
-    EXPECT_LT(bytes / 4, 11'000u) << app.id;
+    EXPECT_LT(bytes / 4, 11'000u) << app->id;
   }
 }
 
 TEST(ShippedCatalog, names_every_tool_uniquely_in_48_characters) {
   std::set<std::string> names;
   for (const auto& app : shipped().apps()) {
-    for (const auto& tool : app.tools) {
+    for (const auto& tool : app->tools) {
       EXPECT_TRUE(names.insert(tool.name).second) << tool.name;
       EXPECT_LE(tool.name.size(), 48u);
-      EXPECT_TRUE(tool.name.starts_with(app.id + "_"));
+      EXPECT_TRUE(tool.name.starts_with(app->id + "_"));
     }
   }
 }

@@ -38,8 +38,8 @@ class AccessSnapshotTest : public ::testing::Test {
     return out;
   }
 
-  Catalog catalog_ = test::small_catalog();
-  ToolLists lists_{catalog_};
+  CatalogPtr catalog_ = std::make_shared<const Catalog>(test::small_catalog());
+  ToolLists lists_;
 };
 
 TEST_F(AccessSnapshotTest, lists_connected_apps_in_stable_order) {
@@ -127,22 +127,22 @@ TEST_F(AccessSnapshotTest, list_and_call_agree_for_every_tool) {
   for (int round = 0; round < 2000; ++round) {
     PoliciesByApp policies;
     std::vector<Rule> rules;
-    for (const auto& app : catalog_.apps()) {
-      if (rng() % 2 == 0) policies[app.id] = random_policy_of(rng, app);
-      if (rng() % 2 == 0) rules.push_back({app.id, std::nullopt, random_policy_of(rng, app)});
-      if (rng() % 2 == 0) rules.push_back({app.id, kKey, random_policy_of(rng, app)});
+    for (const auto& app : catalog_->apps()) {
+      if (rng() % 2 == 0) policies[app->id] = random_policy_of(rng, *app);
+      if (rng() % 2 == 0) rules.push_back({app->id, std::nullopt, random_policy_of(rng, *app)});
+      if (rng() % 2 == 0) rules.push_back({app->id, kKey, random_policy_of(rng, *app)});
     }
     const GrantSet grants(policies, rules);
     const auto access = snapshot({app("mail", kActive), app("notes", kActive)}, grants);
     const auto listed = names(*access->all);
-    for (const auto& app : catalog_.apps()) {
-      for (const auto& tool : app.tools) {
+    for (const auto& app : catalog_->apps()) {
+      for (const auto& tool : app->tools) {
         const Decision decision =
-            evaluate(grants.binding(app.id, true, kKey), {tool.name, tool.risk, tool.hints.read_only});
+            evaluate(grants.binding(app->id, true, kKey), {tool.name, tool.risk, tool.hints.read_only});
         const bool shown = std::count(listed.begin(), listed.end(), tool.name) == 1;
         ASSERT_EQ(shown, decision.verdict != Verdict::Deny) << tool.name;
-        const auto& stored = *access->find(app.id);
-        ASSERT_EQ(stored.decisions[static_cast<std::size_t>(&tool - app.tools.data())], decision)
+        const auto& stored = *access->find(app->id);
+        ASSERT_EQ(stored.decisions[static_cast<std::size_t>(&tool - app->tools.data())], decision)
             << tool.name;
       }
     }
