@@ -153,6 +153,15 @@ core::Task<core::HttpReply> openapi_reply(const std::string* document) {
   co_return core::json_reply(200, *document);
 }
 
+core::Task<std::optional<core::EndUserId>> end_user_of(oauth::IdentityService* identity,
+                                                       core::PlatformId platform, std::string external_id,
+                                                       bool create, std::string request_id) {
+  const auto found = co_await identity->find_end_user(
+      platform, {.external_id = std::move(external_id), .display_name = {}, .metadata_json = {}}, create,
+      {nullptr, std::move(request_id)});
+  co_return found ? std::optional(found->id) : std::nullopt;
+}
+
 core::Task<> disconnect_everything(oauth::ConnectionService* connections, core::PlatformId platform,
                                    std::optional<core::EndUserId> end_user, oauth::AuditContext context) {
   co_await connections->disconnect_all(platform, {.end_user_id = end_user}, std::move(context));
@@ -403,7 +412,10 @@ oauth::AuthorizeWorld Application::Impl::authorize_world() {
                              return oauth::is_own_app_id(app) || book.built_in()->find_app(app) != nullptr;
                            }),
           config.allow_loopback_upstreams,
-          [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }};
+          [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); },
+          [this](core::PlatformId platform, std::string external_id, bool create, std::string request_id) {
+            return end_user_of(&identity, platform, std::move(external_id), create, std::move(request_id));
+          }};
 }
 
 ModelsWorld Application::Impl::models_world() {

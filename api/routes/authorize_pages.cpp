@@ -16,6 +16,7 @@
 #include "oauth/authorize/authorization_server.h"
 #include "oauth/authorize/form_ticket.h"
 #include "oauth/authorize/oauth_error.h"
+#include "oauth/identity/api_key.h"
 #include "oauth/identity/authenticator.h"
 
 namespace assistiv::api {
@@ -23,7 +24,6 @@ namespace assistiv::api {
 namespace {
 
 constexpr std::chrono::minutes kFormLife{30};
-constexpr std::size_t kPastedKeyMax = 200;
 
 core::HttpReply refused_page(const std::string& explanation) {
   return problem_page(
@@ -53,11 +53,24 @@ struct Early {
   core::HttpReply reply;
 };
 
-core::HttpReply fault_reply_of(Services* s, const oauth::AuthorizeFault& fault) {
+ClientCard card_of(const Visit& visit) {
+  ClientCard card;
+  card.name = visit.client.metadata.name;
+  if (visit.client.kind == oauth::ClientKind::Document) card.site = authority_of_url(visit.client.client_id);
+  card.answer_goes_to = oauth::redirect_host(visit.request.redirect_uri);
+  card.on_this_computer = oauth::is_loopback_redirect(visit.request.redirect_uri);
+  return card;
+}
+
+// Anybody can register a client: only who has signed in here is sent to its address without a page of ours in
+// between.
+core::HttpReply fault_reply_of(Services* s, Visit visit, const oauth::AuthorizeFault& fault) {
   if (!fault.redirect_uri) return refused_page(fault.description);
-  auto reply =
-      see_other(oauth::answer_url(*fault.redirect_uri, fault.state, s->config.public_url,
-                                  {{"error", fault.code}, {"error_description", fault.description}}));
+  const auto url = oauth::answer_url(*fault.redirect_uri, fault.state, s->config.public_url,
+                                     {{"error", fault.code}, {"error_description", fault.description}});
+  visit.request.redirect_uri = *fault.redirect_uri;
+  if (!visit.who) return client_fault_page(fault.description, card_of(visit), url);
+  auto reply = see_other(url);
   reply.status = 302;
   return reply;
 }
@@ -76,27 +89,18 @@ core::Task<std::variant<Visit, Early>> read_visit(Services* s, core::HttpRequest
   if (!client) co_return Early{refused_page(why)};
   auto checked =
       oauth::read_authorize_request(*fields, client->metadata, s->authorization->world().resources);
-  if (const auto* fault = std::get_if<oauth::AuthorizeFault>(&checked))
-    co_return Early{fault_reply_of(s, *fault)};
   Visit visit;
   visit.client = std::move(*client);
-  visit.request = std::get<oauth::AuthorizeRequest>(std::move(checked));
   visit.query = request.query;
   auto& sign_ins = s->authorization->sign_ins();
   visit.cookie = core::cookie(request.headers, sign_ins.cookie_name());
   visit.new_cookie = !oauth::SignInService::is_browser_secret(visit.cookie);
   if (visit.new_cookie) visit.cookie = sign_ins.new_browser_secret();
   if (!visit.new_cookie) visit.who = co_await sign_ins.session(visit.cookie);
+  if (const auto* fault = std::get_if<oauth::AuthorizeFault>(&checked))
+    co_return Early{fault_reply_of(s, std::move(visit), *fault)};
+  visit.request = std::get<oauth::AuthorizeRequest>(std::move(checked));
   co_return visit;
-}
-
-ClientCard card_of(const Visit& visit) {
-  ClientCard card;
-  card.name = visit.client.metadata.name;
-  if (visit.client.kind == oauth::ClientKind::Document) card.site = authority_of_url(visit.client.client_id);
-  card.answer_goes_to = oauth::redirect_host(visit.request.redirect_uri);
-  card.on_this_computer = oauth::is_loopback_redirect(visit.request.redirect_uri);
-  return card;
 }
 
 core::Secret ticket_key(Services* s) {
@@ -123,10 +127,11 @@ core::HttpReply with_cookie(Services* s, const Visit& visit, core::HttpReply rep
   return reply;
 }
 
-core::HttpReply ask_to_sign_in(Services* s, const Visit& visit, std::string problem) {
-  return with_cookie(
-      s, visit,
-      sign_in_page({card_of(visit), "/authorize?" + visit.query, ticket_of(s, visit), std::move(problem)}));
+core::Task<core::HttpReply> ask_to_sign_in(Services* s, Visit visit, std::string problem) {
+  const auto offer = co_await s->authorization->providers().offer();
+  SignInForm form{card_of(visit), "/authorize?" + visit.query, ticket_of(s, visit), {}, std::move(problem)};
+  form.providers = {offer.any, offer.only_slug.value_or(""), offer.only_name};
+  co_return with_cookie(s, visit, sign_in_page(form));
 }
 
 bool wants(const oauth::AuthorizeRequest& request, std::string_view scope) {
@@ -176,13 +181,13 @@ core::Task<core::HttpReply> show_authorize(Services* s, Call call) {
   auto read = co_await read_visit(s, std::move(call.request));
   if (auto* early = std::get_if<Early>(&read)) co_return std::move(early->reply);
   auto visit = std::get<Visit>(std::move(read));
-  if (!visit.who) co_return ask_to_sign_in(s, visit, "");
+  if (!visit.who) co_return co_await ask_to_sign_in(s, visit, "");
   co_return co_await ask_to_allow(s, std::move(visit));
 }
 
 // The form of either page.
 struct PostedForm {
-  std::string ticket, decision, key;
+  std::string ticket, decision, key, platform;
   bool read_only = false, other_apps = false;
   std::set<std::string> apps, tools;
 };
@@ -195,6 +200,7 @@ PostedForm read_posted(const std::string& body) {
     if (name == "ticket") out.ticket = value;
     if (name == "decision") out.decision = value;
     if (name == "key") out.key = value;
+    if (name == "platform") out.platform = value;
     if (name == "level") out.read_only = value == "read";
     if (name == "other_apps") out.other_apps = true;
     if (name == "app") out.apps.insert(value);
@@ -225,20 +231,21 @@ std::string allowed_tools(const std::vector<OfferedApp>& apps, const oauth::Reso
 core::Task<core::HttpReply> sign_in_with_key(Services* s, Visit visit, PostedForm form,
                                              core::HttpRequest request) {
   if (!s->authorization->pasted_keys().take(oauth::address_block(request.client_ip)))
-    co_return ask_to_sign_in(s, visit, "Too many tries. Wait a minute, then try again.");
+    co_return co_await ask_to_sign_in(s, visit, "Too many tries. Wait a minute, then try again.");
   const auto first = form.key.find_first_not_of(" \t\r\n");
   std::string key = first == std::string::npos
                         ? std::string()
                         : form.key.substr(first, form.key.find_last_not_of(" \t\r\n") - first + 1);
   oauth::PrincipalPtr principal;
   try {
-    if (key.size() <= kPastedKeyMax) principal = co_await s->authenticator->authenticate(std::move(key));
+    if (oauth::kind_of_raw_key(key)) principal = co_await s->authenticator->authenticate(std::move(key));
   } catch (const core::Error& e) {
     if (e.kind() != core::ErrorKind::Unauthenticated) throw;
   }
   const bool good = principal && principal->kind == oauth::PrincipalKind::EndUser &&
                     principal->audience.empty() && principal->has_scope(oauth::kScopeMcp);
-  if (!good) co_return ask_to_sign_in(s, visit, "This is not a key of an end user that may use tools.");
+  if (!good)
+    co_return co_await ask_to_sign_in(s, visit, "This is not a key of an end user that may use tools.");
   const auto session = co_await s->authorization->sign_ins().use_key(principal, request.request_id);
   auto reply = see_other("/authorize?" + visit.query);
   reply.headers.add("set-cookie", s->authorization->sign_ins().set_cookie(session));
@@ -248,6 +255,52 @@ core::Task<core::HttpReply> sign_in_with_key(Services* s, Visit visit, PostedFor
 // A page of its own and not a redirect: browsers apply the form's policy to every redirect that follows it.
 core::HttpReply go_back(const Visit& visit, const std::string& url) {
   return forward_page(url, card_of(visit).answer_goes_to);
+}
+
+const char* words_of(oauth::ProviderFault fault) {
+  using enum oauth::ProviderFault;
+  switch (fault) {
+    case UnknownPlatform:
+      return "There is no product of this name whose users sign in here.";
+    case TooMany:
+      return "Too many tries. Wait a minute, then try again.";
+    case Unknown:
+      return "This sign-in is not under way in this browser. It is good for ten minutes and one use.";
+    case Denied:
+      return "The product's own sign-in says no.";
+    case Failed:
+      return "The product's own sign-in gave no answer that can be used.";
+    case NoEndUser:
+      break;
+  }
+  return "You are signed in at the product, but it has no account for you here.";
+}
+
+core::Task<core::HttpReply> sign_in_with_provider(Services* s, Visit visit, PostedForm form,
+                                                  core::HttpRequest request) {
+  const auto started = co_await s->authorization->providers().start(form.platform, visit.cookie, visit.query,
+                                                                    request.client_ip);
+  if (started.fault) co_return co_await ask_to_sign_in(s, std::move(visit), words_of(*started.fault));
+  co_return forward_page(started.url, authority_of_url(started.url));
+}
+
+std::string query_text(const core::HttpRequest& request, std::string_view name) {
+  const auto fields = core::form_decode(request.query);
+  return fields ? oauth::one_param(*fields, name).value_or("") : std::string();
+}
+
+core::Task<core::HttpReply> come_back_from_provider(Services* s, Call call) {
+  auto& sign_ins = s->authorization->sign_ins();
+  const auto& request = call.request;
+  const auto done = co_await s->authorization->providers().finish(
+      {query_text(request, "state"), query_text(request, "code"), query_text(request, "error"),
+       query_text(request, "iss")},
+      core::cookie(request.headers, sign_ins.cookie_name()), request.request_id);
+  const std::string back = done.query.empty() ? std::string() : "/authorize?" + done.query;
+  if (done.fault) co_return provider_fault_page(400, words_of(*done.fault), back);
+  auto reply = see_other(back);
+  reply.headers.add("set-cookie", sign_ins.set_cookie(done.cookie));
+  co_return reply;
 }
 
 core::Task<core::HttpReply> allow(Services* s, Visit visit, PostedForm form, core::KeyId id,
@@ -274,6 +327,8 @@ core::Task<core::HttpReply> decide(Services* s, Call call) {
     co_return refused_page("The form is too old, or was made for another browser or another request.");
   if (form.decision == "sign_in" && !visit.who)
     co_return co_await sign_in_with_key(s, std::move(visit), std::move(form), std::move(call.request));
+  if (form.decision == "provider" && !visit.who)
+    co_return co_await sign_in_with_provider(s, std::move(visit), std::move(form), std::move(call.request));
   if (form.decision == "sign_out") {
     co_await s->authorization->sign_ins().sign_out(visit.cookie);
     co_return see_other("/authorize?" + visit.query);
@@ -350,6 +405,8 @@ void add_authorize_pages(RouteTable& table, Services& services) {
   add_page(table, services, "GET", "/authorize", "authorizeClient",
            "Where an MCP client sends its user (RFC 6749): sign-in, then consent.", show_authorize);
   add_page(table, services, "POST", "/authorize", "decideClient", "The forms of these pages.", decide);
+  add_page(table, services, "GET", "/oauth/sign-in/callback", "providerCallback",
+           "Where a platform's own provider sends a browser back to.", come_back_from_provider);
   add_page(table, services, "GET", "/sign-in/{token}", "signInPage",
            "What a sign-in link opens; changes nothing.", show_sign_in_link);
   add_page(table, services, "POST", "/sign-in/{token}", "useSignInLink",

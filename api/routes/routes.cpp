@@ -33,6 +33,7 @@ RouteTable make_routes(Services& services) {
     add_webhook_routes(table, services);
     add_authorization_endpoints(table, services);
     add_authorize_pages(table, services);
+    add_issuer_routes(table, services);
     add_authorization_routes(table, services);
   }
   if (services.config.has_role("mcp")) add_mcp_routes(table, services);

@@ -73,7 +73,41 @@ std::string app_choices(const AllowForm& form) {
   return out + "</fieldset>";
 }
 
+// A form of its own: the key's field is needed in the other one.
+std::string provider_choice(const SignInForm& form) {
+  if (!form.providers.any) return {};
+  const auto& only = form.providers.slug;
+  return "<form method=\"post\" action=\"" + esc(form.action) + "\">" + hidden("ticket", form.ticket) +
+         (only.empty()
+              ? "<label for=\"platform\">Or the short name of the product whose agents you use</label><input "
+                "class=\"text\" id=\"platform\" name=\"platform\" autocomplete=\"organization\" "
+                "spellcheck=\"false\" maxlength=\"63\" required>"
+              : hidden("platform", only)) +
+         "<div class=\"actions\">" +
+         button("provider", only.empty() ? "Continue" : "Continue with " + isolated(form.providers.name),
+                true) +
+         "</div></form>";
+}
+
 }  // namespace
+
+core::HttpReply client_fault_page(const std::string& explanation, const ClientCard& client,
+                                  const std::string& url) {
+  return html_page(
+      400, "This request is not valid",
+      "<h1 class=\"bad\">This request is not valid</h1><p>" + esc(explanation) + "</p><dl>" +
+          client_facts(client) + "</dl><p>If you started this yourself, <a href=\"" + esc(url) +
+          "\" rel=\"noreferrer\">go back to the application</a>. Otherwise close this page.</p>");
+}
+
+core::HttpReply provider_fault_page(int status, const std::string& explanation, const std::string& back) {
+  return html_page(
+      status, "You are not signed in",
+      "<h1 class=\"bad\">You are not signed in</h1><p>" + esc(explanation) + "</p><p>" +
+          (back.empty() ? "Go back to the application that sent you here and start again."
+                        : "<a href=\"" + esc(back) + "\">Try again, or sign in another way</a>.") +
+          "</p>");
+}
 
 core::HttpReply sign_in_page(const SignInForm& form) {
   const std::string problem =
@@ -88,8 +122,8 @@ core::HttpReply sign_in_page(const SignInForm& form) {
           "type=\"password\" name=\"key\" autocomplete=\"off\" spellcheck=\"false\" maxlength=\"200\" "
           "required>"
           "<div class=\"actions\">" +
-          button("sign_in", "Sign in", false) +
-          "</div></form><p class=\"soft\">No key? The product whose agents you use can give you a sign-in "
+          button("sign_in", "Sign in", false) + "</div></form>" + provider_choice(form) +
+          "<p class=\"soft\">No key? The product whose agents you use can give you a sign-in "
           "link. Open it "
           "in this browser, then <a href=\"" +
           esc(form.action) + "\">go on here</a>.</p>");

@@ -15,12 +15,27 @@ struct ClientCard {
   bool on_this_computer = false;
 };
 
+// Platforms whose users sign in at a provider of their own.
+struct ProviderChoice {
+  bool any = false;
+  std::string slug, name;  // of the only such platform; "" when there are several
+};
+
 struct SignInForm {
   ClientCard client;
   std::string action, ticket;
+  ProviderChoice providers;
   std::string problem;  // a whole sentence; "" when there is none
 };
 core::HttpReply sign_in_page(const SignInForm& form);
+
+// A fault that belongs to the client, for somebody whom we do not know: they see the page first and go on by
+// a link, so that nobody who registered a client can use our address to send people to theirs (RFC 9700
+// section 4.11.2).
+core::HttpReply client_fault_page(const std::string& explanation, const ClientCard& client,
+                                  const std::string& url);
+// A sign-in at a provider that came to nothing. `back` is where to try again; "" when that is not known.
+core::HttpReply provider_fault_page(int status, const std::string& explanation, const std::string& back);
 
 struct OfferedTool {
   std::string name, title;

@@ -11,7 +11,7 @@ namespace assistiv::oauth {
 
 namespace {
 
-constexpr std::size_t kTokenBytesMax = 4096;
+constexpr std::size_t kTokenBytesMax = 8192;
 constexpr std::int64_t kEpochSecondsMax = 253402300799;  // the year 9999
 
 core::Time of_seconds(std::int64_t seconds) {

@@ -25,7 +25,8 @@ std::string to_payload(const AccessTokenClaims& claims);
 // Nothing for what to_payload() would not have written.
 std::optional<AccessTokenClaims> claims_of_payload(std::string_view payload);
 
-// By its shape only: three base64url parts, at most 4 KiB. No API key looks like that.
+// By its shape only: three base64url parts, at most 8 KiB (other issuers put much into a token). No API key
+// looks like that.
 bool looks_like_jwt(std::string_view bearer);
 
 }  // namespace assistiv::oauth

@@ -1,7 +1,10 @@
 #include "oauth/authorize/access_tokens.h"
 
+#include <nlohmann/json.hpp>
+
 #include "oauth/authorize/access_token.h"
 #include "oauth/authorize/authorization_store.h"
+#include "oauth/crypto/foreign_jws.h"
 
 namespace assistiv::oauth {
 
@@ -27,6 +30,12 @@ bool AccessTokens::is_token(std::string_view bearer) const {
 }
 
 core::Task<PrincipalPtr> AccessTokens::look_up(std::string bearer) {
+  const auto claims = jws_claims(bearer);
+  const bool own = claims && claims->contains("iss") && claims->at("iss") == world_.issuer;
+  co_return co_await (own ? look_up_own(std::move(bearer)) : external_.look_up(std::move(bearer)));
+}
+
+core::Task<PrincipalPtr> AccessTokens::look_up_own(std::string bearer) {
   const auto payload = co_await keys_.verify(std::string(kAccessTokenType), std::move(bearer));
   const auto claims = payload ? claims_of_payload(*payload) : std::nullopt;
   if (!claims || claims->issuer != world_.issuer || claims->expires_at <= world_.clock.now())

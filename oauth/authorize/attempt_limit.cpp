@@ -4,6 +4,23 @@
 
 namespace assistiv::oauth {
 
+namespace {
+
+// The first groups of an IPv6 address; any other address as it is.
+std::string first_groups(const std::string& address, int wanted) {
+  std::size_t end = 0;
+  for (int groups = 0; groups < wanted; ++groups) {
+    const auto colon = address.find(':', end);
+    if (colon == std::string::npos) return address;
+    end = colon + 1;
+    // "2001:db8::1": what is left out is zero, and the rest is the host's.
+    if (end < address.size() && address[end] == ':') break;
+  }
+  return address.substr(0, end);
+}
+
+}  // namespace
+
 bool AttemptLimit::take(const std::string& address) {
   const auto now = clock_.now();
   std::lock_guard lock(mutex_);
@@ -16,15 +33,11 @@ bool AttemptLimit::take(const std::string& address) {
 }
 
 std::string address_block(const std::string& address) {
-  std::size_t end = 0;
-  for (int groups = 0; groups < 4; ++groups) {
-    const auto colon = address.find(':', end);
-    if (colon == std::string::npos) return address;
-    end = colon + 1;
-    // "2001:db8::1": what is left out is zero, and the rest is the host's.
-    if (end < address.size() && address[end] == ':') break;
-  }
-  return address.substr(0, end);
+  return first_groups(address, 4);
+}
+
+std::string address_site(const std::string& address) {
+  return first_groups(address, 3);
 }
 
 }  // namespace assistiv::oauth

@@ -39,5 +39,7 @@ class AttemptLimit {
 
 // One address, or the /64 that an IPv6 address is in.
 std::string address_block(const std::string& address);
+// One address, or the /48 that an IPv6 address is in: what one customer of a network can have.
+std::string address_site(const std::string& address);
 
 }  // namespace assistiv::oauth

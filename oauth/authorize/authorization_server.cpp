@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "oauth/authorize/authorization_store.h"
 #include "oauth/authorize/client_store.h"
+#include "oauth/authorize/provider_flow_store.h"
 #include "oauth/authorize/sign_in_store.h"
 
 namespace assistiv::oauth {
@@ -23,7 +24,11 @@ AuthorizationServer::AuthorizationServer(AuthorizeWorld world)
       clients_(world_),
       sign_ins_(world_),
       authorizations_(world_, keys_),
-      tokens_(world_, keys_),
+      key_sets_(world_),
+      external_(world_, key_sets_),
+      tokens_(world_, keys_, external_),
+      issuers_(world_),
+      providers_(world_, external_, sign_ins_),
       pasted_keys_(world_.clock, kPastedKeys) {
   keys_.load();
 }
@@ -63,6 +68,7 @@ core::Task<> AuthorizationServer::sweep() {
     ClientStore().discard_expired(tx, now, kSweptPerRound);
     SignInStore(world_.clock).discard_expired(tx, now - kKeepUsedLinks, kSweptPerRound);
     AuthorizationStore(world_.vault, world_.clock).discard_expired(tx, now, kSweptPerRound);
+    ProviderFlowStore().discard_expired(tx, now, kSweptPerRound);
   });
 }
 

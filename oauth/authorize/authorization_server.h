@@ -10,6 +10,10 @@
 #include "oauth/authorize/authorization_service.h"
 #include "oauth/authorize/authorize_world.h"
 #include "oauth/authorize/client_registry.h"
+#include "oauth/authorize/external_tokens.h"
+#include "oauth/authorize/issuer_service.h"
+#include "oauth/authorize/key_sets.h"
+#include "oauth/authorize/provider_sign_in.h"
 #include "oauth/authorize/sign_in_service.h"
 #include "oauth/authorize/signing_keys.h"
 
@@ -27,6 +31,8 @@ class AuthorizationServer {
   SignInService& sign_ins() { return sign_ins_; }
   AuthorizationService& authorizations() { return authorizations_; }
   AccessTokens& tokens() { return tokens_; }
+  IssuerService& issuers() { return issuers_; }
+  ProviderSignIn& providers() { return providers_; }
   // Of keys that somebody pastes, by address.
   AttemptLimit& pasted_keys() { return pasted_keys_; }
 
@@ -46,7 +52,11 @@ class AuthorizationServer {
   ClientRegistry clients_;
   SignInService sign_ins_;
   AuthorizationService authorizations_;
+  KeySets key_sets_;
+  ExternalTokens external_;
   AccessTokens tokens_;
+  IssuerService issuers_;
+  ProviderSignIn providers_;
   AttemptLimit pasted_keys_;
   core::TaskGroup group_{"authorize"};
 };

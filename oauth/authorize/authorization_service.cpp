@@ -48,6 +48,7 @@ Authorization new_authorization(const Consent& consent, const core::Secret& code
   row.id = consent.id;
   row.end_user_id = consent.who.end_user_id;
   row.key_id = consent.who.key_id;
+  row.issuer_id = consent.who.issuer_id;
   row.client_id = consent.client.client_id;
   row.client_name = consent.client.metadata.name;
   row.redirect_uri = consent.request.redirect_uri;
@@ -97,9 +98,13 @@ core::Task<std::optional<std::string>> AuthorizationService::grant(Consent conse
   const auto code = make_code(consent.id, world_.random);
   const auto row = new_authorization(consent, code, world_);
   // System scope: the client's row is of no tenant.
-  const bool made = co_await world_.database.run(
+  struct Granted {
+    bool made = false, others_ended = false;
+  };
+  const auto granted = co_await world_.database.run(
       storage::Scope::system(), [this, row, request_id](storage::Transaction& tx) {
-        if (!AuthorizationStore(world_.vault, world_.clock).insert(tx, row)) return false;
+        if (!AuthorizationStore(world_.vault, world_.clock).insert(tx, row)) return Granted{};
+        const bool others_ended = end_oldest(tx, row, {nullptr, request_id});
         ClientStore().note_use(tx, row.client_id, row.created_at, row.created_at + kClientKept);
         auto details = audit_details(row);
         details["tools"] = core::Json::parse(row.tools_json);
@@ -107,9 +112,10 @@ core::Task<std::optional<std::string>> AuthorizationService::grant(Consent conse
         world_.audit.append(
             tx, row.platform_id,
             browser_event("authorization.granted", row.end_user_id, row.id.str(), request_id, details));
-        return true;
+        return Granted{true, others_ended};
       });
-  if (!made) co_return std::nullopt;
+  if (granted.others_ended) tell(row);
+  if (!granted.made) co_return std::nullopt;
   co_return answer_url(row.redirect_uri, consent.request.state, world_.issuer, {{"code", code.reveal()}});
 }
 
@@ -130,10 +136,24 @@ void AuthorizationService::end(storage::Transaction& tx, const Authorization& ro
                                const AuditContext& context) const {
   AuthorizationStore(world_.vault, world_.clock).remove(tx, row.platform_id, {}, row.id);
   tx.notify("end_user", notice_of(row));
+  audit_end(tx, row, reason, context);
+}
+
+void AuthorizationService::audit_end(storage::Transaction& tx, const Authorization& row,
+                                     const std::string& reason, const AuditContext& context) const {
   auto details = audit_details(row);
   details["reason"] = reason;
   world_.audit.append(tx, row.platform_id,
                       audit_event(context, "authorization.revoked", row.end_user_id, row.id.str(), details));
+}
+
+bool AuthorizationService::end_oldest(storage::Transaction& tx, const Authorization& newest,
+                                      const AuditContext& context) const {
+  const auto ended =
+      AuthorizationStore(world_.vault, world_.clock).make_room(tx, newest.platform_id, newest.end_user_id);
+  for (const auto& row : ended) audit_end(tx, row, "too_many", context);
+  if (!ended.empty()) tx.notify("end_user", notice_of(newest));
+  return !ended.empty();
 }
 
 void AuthorizationService::tell(const Authorization& row) const {
@@ -301,10 +321,7 @@ core::Task<> AuthorizationService::revoke(core::PlatformId platform, core::EndUs
         auto found = AuthorizationStore(world_.vault, world_.clock).remove(tx, platform, end_user, id);
         if (!found) throw core::not_found("There is no such authorization.");
         tx.notify("end_user", notice_of(*found));
-        auto details = audit_details(*found);
-        details["reason"] = "by_end_user";
-        world_.audit.append(tx, platform,
-                            audit_event(context, "authorization.revoked", end_user, id.str(), details));
+        audit_end(tx, *found, "by_end_user", context);
         return *found;
       });
   tell(row);

@@ -76,6 +76,10 @@ class AuthorizationService {
                  const std::string& request_id) const;
   void end(storage::Transaction& tx, const Authorization& row, const std::string& reason,
            const AuditContext& context) const;
+  void audit_end(storage::Transaction& tx, const Authorization& row, const std::string& reason,
+                 const AuditContext& context) const;
+  // Ends what the newest is too many for. True when there was any.
+  bool end_oldest(storage::Transaction& tx, const Authorization& newest, const AuditContext& context) const;
   void tell(const Authorization& row) const;
   IssuedTokens issue(const Outcome& outcome, std::vector<std::string> scopes) const;
 

@@ -8,7 +8,8 @@ namespace assistiv::oauth {
 namespace {
 
 constexpr char kAuthorizationColumns[] =
-    "a.platform_id, a.authorization_id, a.end_user_id, a.key_id, a.client_id, a.client_name, a.redirect_uri, "
+    "a.platform_id, a.authorization_id, a.end_user_id, a.key_id, a.issuer_id, a.client_id, a.client_name, "
+    "a.redirect_uri, "
     "a.resource,"
     " array_to_string(a.scopes, ' ') as scopes, a.tools::text as tools, a.code_hash, a.code_challenge,"
     " assistiv_ms(a.code_expires_at) as code_expires_at, a.code_used_at is not null as code_used, "
@@ -33,6 +34,7 @@ Authorization AuthorizationStore::read(const storage::Row& row) const {
   out.id = row.id<core::KeyId>("authorization_id");
   out.end_user_id = row.id<core::EndUserId>("end_user_id");
   out.key_id = row.optional_id<core::KeyId>("key_id");
+  out.issuer_id = row.optional_id<core::KeyId>("issuer_id");
   out.client_id = row.text("client_id");
   out.client_name = row.text("client_name");
   out.redirect_uri = row.text("redirect_uri");
@@ -61,24 +63,33 @@ bool AuthorizationStore::insert(storage::Transaction& tx, const Authorization& r
       "client_name,"
       " redirect_uri, resource, scopes, tools, code_hash, code_challenge, code_expires_at, refresh_secret, "
       "created_at,"
-      " expires_at) values ($1::uuid, $2::uuid, $3::uuid, $4::uuid, $5, $6, $7, $8, string_to_array($9, ' '),"
+      " expires_at, issuer_id) values ($1::uuid, $2::uuid, $3::uuid, $4::uuid, $5, $6, $7, $8, "
+      "string_to_array($9, ' '),"
       " $10::jsonb, $11, $12, assistiv_time($13::bigint), $14, assistiv_time($15::bigint), "
-      "assistiv_time($16::bigint))"
+      "assistiv_time($16::bigint), $17::uuid)"
       " on conflict (platform_id, authorization_id) do nothing",
       {row.platform_id.str(), row.id.str(), row.end_user_id.str(),
        row.key_id ? storage::Param(row.key_id->str()) : std::nullopt, row.client_id, row.client_name,
        row.redirect_uri, row.resource, scope_text(row.scopes), row.tools_json, row.code_hash,
        row.code_challenge, authorization_ms(row.code_expires_at), secret, authorization_ms(row.created_at),
-       authorization_ms(row.expires_at)});
-  if (made.affected() == 0) return false;
-  tx.exec(
-      "delete from client_authorization where platform_id = $1::uuid and end_user_id = $2::uuid and "
-      "authorization_id not"
-      " in (select authorization_id from client_authorization where platform_id = $1::uuid and end_user_id = "
-      "$2::uuid"
-      " order by greatest(created_at, last_used_at) desc limit $3::int)",
-      {row.platform_id.str(), row.end_user_id.str(), std::to_string(kMaxPerEndUser)});
-  return true;
+       authorization_ms(row.expires_at),
+       row.issuer_id ? storage::Param(row.issuer_id->str()) : std::nullopt});
+  return made.affected() > 0;
+}
+
+std::vector<Authorization> AuthorizationStore::make_room(storage::Transaction& tx, core::PlatformId platform,
+                                                         core::EndUserId end_user) const {
+  std::vector<Authorization> out;
+  for (const auto row : tx.exec(
+           std::string("delete from client_authorization a where a.platform_id = $1::uuid and a.end_user_id ="
+                       " $2::uuid and a.authorization_id not in (select authorization_id from"
+                       " client_authorization where platform_id = $1::uuid and end_user_id = $2::uuid"
+                       " order by greatest(created_at, last_used_at) desc limit $3::int) returning ") +
+               kAuthorizationColumns,
+           {platform.str(), end_user.str(), std::to_string(kMaxPerEndUser)})) {
+    out.push_back(read(row));
+  }
+  return out;
 }
 
 std::optional<Authorization> AuthorizationStore::lock(storage::Transaction& tx, core::KeyId id) const {

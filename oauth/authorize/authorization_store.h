@@ -22,6 +22,7 @@ struct Authorization {
   core::KeyId id;
   core::EndUserId end_user_id;
   std::optional<core::KeyId> key_id;
+  std::optional<core::KeyId> issuer_id;  // of the provider that its end user signed in with
   std::string client_id, client_name, redirect_uri, resource;
   std::vector<std::string> scopes;
   std::string tools_json;  // {app: policy}, "*" for every other app
@@ -41,9 +42,11 @@ class AuthorizationStore {
 
   AuthorizationStore(const Vault& vault, const core::Clock& clock) : vault_(vault), clock_(clock) {}
 
-  // False when there is one with this id: the same consent was sent twice. Past kMaxPerEndUser the one that
-  // was not used for longest goes.
+  // False when there is one with this id: the same consent was sent twice.
   bool insert(storage::Transaction& tx, const Authorization& row) const;
+  // Those past kMaxPerEndUser that were not used for longest; they are gone.
+  std::vector<Authorization> make_room(storage::Transaction& tx, core::PlatformId platform,
+                                       core::EndUserId end_user) const;
   // Of any platform, locked until the transaction ends. Also one that has expired.
   std::optional<Authorization> lock(storage::Transaction& tx, core::KeyId id) const;
   // One that is good now: not expired; platform, end user and key, if any, active.

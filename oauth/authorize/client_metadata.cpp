@@ -16,12 +16,9 @@ namespace {
 constexpr std::size_t kUriBytesMax = 2048;
 constexpr std::size_t kNameCharactersMax = 100;
 
-// Schemes that a browser runs, shows or sends elsewhere instead of starting an application.
-constexpr std::array<std::string_view, 20> kNoApplication = {
-    "javascript", "data",        "vbscript", "file", "about",         "blob",
-    "filesystem", "view-source", "ws",       "wss",  "ftp",           "mailto",
-    "tel",        "sms",         "chrome",   "edge", "moz-extension", "chrome-extension",
-    "intent",     "urn"};
+// MCP clients in use whose scheme has no dot (decision 47).
+constexpr std::array<std::string_view, 4> kKnownApplications = {"cursor", "vscode", "vscode-insiders",
+                                                                "windsurf"};
 
 struct UriParts {
   std::string scheme;     // lower case
@@ -112,10 +109,10 @@ std::vector<std::string> read_redirects(const core::JsonReader& reader) {
   }
   for (const auto& uri : uris) {
     if (is_good_redirect_uri(uri)) continue;
-    throw OAuthError(
-        "invalid_redirect_uri",
-        "A redirect URI must be https, http on a loopback address, or a native application's own "
-        "scheme, without fragment and user information.");
+    throw OAuthError("invalid_redirect_uri",
+                     "A redirect URI must be https, http on a loopback address, or of a native application's "
+                     "own scheme with a "
+                     "dot in it (com.example.app:/done), without fragment and user information.");
   }
   return uris;
 }
@@ -188,7 +185,11 @@ bool is_good_redirect_uri(std::string_view text) {
   if (!uri) return false;
   if (uri->scheme == "https") return !uri->host.empty();
   if (uri->scheme == "http") return is_loopback_name(uri->host);
-  return std::find(kNoApplication.begin(), kNoApplication.end(), uri->scheme) == kNoApplication.end();
+  // RFC 8252 section 7.1: a reversed domain name. Whatever browsers run, show or send elsewhere has no dot.
+  const auto dot = uri->scheme.find('.');
+  if (dot != std::string::npos) return dot > 0 && dot + 1 < uri->scheme.size();
+  return std::find(kKnownApplications.begin(), kKnownApplications.end(), uri->scheme) !=
+         kKnownApplications.end();
 }
 
 bool is_loopback_redirect(std::string_view text) {

@@ -30,7 +30,8 @@ ClientMetadata read_client_metadata(const core::Json& body, EndpointAuth auth_wh
 // What clients get back, and what is stored.
 core::Json to_json(const ClientMetadata& metadata);
 
-// https, http on a loopback address, or a scheme of a native application; no fragment, no user, no script.
+// https, http on a loopback address, or a private-use scheme of a native application (RFC 8252 section 7.1:
+// it has a dot; a few known ones have none); no fragment, no user.
 bool is_good_redirect_uri(std::string_view uri);
 // Exactly one of `registered`, or one of them on a loopback address with another port (RFC 8252 section 7.3).
 bool is_registered_redirect(const std::vector<std::string>& registered, std::string_view uri);

@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/metrics.h"
 #include "oauth/authorize/oauth_error.h"
+#include "oauth/authorize/outbound.h"
 
 namespace assistiv::oauth {
 
@@ -38,12 +39,6 @@ core::Error too_many(const AttemptLimit& limit) {
 OAuthError bad_document(const std::string& why) {
   clients_counter("document", "refused").add();
   return {"invalid_client_metadata", "The client ID metadata document cannot be used: " + why};
-}
-
-// "host" or "host:port" of an absolute URL that was checked before.
-std::string authority_of(const std::string& url) {
-  const auto start = url.find("://") + 3;
-  return url.substr(start, url.find_first_of("/?", start) - start);
 }
 
 OAuthClient read_document(const std::string& url, const core::OutboundResponse& response, core::Time now) {
@@ -88,6 +83,8 @@ ClientRegistry::ClientRegistry(AuthorizeWorld& world, ClientRegistryOptions opti
     : world_(world),
       options_(options),
       registrations_(world.clock, options.registrations),
+      site_registrations_(world.clock, options.site_registrations),
+      all_registrations_(world.clock, options.all_registrations),
       fetches_(world.clock, options.fetches) {}
 
 void ClientRegistry::make_room(storage::Transaction& tx, ClientKind kind) const {
@@ -97,8 +94,14 @@ void ClientRegistry::make_room(storage::Transaction& tx, ClientKind kind) const 
     throw too_many(registrations_);
 }
 
+// The narrowest bound first: what it refuses does not use up the wider ones.
+bool ClientRegistry::may_register(const std::string& address) {
+  return registrations_.take(address_block(address)) && site_registrations_.take(address_site(address)) &&
+         all_registrations_.take("");
+}
+
 core::Task<RegisteredClient> ClientRegistry::add(core::Json body, std::string address) {
-  if (!registrations_.take(address_block(address))) {
+  if (!may_register(address)) {
     clients_counter("registration", "limited").add();
     throw too_many(registrations_);
   }

@@ -16,7 +16,10 @@
 namespace assistiv::oauth {
 
 struct ClientRegistryOptions {
-  AttemptLimitOptions registrations{60, std::chrono::seconds(600), 10000};  // of one address
+  // Registrations of one address (IPv6: one /64), of one /48, and of all addresses together.
+  AttemptLimitOptions registrations{60, std::chrono::seconds(600), 10000};
+  AttemptLimitOptions site_registrations{300, std::chrono::seconds(600), 10000};
+  AttemptLimitOptions all_registrations{3000, std::chrono::seconds(600), 1};
   AttemptLimitOptions fetches{30, std::chrono::seconds(60), 10000};  // of documents, asked for by one address
   std::int64_t unused_max = 10000;  // registrations that nobody has used; then the oldest make room
 };
@@ -43,7 +46,8 @@ class ClientRegistry {
   void make_room(storage::Transaction& tx, ClientKind kind) const;
   AuthorizeWorld& world_;
   ClientRegistryOptions options_;
-  AttemptLimit registrations_, fetches_;
+  bool may_register(const std::string& address);
+  AttemptLimit registrations_, site_registrations_, all_registrations_, fetches_;
 };
 
 // How long a document may be used without another look: Cache-Control's max-age (RFC 9111), from a minute to

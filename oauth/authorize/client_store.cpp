@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/json_read.h"
+#include "core/log.h"
 #include "oauth/authorize/oauth_error.h"
 
 namespace assistiv::oauth {
@@ -18,11 +19,13 @@ std::string kind_text(ClientKind kind) {
   return kind == ClientKind::Registered ? "registered" : "document";
 }
 
-ClientMetadata stored_metadata(const std::string& json) {
+// Nothing for one that registered under rules that are no longer ours: it must register again.
+std::optional<ClientMetadata> stored_metadata(const std::string& json) {
   try {
     return read_client_metadata(core::parse_json(json), EndpointAuth::None);
   } catch (const OAuthError& e) {
-    throw core::internal(std::string("a stored client cannot be read: ") + e.what());
+    core::log::info("authorize.client_outdated", {{"detail", e.description()}});
+    return std::nullopt;
   }
 }
 
@@ -36,9 +39,11 @@ std::optional<OAuthClient> ClientStore::find(storage::Transaction& tx, const std
       {client_id});
   if (rows.empty()) return std::nullopt;
   const auto row = rows[0];
+  auto metadata = stored_metadata(row.text("metadata"));
+  if (!metadata) return std::nullopt;
   return OAuthClient{row.text("client_id"),
                      row.text("kind") == "registered" ? ClientKind::Registered : ClientKind::Document,
-                     stored_metadata(row.text("metadata")),
+                     std::move(*metadata),
                      row.optional_text("secret_hash"),
                      row.time("created_at"),
                      row.time("expires_at")};

@@ -23,7 +23,7 @@ struct OAuthClient {
 // Inside the caller's transaction; holds no state.
 class ClientStore {
  public:
-  // Also one that has expired.
+  // Also one that has expired, but none that registered under rules that are no longer ours.
   std::optional<OAuthClient> find(storage::Transaction& tx, const std::string& client_id) const;
   // Puts a new registration, or the newest text of a document.
   void put(storage::Transaction& tx, const OAuthClient& client) const;

@@ -35,7 +35,7 @@ std::optional<SignInFault> describe(storage::Transaction& tx, const std::optiona
   if (link->expires_at <= now) return SignInFault::Expired;
   const auto facts = platform_facts(tx, link->platform_id, link->end_user_id);
   if (!facts) return SignInFault::Expired;
-  who = {link->platform_id, link->end_user_id, {}, facts->platform_name, facts->end_user_label};
+  who = {link->platform_id, link->end_user_id, {}, facts->platform_name, facts->end_user_label, {}};
   return std::nullopt;
 }
 
@@ -130,6 +130,21 @@ core::Task<std::string> SignInService::use_key(PrincipalPtr principal, std::stri
   co_return session.reveal();
 }
 
+core::Task<std::string> SignInService::use_provider(core::PlatformId platform, core::EndUserId end_user,
+                                                    core::KeyId issuer, std::string request_id) {
+  const core::Secret session(new_browser_secret());
+  co_await world_.database.run(storage::Scope::tenant(platform), [this, platform, end_user, issuer, session,
+                                                                  request_id](storage::Transaction& tx) {
+    const SignInSessionRow row{platform, end_user, {}, world_.clock.now() + kSessionLife, issuer};
+    SignInStore(world_.clock).insert_session(tx, row, session.reveal());
+    world_.audit.append(tx, platform,
+                        browser_event("sign_in.completed", end_user, end_user.str(), request_id,
+                                      {{"how", "provider"}, {"issuer_id", issuer.str()}}));
+  });
+  count_sign_in("provider");
+  co_return session.reveal();
+}
+
 core::Task<std::optional<SignedIn>> SignInService::session(std::string cookie) {
   if (!is_browser_secret(cookie)) co_return std::nullopt;
   co_return co_await world_.database.run(
@@ -138,8 +153,8 @@ core::Task<std::optional<SignedIn>> SignInService::session(std::string cookie) {
         if (!row) return std::nullopt;
         const auto facts = platform_facts(tx, row->platform_id, row->end_user_id);
         if (!facts) return std::nullopt;
-        return SignedIn{row->platform_id, row->end_user_id, row->key_id, facts->platform_name,
-                        facts->end_user_label};
+        return SignedIn{row->platform_id,     row->end_user_id,      row->key_id,
+                        facts->platform_name, facts->end_user_label, row->issuer_id};
       });
 }
 

@@ -1,6 +1,7 @@
 #pragma once
-// How an end user signs in on our pages: with a one-time link that its platform made, or with one of its own
-// keys. What a browser gets for it is a session of an hour that does nothing but show consent pages.
+// How an end user signs in on our pages: with a one-time link that its platform made, with one of its own
+// keys, or at its platform's provider (provider_sign_in.h). What a browser gets for it is a session of an
+// hour that does nothing but show consent pages.
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +27,7 @@ struct SignedIn {
   core::EndUserId end_user_id;
   std::optional<core::KeyId> key_id;
   std::string platform_name, end_user_label;
+  std::optional<core::KeyId> issuer_id = {};  // of the provider that they signed in with
 };
 
 struct SignInPage {
@@ -49,6 +51,9 @@ class SignInService {
                                   std::string request_id);
   // A session for the end user whose key this is; gives its cookie.
   core::Task<std::string> use_key(PrincipalPtr principal, std::string request_id);
+  // A session for the end user that a platform's provider names; gives its cookie.
+  core::Task<std::string> use_provider(core::PlatformId platform, core::EndUserId end_user,
+                                       core::KeyId issuer, std::string request_id);
   // Nothing when there is no such session, or its end user may not come in (any more).
   core::Task<std::optional<SignedIn>> session(std::string cookie);
   core::Task<> sign_out(std::string cookie);

@@ -68,11 +68,12 @@ std::optional<SignInLinkRow> SignInStore::consume_link(storage::Transaction& tx,
 void SignInStore::insert_session(storage::Transaction& tx, const SignInSessionRow& session,
                                  std::string_view cookie) const {
   tx.exec(
-      "insert into sign_in_session (platform_id, session_hash, end_user_id, key_id, created_at, expires_at) "
-      "values"
-      " ($1::uuid, $2, $3::uuid, $4::uuid, assistiv_time($5::bigint), assistiv_time($6::bigint))",
+      "insert into sign_in_session (platform_id, session_hash, end_user_id, key_id, created_at, expires_at,"
+      " issuer_id) values ($1::uuid, $2, $3::uuid, $4::uuid, assistiv_time($5::bigint), "
+      "assistiv_time($6::bigint), $7::uuid)",
       {session.platform_id.str(), core::sha256_hex(cookie), session.end_user_id.str(),
-       key_or_null(session.key_id), sign_in_ms(clock_.now()), sign_in_ms(session.expires_at)});
+       key_or_null(session.key_id), sign_in_ms(clock_.now()), sign_in_ms(session.expires_at),
+       key_or_null(session.issuer_id)});
   tx.exec(
       "delete from sign_in_session where platform_id = $1::uuid and end_user_id = $2::uuid and session_hash "
       "not in"
@@ -85,7 +86,8 @@ void SignInStore::insert_session(storage::Transaction& tx, const SignInSessionRo
 std::optional<SignInSessionRow> SignInStore::find_session(storage::Transaction& tx,
                                                           std::string_view cookie) const {
   const auto rows = tx.exec(
-      "select s.platform_id, s.end_user_id, s.key_id, assistiv_ms(s.expires_at) as expires_at from "
+      "select s.platform_id, s.end_user_id, s.key_id, s.issuer_id, assistiv_ms(s.expires_at) as expires_at "
+      "from "
       "sign_in_session s"
       " where s.session_hash = $1 and s.expires_at > assistiv_time($2::bigint) and (s.key_id is null or "
       "exists (select"
@@ -95,7 +97,8 @@ std::optional<SignInSessionRow> SignInStore::find_session(storage::Transaction& 
   if (rows.empty()) return std::nullopt;
   const auto row = rows[0];
   return SignInSessionRow{row.id<core::PlatformId>("platform_id"), row.id<core::EndUserId>("end_user_id"),
-                          row.optional_id<core::KeyId>("key_id"), row.time("expires_at")};
+                          row.optional_id<core::KeyId>("key_id"), row.time("expires_at"),
+                          row.optional_id<core::KeyId>("issuer_id")};
 }
 
 void SignInStore::remove_session(storage::Transaction& tx, std::string_view cookie) const {

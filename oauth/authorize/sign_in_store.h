@@ -25,6 +25,7 @@ struct SignInSessionRow {
   core::EndUserId end_user_id;
   std::optional<core::KeyId> key_id;  // the pasted key
   core::Time expires_at;
+  std::optional<core::KeyId> issuer_id = {};  // of the platform's provider
 };
 
 class SignInStore {

@@ -103,7 +103,10 @@ std::optional<core::Json> jws_header(std::string_view jws) {
 }
 
 std::optional<std::string> jws_verify(const std::string& public_jwk, std::string_view text) {
-  if (!is_es256(text)) return std::nullopt;
+  return is_es256(text) ? jws_open(public_jwk, text) : std::nullopt;
+}
+
+std::optional<std::string> jws_open(const std::string& public_jwk, std::string_view text) {
   cjose_err fault{};
   const auto jwk = read_jwk(public_jwk, fault);
   const JwsPtr jws(cjose_jws_import(text.data(), text.size(), &fault));

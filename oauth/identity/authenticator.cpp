@@ -29,6 +29,12 @@ core::Error unauthenticated(std::string message) {
 core::Error invalid_key() {
   return unauthenticated("The API key is invalid, expired or revoked.");
 }
+core::Error invalid_token() {
+  return unauthenticated(
+      "The token is invalid, expired or revoked, or it is none of an end user of a platform here: its issuer "
+      "and its "
+      "audience must be registered, and its end user be known and active.");
+}
 
 PrincipalKind checked_kind(std::string_view bearer) {
   if (bearer.empty())
@@ -83,8 +89,8 @@ struct Authenticator::Impl {
     }
   };
 
-  PrincipalPtr live(const PrincipalPtr& principal) const {
-    if (!principal || !is_live(*principal, clock.now())) throw invalid_key();
+  PrincipalPtr live(const PrincipalPtr& principal, bool is_token) const {
+    if (!principal || !is_live(*principal, clock.now())) throw is_token ? invalid_token() : invalid_key();
     return principal;
   }
 
@@ -223,9 +229,9 @@ core::Task<PrincipalPtr> Authenticator::authenticate(std::string bearer) {
   const auto answer = impl_->cache.find(hash, impl_->clock.now());
   if (answer.known) {
     impl_->hits.add();
-    co_return impl_->live(answer.principal);
+    co_return impl_->live(answer.principal, is_token);
   }
-  co_return impl_->live(co_await impl_->look_up(hash, kind, is_token ? raw : core::Secret()));
+  co_return impl_->live(co_await impl_->look_up(hash, kind, is_token ? raw : core::Secret()), is_token);
 }
 
 void Authenticator::on_notify(std::string_view topic, std::string_view payload) {

@@ -122,23 +122,47 @@ core::Task<> IdentityService::remove_platform(core::PlatformId id, AuditContext 
   changed("platform", id.str());
 }
 
+std::pair<EndUser, bool> IdentityService::create_or_get(Transaction& tx, core::PlatformId platform,
+                                                        const NewEndUser& input,
+                                                        const AuditContext& context) const {
+  auto [user, created] = end_users_.create_or_get(tx, platform, input);
+  if (created) {
+    audit_.append(tx, platform,
+                  audit_event(context, "end_user.created", user.id, user.id.str(), Json::object()));
+    if (hooks_.end_user_created) {
+      hooks_.end_user_created(tx, user, platforms_.get(tx, platform).value().settings_json, context);
+    }
+  }
+  return {std::move(user), created};
+}
+
 core::Task<ProvisionedEndUser> IdentityService::provision_end_user(core::PlatformId platform,
                                                                    NewEndUser input, AuditContext context) {
   co_return co_await database_.run(Scope::tenant(platform), [this, platform, input,
                                                              context](Transaction& tx) {
-    auto [user, created] = end_users_.create_or_get(tx, platform, input);
+    auto [user, created] = create_or_get(tx, platform, input, context);
     auto issued = keys_.issue(tx, {platform, user.id}, {.name = "default"});
-    if (created) {
-      audit_.append(tx, platform,
-                    audit_event(context, "end_user.created", user.id, user.id.str(), Json::object()));
-      if (hooks_.end_user_created) {
-        hooks_.end_user_created(tx, user, platforms_.get(tx, platform).value().settings_json, context);
-      }
-    }
     audit_.append(tx, platform,
                   audit_event(context, "key.created", user.id, issued.key.id.str(), key_details(issued.key)));
     return ProvisionedEndUser{std::move(user), created, std::move(issued)};
   });
+}
+
+core::Task<std::optional<EndUser>> IdentityService::find_end_user(core::PlatformId platform, NewEndUser input,
+                                                                  bool create, AuditContext context) {
+  try {
+    co_return co_await database_.run(
+        Scope::tenant(platform),
+        [this, platform, input, create, context](Transaction& tx) -> std::optional<EndUser> {
+          auto found = end_users_.list(tx, platform, input.external_id, {1, 1});
+          if (!found.items.empty()) return std::move(found.items.front());
+          if (!create) return std::nullopt;
+          return create_or_get(tx, platform, input, context).first;
+        });
+  } catch (const core::Error& e) {
+    if (e.kind() != core::ErrorKind::InvalidArgument) throw;
+  }
+  co_return std::nullopt;
 }
 
 core::Task<EndUser> IdentityService::get_end_user(core::PlatformId platform, core::EndUserId id) {

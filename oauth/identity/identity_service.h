@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "core/task.h"
 #include "oauth/identity/audit_context.h"
@@ -56,6 +57,10 @@ class IdentityService {
 
   core::Task<ProvisionedEndUser> provision_end_user(core::PlatformId platform, NewEndUser input,
                                                     AuditContext context);
+  // The end user with input's external_id, made as by provision_end_user() but without a key where `create`
+  // says so; nothing when there is none, or when the id is none that an end user can have.
+  core::Task<std::optional<EndUser>> find_end_user(core::PlatformId platform, NewEndUser input, bool create,
+                                                   AuditContext context);
   core::Task<EndUser> get_end_user(core::PlatformId platform, core::EndUserId id);
   core::Task<Page<EndUser>> list_end_users(core::PlatformId platform, std::optional<std::string> external_id,
                                            PageRequest page);
@@ -71,6 +76,8 @@ class IdentityService {
   core::Task<> revoke_key(KeyOwner owner, core::KeyId id, AuditContext context);
 
  private:
+  std::pair<EndUser, bool> create_or_get(storage::Transaction& tx, core::PlatformId platform,
+                                         const NewEndUser& input, const AuditContext& context) const;
   void changed(std::string_view topic, const std::string& payload) const;
 
   storage::Database& database_;

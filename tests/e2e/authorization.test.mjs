@@ -316,13 +316,29 @@ describe('authorization', () => {
       assert.equal(floating.status, 200, 'the port of a loopback address may be another one (RFC 8252)');
     });
 
-    test('faults go back to the client with state and issuer', async () => {
+    test('nobody whom we do not know is sent to a client by an address of ours', async () => {
+      const client = await register(base, { redirect_uris: ['https://evil.example/cb'], client_name: 'Your bank' });
+      const { href } = authorizeUrl(base, client, { scope: 'admin' });
+      const { page, close } = await newVisitor(browser);
+      const reply = await page.goto(href);
+      assert.equal(reply.status(), 400);
+      await assertGoodPage(page, reply);
+      assert.equal(new URL(page.url()).host, new URL(base).host);
+      assert.match(await page.locator('main').innerText(), /evil\.example/);
+      const back = new URL(await page.getByRole('link', { name: 'go back to the application' }).getAttribute('href'));
+      assert.deepEqual([back.host, back.searchParams.get('error'), back.searchParams.get('state'), back.searchParams.get('iss')], ['evil.example', 'invalid_scope', 's-1', base]);
+      await close();
+    });
+
+    test('faults go back to the client with state and issuer once its user has signed in', async () => {
       const client = await register(base);
+      const visitor = new PlainBrowser();
+      await visitor.signIn(authorizeUrl(base, client).href, user.key);
       for (const [wrong, error] of [
         [{ code_challenge: undefined }, 'invalid_request'], [{ code_challenge_method: 'plain' }, 'invalid_request'], [{ response_type: 'token' }, 'unsupported_response_type'],
         [{ resource: 'https://evil.example/mcp' }, 'invalid_target'], [{ scope: 'admin' }, 'invalid_scope'],
       ]) {
-        const reply = await fetch(authorizeUrl(base, client, wrong).href, { redirect: 'manual' });
+        const reply = await visitor.visit(authorizeUrl(base, client, wrong).href);
         assert.equal(reply.status, 302, JSON.stringify(wrong));
         const to = new URL(reply.headers.get('location'));
         assert.equal(`${to.origin}${to.pathname}`, client.redirect_uris[0]);

@@ -394,6 +394,52 @@ TEST_F(AuthorizationTest, limits_registrations_of_an_address_and_forgets_unused_
   EXPECT_TRUE(run(server_.clients().find(client_.client_id, "a")).has_value());
 }
 
+TEST_F(AuthorizationTest, limits_registrations_of_a_site_and_of_everybody) {
+  const core::Json body = {{"redirect_uris", {kRedirect}}};
+  ClientRegistry registry(server_.world(), {.registrations = {2, std::chrono::seconds(600), 100},
+                                            .site_registrations = {3, std::chrono::seconds(600), 100},
+                                            .all_registrations = {5, std::chrono::seconds(600), 1}});
+  const auto made = [&](const char* address) {
+    try {
+      run(registry.add(body, address));
+      return true;
+    } catch (const core::Error& e) {
+      EXPECT_EQ(e.kind(), core::ErrorKind::RateLimited);
+      return false;
+    }
+  };
+  EXPECT_TRUE(made("2001:db8:1:1::1"));
+  EXPECT_TRUE(made("2001:db8:1:1::2"));
+  EXPECT_FALSE(made("2001:db8:1:1::3")) << "the /64 is full";
+  EXPECT_TRUE(made("2001:db8:1:2::1"));
+  EXPECT_FALSE(made("2001:db8:1:3::1")) << "the /48 is full";
+  EXPECT_TRUE(made("2001:db8:2:1::1"));
+  EXPECT_TRUE(made("192.0.2.1"));
+  EXPECT_FALSE(made("192.0.2.2")) << "all together";
+  clock_.advance(std::chrono::seconds(600));
+  EXPECT_TRUE(made("192.0.2.2"));
+}
+
+TEST_F(AuthorizationTest, the_oldest_authorization_makes_room_with_an_entry_and_a_notice) {
+  const auto oldest = tokens();
+  EXPECT_TRUE(accepted(oldest.access)) << "from now on it is cached";
+  clock_.advance(std::chrono::seconds(1));
+  for (int i = 1; i < AuthorizationStore::kMaxPerEndUser; ++i) grant(consent());
+  EXPECT_TRUE(accepted(oldest.access));
+  grant(consent());
+  EXPECT_FALSE(accepted(oldest.access));
+  EXPECT_EQ(count("from client_authorization"), AuthorizationStore::kMaxPerEndUser);
+  EXPECT_EQ(count("from audit_entry where event = 'authorization.revoked' and details::jsonb ->> 'reason' = "
+                  "'too_many'"),
+            1);
+}
+
+TEST_F(AuthorizationTest, a_client_of_former_rules_must_register_again) {
+  database_.exec(
+      R"(update oauth_client set metadata = jsonb_set(metadata, '{redirect_uris}', '["myapp://done"]'))");
+  EXPECT_EQ(run(server_.clients().find(client_.client_id, "a")), std::nullopt);
+}
+
 TEST_F(AuthorizationTest, a_flood_of_registrations_makes_room_of_old_unused_ones) {
   ClientRegistry registry(server_.world(), {.unused_max = 3});
   const core::Json body = {{"redirect_uris", {kRedirect}}};

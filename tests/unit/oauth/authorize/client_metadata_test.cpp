@@ -21,15 +21,15 @@ std::string fault_code(const core::Json& body) {
 }
 
 TEST(ClientMetadata, reads_what_a_native_client_sends) {
-  const auto metadata =
-      read_client_metadata({{"client_name", "Editor\u202e"},
-                            {"redirect_uris", {"http://127.0.0.1:33418/callback", "editor://done"}},
-                            {"grant_types", {"authorization_code", "refresh_token"}},
-                            {"response_types", {"code"}},
-                            {"token_endpoint_auth_method", "none"},
-                            {"software_id", 5},
-                            {"jwks", core::Json::object()}},
-                           EndpointAuth::SecretBasic);
+  const auto metadata = read_client_metadata(
+      {{"client_name", "Editor\u202e"},
+       {"redirect_uris", {"http://127.0.0.1:33418/callback", "com.example.editor:/done"}},
+       {"grant_types", {"authorization_code", "refresh_token"}},
+       {"response_types", {"code"}},
+       {"token_endpoint_auth_method", "none"},
+       {"software_id", 5},
+       {"jwks", core::Json::object()}},
+      EndpointAuth::SecretBasic);
   EXPECT_EQ(metadata.redirect_uris.size(), 2u);
   EXPECT_TRUE(metadata.refreshes);
   EXPECT_EQ(metadata.auth, EndpointAuth::None);
@@ -67,13 +67,33 @@ TEST(ClientMetadata, refuses_what_cannot_be_served) {
 TEST(ClientMetadata, takes_redirect_uris_that_only_a_client_can_receive) {
   for (const auto* good :
        {"https://claude.ai/api/mcp/auth_callback", "http://127.0.0.1/cb", "http://localhost:3000/",
-        "http://[::1]:9/x?y=1", "cursor://anysphere.cursor-retrieval/oauth", "com.example.app:/done"})
+        "http://[::1]:9/x?y=1", "cursor://anysphere.cursor-retrieval/oauth", "vscode://x.y/z",
+        "com.example.app:/done"})
     EXPECT_TRUE(is_good_redirect_uri(good)) << good;
-  for (const auto* bad : {"", "/callback", "http://app.example/cb", "https://", "https://user@app.example/cb",
-                          "https://app.example/#x", "javascript:alert(1)", "JavaScript:alert(1)",
-                          "data:text/html,x", "file:///etc/passwd", "vbscript:x",
-                          "http://127.0.0.1.evil.example/", "http://localhost@evil.example/", "https://a b/",
-                          "https://a\\b/", "about:blank", "http://127.0.0.1:80x/"})
+  for (const auto* bad : {"",
+                          "/callback",
+                          "http://app.example/cb",
+                          "https://",
+                          "https://user@app.example/cb",
+                          "https://app.example/#x",
+                          "javascript:alert(1)",
+                          "JavaScript:alert(1)",
+                          "data:text/html,x",
+                          "file:///etc/passwd",
+                          "vbscript:x",
+                          "http://127.0.0.1.evil.example/",
+                          "http://localhost@evil.example/",
+                          "https://a b/",
+                          "https://a\\b/",
+                          "about:blank",
+                          "http://127.0.0.1:80x/",
+                          "blob:https://a.example/1",
+                          "ws://a.example/",
+                          "intent://x#y",
+                          "ms-settings:x",
+                          "myapp://done",
+                          "search-ms:query",
+                          "a.:/x"})
     EXPECT_FALSE(is_good_redirect_uri(bad)) << bad;
 }
 

@@ -83,7 +83,7 @@ TEST_F(TokensTest, no_api_key_looks_like_a_jwt) {
   EXPECT_TRUE(looks_like_jwt("eyJh.b.c"));
   for (const auto& other :
        {std::string("sk-eu_") + std::string(64, 'a'), std::string("eyJ"), std::string("eyJ.a.b.c"),
-        std::string("eyJ.a.b "), "eyJ" + std::string(5000, 'a') + ".b.c"})
+        std::string("eyJ.a.b "), "eyJ" + std::string(9000, 'a') + ".b.c"})
     EXPECT_FALSE(looks_like_jwt(other));
 }
 
@@ -132,6 +132,9 @@ TEST_F(TokensTest, attempts_are_counted_per_address_and_window) {
   EXPECT_EQ(address_block("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2:");
   EXPECT_EQ(address_block("2001:db8::1"), "2001:db8:");
   EXPECT_EQ(address_block("192.0.2.1"), "192.0.2.1");
+  EXPECT_EQ(address_site("2001:db8:1:2:3:4:5:6"), "2001:db8:1:");
+  EXPECT_EQ(address_site("2001:db8::1"), "2001:db8:");
+  EXPECT_EQ(address_site("192.0.2.1"), "192.0.2.1");
 }
 
 }  // namespace
