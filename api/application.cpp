@@ -23,6 +23,7 @@
 #include "core/log.h"
 #include "inference/engine/inference_service.h"
 #include "mcp/conformance/fixture_endpoint.h"
+#include "mcp/connectors/own_app_service.h"
 #include "mcp/connectors/rest_executor.h"
 #include "mcp/grants/approval_service.h"
 #include "mcp/grants/grant_service.h"
@@ -223,7 +224,10 @@ struct Application::Impl {
 
   net::SystemResolver resolver;
   net::OutboundClient outbound;
+  const mcp::OwnAppRules own_app_rules;
+  mcp::OwnAppSource own_app_source;
   mcp::AppBook book;
+  mcp::OwnAppService own_apps;
   CatalogRegistry registry;
 
   Money money;
@@ -291,7 +295,12 @@ Application::Impl::Impl(Config c, World w)
       rates(database, audit, world.clock, world.random),
       usage(database),
       outbound(outbound_options(config), resolver),
-      book(database, mcp::Catalog::load(mcp::manifest_files(config.manifests_dir), api_overrides(config))),
+      own_app_rules{.loopback = config.allow_loopback_upstreams},
+      own_app_source(own_app_rules),
+      book(database, mcp::Catalog::load(mcp::manifest_files(config.manifests_dir), api_overrides(config)),
+           {&own_app_source}),
+      own_apps({database, audit, book, world.clock, world.random, own_app_rules,
+                [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }}),
       registry(book, config.connector_overrides),
       money({database, audit, *vault, outbound, world.clock, world.random, outbound_options(config).reach,
              [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }}),
@@ -362,6 +371,7 @@ RouteTable Application::Impl::routes() {
   services.authorization = &authorization;
   services.authenticator = &authenticator;
   services.access = &access;
+  services.own_apps = &own_apps;
   if (config.conformance_fixtures) {
     fixtures = std::make_unique<mcp::FixtureEndpoint>(endpoint_options(config), endpoint_world());
     services.conformance = &fixtures->endpoint();

@@ -4,6 +4,7 @@
 #include "api/routes/routes.h"
 #include "core/json_read.h"
 #include "mcp/connectors/app_book.h"
+#include "mcp/connectors/own_app_service.h"
 #include "oauth/connect/app_service.h"
 
 namespace assistiv::api {
@@ -70,6 +71,10 @@ core::Task<core::HttpReply> list_apps(Services* s, Call call) {
 
 core::Task<core::HttpReply> activate_app(Services* s, Call call) {
   const core::JsonReader body(*call.body);
+  if (const auto* manifest = body.object("manifest")) {
+    co_return data_reply(
+        201, manifest_view(co_await s->own_apps->submit(call.platform_id(), *manifest, audit_context(call))));
+  }
   oauth::NewApp app;
   app.app = body.string("app");
   app.client_id = body.string("client_id");
@@ -133,10 +138,10 @@ void add_app_routes(RouteTable& table, Services& services) {
                    .scope = "management",
                    .operation_id = "activateApp",
                    .tag = "Apps",
-                   .summary = "Activate an app with your OAuth client.",
+                   .summary = "Activate an app with your OAuth client, or submit a manifest of your own.",
                    .body_schema = "AppCreate",
                    .success = 201,
-                   .reply_schema = "App",
+                   .reply_schema = "AppOrManifest",
                    .handle = with_services(services, activate_app)});
   table.push_back({.method = "GET",
                    .path = one,

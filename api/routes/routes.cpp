@@ -15,6 +15,7 @@ RouteTable make_routes(Services& services) {
     add_key_routes(table, services);
     add_end_user_routes(table, services);
     add_app_routes(table, services);
+    add_manifest_routes(table, services);
     add_grant_routes(table, services);
     add_approval_routes(table, services);
     add_connection_routes(table, services);

@@ -34,7 +34,9 @@ class AppBook;
 class ApprovalService;
 class Endpoint;
 class GrantService;
+class OwnAppService;
 class ToolAccess;
+struct OwnManifest;
 }  // namespace assistiv::mcp
 
 namespace assistiv::api {
@@ -70,6 +72,7 @@ struct Services {
   oauth::AuthorizationServer* authorization = nullptr;
   oauth::Authenticator* authenticator = nullptr;
   mcp::ToolAccess* access = nullptr;
+  mcp::OwnAppService* own_apps = nullptr;
 };
 
 using ServiceHandler = core::Task<core::HttpReply> (*)(Services*, Call);
@@ -80,6 +83,7 @@ void add_platform_routes(RouteTable& table, Services& services);
 void add_key_routes(RouteTable& table, Services& services);
 void add_end_user_routes(RouteTable& table, Services& services);
 void add_app_routes(RouteTable& table, Services& services);
+void add_manifest_routes(RouteTable& table, Services& services);
 void add_grant_routes(RouteTable& table, Services& services);
 void add_approval_routes(RouteTable& table, Services& services);
 void add_connection_routes(RouteTable& table, Services& services);
@@ -103,6 +107,9 @@ void add_authorization_routes(RouteTable& table, Services& services);
 void add_issuer_routes(RouteTable& table, Services& services);
 void add_mcp_routes(RouteTable& table, Services& services);
 void add_operations_routes(RouteTable& table, Services& services);
+
+// A manifest of a platform's own app, with its document where it has one.
+core::Json manifest_view(const mcp::OwnManifest& manifest);
 
 // All of them.
 RouteTable make_routes(Services& services);

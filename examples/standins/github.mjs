@@ -89,7 +89,7 @@ class GitHubState {
     const redirectUri = params.get('redirect_uri') ?? client.redirect_uris?.[0];
     const known = client.redirect_uris
       ? client.redirect_uris.includes(redirectUri)
-      : /^http:\/\/(127\.0\.0\.1|localhost)(:\d+)?\/oauth\/callback(\/[a-z0-9_]+)?$/.test(redirectUri ?? '');
+      : /^http:\/\/(127\.0\.0\.1|localhost)(:\d+)?\/oauth\/callback(\/[a-z0-9_]+(\/[0-9a-f-]{36})?)?$/.test(redirectUri ?? '');
     if (!known) return { status: 400, problem: 'The redirect_uri is not associated with this application.' };
     const method = params.get('code_challenge_method');
     if (params.get('code_challenge') && method !== 'S256') return { status: 400, problem: 'code_challenge_method must be S256.' };

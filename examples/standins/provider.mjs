@@ -52,7 +52,7 @@ export class ProviderStandin {
     const redirectUri = params.get('redirect_uri') ?? '';
     const known = client.redirect_uris
       ? client.redirect_uris.includes(redirectUri)
-      : /^http:\/\/(127\.0\.0\.1|localhost)(:\d+)?\/oauth\/callback(\/[a-z0-9_]+)?$/.test(redirectUri);
+      : /^http:\/\/(127\.0\.0\.1|localhost)(:\d+)?\/oauth\/callback(\/[a-z0-9_]+(\/[0-9a-f-]{36})?)?$/.test(redirectUri);
     return known ? { client, redirectUri } : { status: 400, problem: 'This redirect_uri is not one of the application.' };
   }
 

@@ -60,6 +60,7 @@ TABLES = {
     "registered_issuer": "oauth/",
     "issuer_audience": "oauth/",
     "provider_sign_in": "oauth/",
+    "own_app_manifest": "mcp/",
     "tool_policy": "mcp/",
     "tool_grant": "mcp/",
     "approval": "mcp/",

@@ -1,0 +1,115 @@
+#pragma once
+// Apps that platforms bring themselves: a platform submits a manifest, the operator approves it, and from
+// then on the platform uses the app as it uses the server's. Another manifest of the same app waits for its
+// own approval while the approved one serves. Each step leaves an audit entry of the platform
+// (manifest.submitted, manifest.approved, manifest.refused, manifest.removed); a change of what serves is
+// announced with the topic "app".
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/clock.h"
+#include "core/ids.h"
+#include "core/json.h"
+#include "core/random.h"
+#include "core/task.h"
+#include "mcp/connectors/app_book.h"
+#include "mcp/connectors/own_app.h"
+#include "oauth/identity/audit_context.h"
+#include "oauth/identity/page.h"
+#include "storage/audit.h"
+#include "storage/database.h"
+
+namespace assistiv::mcp {
+
+using ManifestId = core::Id<struct OwnManifestTag>;
+
+enum class ManifestStatus {
+  Pending,    // waits for the operator
+  Serving,    // approved: what the platform's callers get
+  Refused,    // with a reason
+  Replaced,   // served once
+  Withdrawn,  // a newer one was submitted before it was decided
+};
+std::string_view manifest_status_name(ManifestStatus status);
+std::optional<ManifestStatus> parse_manifest_status(std::string_view name);
+
+struct OwnManifest {
+  ManifestId id;
+  core::PlatformId platform_id;
+  std::string app, title, version;
+  std::int64_t number = 1;  // counts the manifests of the app
+  ManifestStatus status = ManifestStatus::Pending;
+  std::string reason;  // of a refusal
+  core::Time created_at;
+  std::optional<core::Time> decided_at;
+  std::string document;  // JSON text; empty in lists
+};
+
+struct ManifestFilter {
+  std::optional<ManifestStatus> status;
+  std::optional<std::string> app;
+};
+
+// What OwnAppService works with. All but `changed` must outlive it.
+struct OwnAppParts {
+  storage::Database& database;
+  storage::AuditLog& audit;
+  AppBook& book;
+  const core::Clock& clock;
+  core::Random& random;
+  OwnAppRules rules;
+  // Called after a commit with what Transaction::notify sent, so that this node's caches do not wait for the
+  // round trip.
+  std::function<void(std::string_view topic, std::string_view payload)> changed;
+};
+
+// Thread-safe. Faulty manifests throw core::Error{InvalidArgument} that names every fault; what is not there,
+// or is another platform's, NotFound.
+class OwnAppService {
+ public:
+  static constexpr std::int64_t kAppsMax = 20;     // of one platform
+  static constexpr std::size_t kVersionsMax = 20;  // kept of one app
+
+  explicit OwnAppService(OwnAppParts parts) : parts_(std::move(parts)) {}
+
+  // A manifest that waits is withdrawn by this one; the same manifest again changes nothing. Conflict past
+  // kAppsMax, and for a tool name that another app of the platform has.
+  core::Task<OwnManifest> submit(core::PlatformId platform, core::Json manifest, oauth::AuditContext context);
+  core::Task<oauth::Page<OwnManifest>> list(core::PlatformId platform, ManifestFilter filter,
+                                            oauth::PageRequest page);
+  core::Task<OwnManifest> get(core::PlatformId platform, ManifestId id);
+  // Every manifest of the app. Conflict while the platform has the app activated: its connections end first.
+  core::Task<> remove(core::PlatformId platform, std::string app, oauth::AuditContext context);
+
+  // The operator's: every tenant's manifests. Conflict for one that does not wait (any more).
+  core::Task<oauth::Page<OwnManifest>> list_all(ManifestFilter filter, oauth::PageRequest page);
+  core::Task<OwnManifest> get_any(ManifestId id);
+  core::Task<OwnManifest> approve(ManifestId id, oauth::AuditContext context);
+  core::Task<OwnManifest> refuse(ManifestId id, std::string reason, oauth::AuditContext context);
+
+ private:
+  OwnManifest submit_in(storage::Transaction& tx, OwnManifest fresh, const App& app,
+                        const oauth::AuditContext& context) const;
+  core::Task<OwnManifest> decide(ManifestId id, ManifestStatus status, std::string reason,
+                                 oauth::AuditContext context);
+  OwnManifest decide_in(storage::Transaction& tx, ManifestId id, ManifestStatus status,
+                        const std::string& reason, const oauth::AuditContext& context) const;
+  void announce(core::PlatformId platform, const std::string& app) const;
+
+  OwnAppParts parts_;
+};
+
+// The manifests that serve, for the book. Thread-safe.
+class OwnAppSource final : public AppSource {
+ public:
+  explicit OwnAppSource(OwnAppRules rules) : rules_(rules) {}
+  std::vector<AppPtr> load(storage::Transaction& tx, core::PlatformId platform) const override;
+
+ private:
+  OwnAppRules rules_;
+};
+
+}  // namespace assistiv::mcp
