@@ -72,11 +72,19 @@ core::Task<oauth::OAuthClient> client_of(Services* s, core::FormFields fields, c
   co_return *client;
 }
 
+core::Task<oauth::IssuedTokens> tokens_for(Services* s, core::HttpRequest request) {
+  auto fields = read_form(request);
+  if (oauth::PlatformClients::takes(fields)) {
+    co_return co_await s->authorization->platform_clients().exchange(
+        std::move(fields), authorization_of(request), request.request_id);
+  }
+  auto client = co_await client_of(s, fields, request);
+  co_return co_await s->authorization->authorizations().exchange(std::move(fields), std::move(client),
+                                                                 request.request_id);
+}
+
 core::Task<core::HttpReply> issue_tokens(Services* s, Call call) {
-  auto fields = read_form(call.request);
-  auto client = co_await client_of(s, fields, call.request);
-  const auto tokens = co_await s->authorization->authorizations().exchange(
-      std::move(fields), std::move(client), call.request.request_id);
+  const auto tokens = co_await tokens_for(s, std::move(call.request));
   core::Json body = {{"access_token", tokens.access.reveal()},
                      {"token_type", "Bearer"},
                      {"expires_in", tokens.expires_in.count()},
@@ -152,7 +160,9 @@ void add_endpoint(RouteTable& table, Services& services, std::string path, std::
 void add_authorization_endpoints(RouteTable& table, Services& services) {
   add_endpoint(table, services, "/register", "registerClient", "A client registers itself (RFC 7591).", 201,
                "RegisteredClient", guarded_oauth<register_client>);
-  add_endpoint(table, services, "/token", "issueTokens", "A code or a refresh token for tokens (RFC 6749).",
+  add_endpoint(table, services, "/token", "issueTokens",
+               "A code, a refresh token, a client's own credentials or an issuer's grant for tokens (RFC "
+               "6749, RFC 7523).",
                200, "Tokens", guarded_oauth<issue_tokens>);
   add_endpoint(table, services, "/revoke", "revokeToken",
                "Ends the authorization that a token is of (RFC 7009).", 200, "TokenRevoked",

@@ -42,21 +42,27 @@ core::Task<core::HttpReply> metadata_of_app(Services* s, Call call) {
 core::Json server_metadata(const std::string& issuer) {
   using core::Json;
   const Json auth = Json::array({"none", "client_secret_basic", "client_secret_post"});
-  return {{"issuer", issuer},
-          {"authorization_endpoint", issuer + "/authorize"},
-          {"token_endpoint", issuer + "/token"},
-          {"registration_endpoint", issuer + "/register"},
-          {"revocation_endpoint", issuer + "/revoke"},
-          {"jwks_uri", issuer + "/.well-known/jwks.json"},
-          {"scopes_supported", Json::array({oauth::kScopeMcp, oauth::kScopeWrite, oauth::kScopeOffline})},
-          {"response_types_supported", Json::array({"code"})},
-          {"response_modes_supported", Json::array({"query"})},
-          {"grant_types_supported", Json::array({"authorization_code", "refresh_token"})},
-          {"token_endpoint_auth_methods_supported", auth},
-          {"revocation_endpoint_auth_methods_supported", auth},
-          {"code_challenge_methods_supported", Json::array({"S256"})},
-          {"authorization_response_iss_parameter_supported", true},
-          {"client_id_metadata_document_supported", true}};
+  return {
+      {"issuer", issuer},
+      {"authorization_endpoint", issuer + "/authorize"},
+      {"token_endpoint", issuer + "/token"},
+      {"registration_endpoint", issuer + "/register"},
+      {"revocation_endpoint", issuer + "/revoke"},
+      {"jwks_uri", issuer + "/.well-known/jwks.json"},
+      {"scopes_supported", Json::array({oauth::kScopeMcp, oauth::kScopeWrite, oauth::kScopeOffline})},
+      {"response_types_supported", Json::array({"code"})},
+      {"response_modes_supported", Json::array({"query"})},
+      {"grant_types_supported", Json::array({"authorization_code", "refresh_token",
+                                             oauth::kClientCredentialsGrant, oauth::kJwtBearerGrant})},
+      {"authorization_grant_profiles_supported", Json::array({"urn:ietf:params:oauth:grant-profile:id-jag"})},
+      {"token_endpoint_auth_methods_supported",
+       Json::array({"none", "client_secret_basic", "client_secret_post", "private_key_jwt"})},
+      {"token_endpoint_auth_signing_alg_values_supported",
+       Json::array({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"})},
+      {"revocation_endpoint_auth_methods_supported", auth},
+      {"code_challenge_methods_supported", Json::array({"S256"})},
+      {"authorization_response_iss_parameter_supported", true},
+      {"client_id_metadata_document_supported", true}};
 }
 
 core::Task<core::HttpReply> authorization_server(Services* s, Call) {

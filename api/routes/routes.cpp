@@ -35,6 +35,7 @@ RouteTable make_routes(Services& services) {
     add_authorization_endpoints(table, services);
     add_authorize_pages(table, services);
     add_issuer_routes(table, services);
+    add_platform_client_routes(table, services);
     add_authorization_routes(table, services);
   }
   if (services.config.has_role("mcp")) add_mcp_routes(table, services);

@@ -105,6 +105,7 @@ void add_authorization_endpoints(RouteTable& table, Services& services);
 void add_authorize_pages(RouteTable& table, Services& services);
 void add_authorization_routes(RouteTable& table, Services& services);
 void add_issuer_routes(RouteTable& table, Services& services);
+void add_platform_client_routes(RouteTable& table, Services& services);
 void add_mcp_routes(RouteTable& table, Services& services);
 void add_operations_routes(RouteTable& table, Services& services);
 

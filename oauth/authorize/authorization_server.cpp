@@ -29,6 +29,7 @@ AuthorizationServer::AuthorizationServer(AuthorizeWorld world)
       tokens_(world_, keys_, external_),
       issuers_(world_),
       providers_(world_, external_, sign_ins_),
+      platform_clients_(world_, external_, authorizations_),
       pasted_keys_(world_.clock, kPastedKeys) {
   keys_.load();
 }
@@ -69,6 +70,7 @@ core::Task<> AuthorizationServer::sweep() {
     SignInStore(world_.clock).discard_expired(tx, now - kKeepUsedLinks, kSweptPerRound);
     AuthorizationStore(world_.vault, world_.clock).discard_expired(tx, now, kSweptPerRound);
     ProviderFlowStore().discard_expired(tx, now, kSweptPerRound);
+    PlatformClientStore().discard_expired(tx, now, kSweptPerRound);
   });
 }
 

@@ -13,6 +13,7 @@
 #include "oauth/authorize/external_tokens.h"
 #include "oauth/authorize/issuer_service.h"
 #include "oauth/authorize/key_sets.h"
+#include "oauth/authorize/platform_clients.h"
 #include "oauth/authorize/provider_sign_in.h"
 #include "oauth/authorize/sign_in_service.h"
 #include "oauth/authorize/signing_keys.h"
@@ -33,6 +34,7 @@ class AuthorizationServer {
   AccessTokens& tokens() { return tokens_; }
   IssuerService& issuers() { return issuers_; }
   ProviderSignIn& providers() { return providers_; }
+  PlatformClients& platform_clients() { return platform_clients_; }
   // Of keys that somebody pastes, by address.
   AttemptLimit& pasted_keys() { return pasted_keys_; }
 
@@ -57,6 +59,7 @@ class AuthorizationServer {
   AccessTokens tokens_;
   IssuerService issuers_;
   ProviderSignIn providers_;
+  PlatformClients platform_clients_;
   AttemptLimit pasted_keys_;
   core::TaskGroup group_{"authorize"};
 };

@@ -65,6 +65,23 @@ Authorization new_authorization(const Consent& consent, const core::Secret& code
   return row;
 }
 
+Authorization direct_authorization(const DirectGrant& grant, AuthorizeWorld& world) {
+  Authorization row;
+  row.platform_id = grant.platform_id;
+  row.id = core::KeyId::make(world.clock, world.random);
+  row.end_user_id = grant.end_user_id;
+  row.issuer_id = grant.issuer_id;
+  row.client_id = grant.client_id;
+  row.client_name = grant.client_name;
+  row.resource = grant.resource;
+  row.scopes = grant.scopes;
+  row.tools_json = R"({"*":{"mode":"all"}})";
+  row.created_at = world.clock.now();
+  row.code_expires_at = row.created_at;
+  row.expires_at = row.created_at + kAccessLife;
+  return row;
+}
+
 // `resource` may be left out or repeated as it was; anything else is for another audience.
 void check_resource(const core::FormFields& fields, const Resources& resources, const std::string& granted) {
   for (const auto& [name, value] : fields) {
@@ -280,6 +297,47 @@ IssuedTokens AuthorizationService::issue(const Outcome& outcome, std::vector<std
   out.expires_in = kAccessLife;
   out.scopes = std::move(scopes);
   return out;
+}
+
+// One authorization for a client, an end user and a resource, however often the client comes: the end user
+// sees it in the list and can end what is out.
+Authorization AuthorizationService::put_direct(storage::Transaction& tx, const DirectGrant& grant,
+                                               const std::string& request_id) const {
+  const AuthorizationStore store(world_.vault, world_.clock);
+  auto row = direct_authorization(grant, world_);
+  const auto known = store.lock_direct(tx, row);
+  if (known && known->issuer_id == row.issuer_id) {
+    row = *known;
+  } else {
+    if (known) store.remove(tx, known->platform_id, {}, known->id);
+    store.insert(tx, row);
+    auto details = audit_details(row);
+    details["how"] = grant.how;
+    world_.audit.append(
+        tx, row.platform_id,
+        audit_event({nullptr, request_id}, "authorization.granted", row.end_user_id, row.id.str(), details));
+  }
+  store.use_code(tx, row, world_.clock.now() + kAccessLife);
+  return row;
+}
+
+core::Task<IssuedTokens> AuthorizationService::issue_direct(DirectGrant grant, std::string request_id) {
+  struct Put {
+    Outcome outcome;
+    bool others_ended = false;
+  };
+  const auto put = co_await world_.database.run(
+      storage::Scope::tenant(grant.platform_id), [this, grant, request_id](storage::Transaction& tx) {
+        Put out;
+        const auto row = put_direct(tx, grant, request_id);
+        if (!AuthorizationStore(world_.vault, world_.clock).find_live(tx, row.platform_id, row.id))
+          throw invalid_grant("The end user is not active.");
+        out.others_ended = end_oldest(tx, row, {nullptr, request_id});
+        out.outcome.row = row;
+        return out;
+      });
+  if (put.others_ended) tell(*put.outcome.row);
+  co_return issue(put.outcome, grant.scopes);
 }
 
 core::Task<> AuthorizationService::revoke_token(std::string token, OAuthClient client,

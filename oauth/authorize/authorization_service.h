@@ -30,6 +30,16 @@ struct Consent {
   std::string tools_json;           // {app: policy}, "*" for every other app
 };
 
+// What a client that the platform registered may do without asking anybody.
+struct DirectGrant {
+  core::PlatformId platform_id;
+  core::EndUserId end_user_id;
+  std::string client_id, client_name, resource;
+  std::vector<std::string> scopes;
+  std::string how;                            // for the audit trail: "client_credentials", "id_jag"
+  std::optional<core::KeyId> issuer_id = {};  // whose grant it was
+};
+
 struct IssuedTokens {
   core::Secret access;
   std::optional<core::Secret> refresh;
@@ -50,6 +60,9 @@ class AuthorizationService {
   core::Task<std::optional<std::string>> grant(Consent consent, std::string request_id);
   // The token endpoint. Throws OAuthError.
   core::Task<IssuedTokens> exchange(core::FormFields fields, OAuthClient client, std::string request_id);
+  // An access token without a code and without a refresh token. Throws OAuthError invalid_grant when the
+  // platform or the end user is switched off.
+  core::Task<IssuedTokens> issue_direct(DirectGrant grant, std::string request_id);
   // RFC 7009: ends the authorization that the token is of, if it is this client's. An unknown token is no
   // fault.
   core::Task<> revoke_token(std::string token, OAuthClient client, std::string request_id);
@@ -81,6 +94,8 @@ class AuthorizationService {
   // Ends what the newest is too many for. True when there was any.
   bool end_oldest(storage::Transaction& tx, const Authorization& newest, const AuditContext& context) const;
   void tell(const Authorization& row) const;
+  Authorization put_direct(storage::Transaction& tx, const DirectGrant& grant,
+                           const std::string& request_id) const;
   IssuedTokens issue(const Outcome& outcome, std::vector<std::string> scopes) const;
 
   AuthorizeWorld& world_;

@@ -99,6 +99,23 @@ std::optional<Authorization> AuthorizationStore::lock(storage::Transaction& tx, 
   return rows.empty() ? std::nullopt : std::optional(read(rows[0]));
 }
 
+std::optional<Authorization> AuthorizationStore::lock_direct(storage::Transaction& tx,
+                                                             const Authorization& like) const {
+  const auto rows = tx.exec(
+      std::string("select ") + kAuthorizationColumns +
+          " from client_authorization a where a.platform_id = $1::uuid and a.end_user_id = $2::uuid and "
+          "a.client_id ="
+          " $3 and a.resource = $4 and a.code_hash = '' order by a.authorization_id limit 1 for update",
+      {like.platform_id.str(), like.end_user_id.str(), like.client_id, like.resource});
+  return rows.empty() ? std::nullopt : std::optional(read(rows[0]));
+}
+
+void AuthorizationStore::remove_of_client(storage::Transaction& tx, core::PlatformId platform,
+                                          const std::string& client_id) const {
+  tx.exec("delete from client_authorization where platform_id = $1::uuid and client_id = $2",
+          {platform.str(), client_id});
+}
+
 std::optional<Authorization> AuthorizationStore::find_live(storage::Transaction& tx,
                                                            core::PlatformId platform, core::KeyId id) const {
   const auto rows = tx.exec(

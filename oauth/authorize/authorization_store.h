@@ -49,6 +49,12 @@ class AuthorizationStore {
                                        core::EndUserId end_user) const;
   // Of any platform, locked until the transaction ends. Also one that has expired.
   std::optional<Authorization> lock(storage::Transaction& tx, core::KeyId id) const;
+  // The authorization without a code that a client of the platform has for this end user and resource, locked
+  // until the transaction ends. Also one that has expired.
+  std::optional<Authorization> lock_direct(storage::Transaction& tx, const Authorization& like) const;
+  // Those of one client; they are gone.
+  void remove_of_client(storage::Transaction& tx, core::PlatformId platform,
+                        const std::string& client_id) const;
   // One that is good now: not expired; platform, end user and key, if any, active.
   std::optional<Authorization> find_live(storage::Transaction& tx, core::PlatformId platform,
                                          core::KeyId id) const;

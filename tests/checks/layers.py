@@ -61,6 +61,8 @@ TABLES = {
     "issuer_audience": "oauth/",
     "provider_sign_in": "oauth/",
     "own_app_manifest": "mcp/",
+    "platform_client": "oauth/",
+    "used_assertion": "oauth/",
     "tool_policy": "mcp/",
     "tool_grant": "mcp/",
     "approval": "mcp/",
