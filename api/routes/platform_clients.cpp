@@ -32,7 +32,7 @@ core::Task<core::HttpReply> create_platform_client(Services* s, Call call) {
   }
   if (body.optional_string("token_endpoint_auth_method").value_or("") == "private_key_jwt")
     input.auth = oauth::PlatformClientAuth::PrivateKeyJwt;
-  if (const auto* jwks = body.object("jwks")) input.jwks = *jwks;
+  if (const auto* jwks = body.object("jwks")) input.jwks = core::dump_json(*jwks);
   const auto made = co_await s->authorization->platform_clients().add(call.platform_id(), std::move(input),
                                                                       audit_context(call));
   auto view = platform_client_view(made.client);

@@ -54,7 +54,7 @@ std::optional<ExternalClaims> read_external_claims(core::Json payload) {
   }
   out.expires_at = *expires;
   out.audiences = read_audiences(payload);
-  out.all = std::move(payload);
+  out.all = std::make_shared<const core::Json>(std::move(payload));
   out.issuer = claim_text(out, "iss");
   if (out.issuer.empty() || out.audiences.empty()) return std::nullopt;
   return out;
@@ -69,14 +69,14 @@ bool holds_now(const ExternalClaims& claims, core::Time now) {
 }
 
 std::string claim_text(const ExternalClaims& claims, std::string_view name) {
-  const auto found = claims.all.find(name);
-  return found != claims.all.end() && found->is_string() ? found->get<std::string>() : std::string();
+  const auto found = claims.all->find(name);
+  return found != claims.all->end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
 std::optional<std::string> external_id_of(const ExternalClaims& claims, const std::string& claim) {
   auto id = claim_text(claims, claim);
   if (id.empty() || id.size() > kExternalIdBytesMax) return std::nullopt;
-  if (claim == "email" && !is_verified(claims.all)) return std::nullopt;
+  if (claim == "email" && !is_verified(*claims.all)) return std::nullopt;
   return id;
 }
 

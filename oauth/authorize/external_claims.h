@@ -1,6 +1,7 @@
 #pragma once
 // What a JWT of another issuer says (RFC 7519), and whether it holds now. Pure; none of it is known to be
 // true until the signature was checked.
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,7 +20,7 @@ struct ExternalClaims {
   std::vector<std::string> audiences;  // 1 to 20
   core::Time expires_at;
   std::optional<core::Time> issued_at, not_before;
-  core::Json all;  // the object itself
+  std::shared_ptr<const core::Json> all;  // the object itself; never null
 };
 
 // Nothing without iss, aud and exp, or when one of the registered claims has a wrong type.

@@ -75,7 +75,7 @@ core::Task<PrincipalPtr> ExternalTokens::look_up(std::string bearer) {
   const auto said = unverified ? read_external_claims(std::move(*unverified)) : std::nullopt;
   if (!header || !said || !is_bearer_type(header->value("typ", ""))) co_return counted("malformed", nullptr);
   // Bound to a key that its bearer would have to prove (RFC 9449, RFC 8705): it is none of a bearer's.
-  if (said->all.contains("cnf")) co_return counted("bound", nullptr);
+  if (said->all->contains("cnf")) co_return counted("bound", nullptr);
   // System scope: which tenant's it is, the registration says.
   const auto issuer = co_await world_.database.run(
       storage::Scope::system(),

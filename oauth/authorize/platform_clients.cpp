@@ -75,8 +75,8 @@ std::vector<std::string> direct_scopes(const std::string& text) {
 
 // A text, or an array of one.
 std::string one_text(const ExternalClaims& claims, const char* name) {
-  const auto found = claims.all.find(name);
-  if (found == claims.all.end()) return {};
+  const auto found = claims.all->find(name);
+  if (found == claims.all->end()) return {};
   const auto& value = found->is_array() && found->size() == 1 ? found->front() : *found;
   return value.is_string() ? value.get<std::string>() : std::string();
 }
@@ -99,10 +99,10 @@ core::Task<IssuedPlatformClient> PlatformClients::add(core::PlatformId platform,
   row.auth = input.auth;
   row.created_at = world_.clock.now();
   const bool by_key = input.auth == PlatformClientAuth::PrivateKeyJwt;
-  if (by_key != input.jwks.has_value())
+  if (by_key == input.jwks.empty())
     throw core::bad_request("jwks goes with private_key_jwt, and with nothing else.", "/jwks");
   if (by_key) {
-    row.jwks = core::dump_json(*input.jwks);
+    row.jwks = std::move(input.jwks);
     if (read_key_set(row.jwks).empty())
       throw core::bad_request(
           "jwks has no public key for signatures (RSA of 2048 bits, P-256, P-384, P-521).", "/jwks");
@@ -264,7 +264,7 @@ core::Task<IssuedTokens> PlatformClients::of_grant(core::FormFields fields, Plat
   if (one_resource(world_.resources, resource_param(fields).value_or(resource)).url != resource)
     throw OAuthError("invalid_target", "The grant is for another resource.");
   const auto granted =
-      direct_scopes(claims->all.contains("scope") ? claim_text(*claims, "scope") : full_scope());
+      direct_scopes(claims->all->contains("scope") ? claim_text(*claims, "scope") : full_scope());
   const auto scopes = direct_scopes(one_param(fields, "scope").value_or(scope_text(granted)));
   if (!std::includes(granted.begin(), granted.end(), scopes.begin(), scopes.end()))
     throw OAuthError("invalid_scope", "The scope is wider than what the grant says.");

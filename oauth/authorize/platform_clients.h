@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "core/encoding.h"
-#include "core/json.h"
 #include "core/secret.h"
 #include "core/task.h"
 #include "oauth/authorize/authorization_service.h"
@@ -29,7 +28,7 @@ struct NewPlatformClient {
   std::string name;
   std::optional<core::EndUserId> end_user_id;
   PlatformClientAuth auth = PlatformClientAuth::SecretBasic;
-  std::optional<core::Json> jwks;  // with PrivateKeyJwt
+  std::string jwks;  // a JWK set as compact JSON; "" but with PrivateKeyJwt
 };
 
 struct IssuedPlatformClient {

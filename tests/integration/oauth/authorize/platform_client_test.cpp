@@ -13,8 +13,8 @@ namespace {
 
 class PlatformClientTest : public IssuerTest {
  protected:
-  IssuedPlatformClient make(std::optional<core::EndUserId> end_user, std::optional<core::Json> jwks = {}) {
-    const auto auth = jwks ? PlatformClientAuth::PrivateKeyJwt : PlatformClientAuth::SecretBasic;
+  IssuedPlatformClient make(std::optional<core::EndUserId> end_user, std::string jwks = {}) {
+    const auto auth = jwks.empty() ? PlatformClientAuth::SecretBasic : PlatformClientAuth::PrivateKeyJwt;
     return run(
         server_.platform_clients().add(platform_, {"Report", end_user, auth, std::move(jwks)}, context()));
   }
@@ -131,7 +131,7 @@ TEST_F(PlatformClientTest, an_assertion_and_a_grant_work_once_on_any_node) {
   }
   EXPECT_EQ(issued, 1);
   const auto key = make_es256_key("c1");
-  const auto by_key = make(end_user_, core::Json{{"keys", {core::parse_json(key.public_jwk)}}});
+  const auto by_key = make(end_user_, "{\"keys\":[" + key.public_jwk + "]}");
   const auto now = core::to_epoch_seconds(clock_.now());
   const auto& id = by_key.client.client_id;
   const core::Json claims = {{"iss", id}, {"sub", id}, {"aud", kOurs}, {"exp", now + 60}, {"jti", "1"}};
