@@ -4,6 +4,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "core/encoding.h"
 #include "core/error.h"
 #include "core/json_read.h"
 #include "core/log.h"
@@ -121,18 +122,16 @@ core::Task<OwnManifest> OwnAppService::submit(core::PlatformId platform, core::J
                                               oauth::AuditContext context) {
   OwnManifest fresh;
   fresh.document = core::dump_json(manifest);
-  // Reading takes milliseconds of work: on a database thread, not on the caller's.
-  co_return co_await parts_.database.run(storage::Scope::tenant(platform),
-                                         [this, platform, fresh, context](storage::Transaction& tx) mutable {
-                                           const auto app = checked_app(fresh.document, parts_);
-                                           fresh.id = ManifestId::make(parts_.clock, parts_.random);
-                                           fresh.platform_id = platform;
-                                           fresh.app = app->id;
-                                           fresh.title = app->title;
-                                           fresh.version = app->version;
-                                           fresh.created_at = parts_.clock.now();
-                                           return submit_in(tx, fresh, *app, context);
-                                         });
+  const auto app = co_await reader_.run([this, text = fresh.document] { return checked_app(text, parts_); });
+  fresh.id = ManifestId::make(parts_.clock, parts_.random);
+  fresh.platform_id = platform;
+  fresh.app = app->id;
+  fresh.title = app->title;
+  fresh.version = app->version;
+  fresh.created_at = parts_.clock.now();
+  co_return co_await parts_.database.run(
+      storage::Scope::tenant(platform),
+      [this, fresh, app, context](storage::Transaction& tx) { return submit_in(tx, fresh, *app, context); });
 }
 
 core::Task<oauth::Page<OwnManifest>> OwnAppService::list(core::PlatformId platform, ManifestFilter filter,
@@ -238,11 +237,26 @@ core::Task<OwnManifest> OwnAppService::refuse(ManifestId id, std::string reason,
   return decide(id, ManifestStatus::Refused, std::move(reason), std::move(context));
 }
 
+AppPtr OwnAppSource::read(const std::string& document) const {
+  const auto hash = core::sha256(document);
+  {
+    std::lock_guard lock(mutex_);
+    const auto found =
+        std::find_if(read_.begin(), read_.end(), [&](const auto& entry) { return entry.first == hash; });
+    if (found != read_.end()) return found->second;
+  }
+  auto app = read_own_app(document, rules_);
+  std::lock_guard lock(mutex_);
+  read_.emplace_back(hash, app);
+  if (read_.size() > kReadMax) read_.pop_front();
+  return app;
+}
+
 std::vector<AppPtr> OwnAppSource::load(storage::Transaction& tx, core::PlatformId platform) const {
   std::vector<AppPtr> out;
   for (const auto& manifest : OwnAppStore().serving(tx, platform)) {
     try {
-      out.push_back(read_own_app(manifest.document, rules_));
+      out.push_back(read(manifest.document));
     } catch (const ManifestError& error) {
       // It kept to the rules of the version that approved it.
       core::log::error("own_app.unreadable",

@@ -5,11 +5,15 @@
 // (manifest.submitted, manifest.approved, manifest.refused, manifest.removed); a change of what serves is
 // announced with the topic "app".
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "core/async.h"
 #include "core/clock.h"
 #include "core/ids.h"
 #include "core/json.h"
@@ -100,16 +104,25 @@ class OwnAppService {
   void announce(core::PlatformId platform, const std::string& app) const;
 
   OwnAppParts parts_;
+  // Reading takes milliseconds of work, and strangers ask for it: never more than one at a time.
+  core::BlockingPool reader_{"manifests", 1, 16};
 };
 
 // The manifests that serve, for the book. Thread-safe.
 class OwnAppSource final : public AppSource {
  public:
+  static constexpr std::size_t kReadMax = 64;  // read manifests that are kept
+
   explicit OwnAppSource(OwnAppRules rules) : rules_(rules) {}
   std::vector<AppPtr> load(storage::Transaction& tx, core::PlatformId platform) const override;
 
  private:
+  AppPtr read(const std::string& document) const;
+
   OwnAppRules rules_;
+  // What was read lately, by the document's hash, the newest last: most reloads find what they had.
+  mutable std::mutex mutex_;
+  mutable std::deque<std::pair<std::string, AppPtr>> read_;
 };
 
 }  // namespace assistiv::mcp

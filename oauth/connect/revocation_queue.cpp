@@ -303,9 +303,16 @@ core::Task<RevokeOutcome> RevocationQueue::ask_provider(const ConnectorSpec* spe
 core::Task<ConnectorPtr> RevocationQueue::connector_of(Work work) {
   const auto& token = work.token;
   if (token.connector_json.empty()) co_return co_await world_.registry.find(work.platform_id, token.app);
-  auto spec = std::make_shared<ConnectorSpec>(ConnectorSpec::parse(core::parse_json(token.connector_json)));
-  if (!token.moved_to.empty()) apply_host_override(*spec, token.moved_to);
-  co_return spec;
+  try {
+    auto spec = std::make_shared<ConnectorSpec>(ConnectorSpec::parse(core::parse_json(token.connector_json)));
+    if (!token.moved_to.empty()) apply_host_override(*spec, token.moved_to);
+    co_return spec;
+  } catch (const core::Error& error) {
+    // Written by a version with other rules: nobody can be asked any more.
+    core::log::error("connect.revocation_unreadable",
+                     {{"revocation_id", work.row.str()}, {"error", error.what()}});
+  }
+  co_return nullptr;
 }
 
 core::Task<RevocationResult> RevocationQueue::attempt(Work work) {

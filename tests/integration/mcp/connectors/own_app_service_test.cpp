@@ -186,6 +186,18 @@ TEST_F(OwnAppServiceTest, leaves_audit_entries_and_tells_every_node) {
   EXPECT_EQ(audit("manifest.removed").size(), 1u);
 }
 
+TEST_F(OwnAppServiceTest, a_reload_does_not_read_what_it_has_read) {
+  approve(submit(own()).id);
+  const auto before = run(own_.get(platform_));
+  own_.on_notify("resync", "");
+  const auto after = run(own_.get(platform_));
+  EXPECT_NE(before, after);
+  EXPECT_EQ(before->find_app("own_acme"), after->find_app("own_acme"));
+  database_.exec("update own_app_manifest set document = replace(document, '\"Acme\"', '\"Bcme\"')");
+  own_.on_notify("resync", "");
+  EXPECT_EQ(run(own_.get(platform_))->find_app("own_acme")->title, "Bcme");
+}
+
 TEST_F(OwnAppServiceTest, one_faulty_row_does_not_take_the_others_away) {
   approve(submit(own()).id);
   approve(submit(own("own_good")).id);
