@@ -13,6 +13,7 @@
 #include "api/money.h"
 #include "api/openapi/document.h"
 #include "api/openapi/schemas.h"
+#include "api/remote_mcp.h"
 #include "api/routes/routes.h"
 #include "api/version.h"
 #include "billing/price_book.h"
@@ -224,6 +225,7 @@ struct Application::Impl {
 
   net::SystemResolver resolver;
   net::OutboundClient outbound;
+  RemoteMcp remote;
   const mcp::OwnAppRules own_app_rules;
   mcp::OwnAppSource own_app_source;
   mcp::AppBook book;
@@ -295,10 +297,12 @@ Application::Impl::Impl(Config c, World w)
       rates(database, audit, world.clock, world.random),
       usage(database),
       outbound(outbound_options(config), resolver),
+      remote({config, database, audit, *vault, resolver, world.clock, world.random,
+              [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }}),
       own_app_rules{.loopback = config.allow_loopback_upstreams},
       own_app_source(own_app_rules),
       book(database, mcp::Catalog::load(mcp::manifest_files(config.manifests_dir), api_overrides(config)),
-           {&own_app_source}),
+           {&own_app_source, &remote.apps()}),
       own_apps({database, audit, book, world.clock, world.random, own_app_rules,
                 [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }}),
       registry(book, config.connector_overrides),
@@ -332,7 +336,7 @@ Application::Impl::Impl(Config c, World w)
       token_source(tokens, connections),
       links(connect),
       rest({outbound, token_source, world.clock}, vault->derive("cursor")),
-      executor({{mcp::AppKind::Manifest, &rest}}),
+      executor({{mcp::AppKind::Manifest, &rest}, {mcp::AppKind::Remote, &remote.executor()}}),
       tools({access, executor, links, approvals, audit}),
       sessions(database, world.clock),
       endpoint(endpoint_options(config), {.tools = tools, .logging = mcp::LogSupport::Yes}, endpoint_world()),
@@ -372,6 +376,7 @@ RouteTable Application::Impl::routes() {
   services.authenticator = &authenticator;
   services.access = &access;
   services.own_apps = &own_apps;
+  services.remotes = &remote.servers();
   if (config.conformance_fixtures) {
     fixtures = std::make_unique<mcp::FixtureEndpoint>(endpoint_options(config), endpoint_world());
     services.conformance = &fixtures->endpoint();
@@ -471,6 +476,7 @@ void Application::Impl::start() {
     connect_worker.start(io.next());
     money.start(io.next());
     authorization.start(io.next());
+    remote.servers().start(io.next());
     background.spawn(io.next(), "sweep approvals",
                      [this](std::stop_token stop) { return sweep_approvals(&approvals, stop); });
   }
@@ -496,6 +502,7 @@ void Application::Impl::stop() {
   rates.stop();
   prices.stop();
   models.stop();
+  remote.servers().stop();
   connect_worker.stop();
   money.stop();
   authorization.stop();

@@ -15,6 +15,7 @@
 #include "core/error.h"
 #include "inference/providers/config_store.h"
 #include "mcp/grants/approval_service.h"
+#include "mcp/remote/remote_server_store.h"
 #include "net/io_threads.h"
 #include "oauth/authorize/authorize_world.h"
 #include "oauth/connect/connect_world.h"
@@ -122,6 +123,8 @@ std::vector<oauth::SealedColumn> sealed_columns() {
   columns.insert(columns.end(), authorize.begin(), authorize.end());
   const auto approvals = mcp::approval_sealed_columns();
   columns.insert(columns.end(), approvals.begin(), approvals.end());
+  const auto remotes = mcp::remote_sealed_columns();
+  columns.insert(columns.end(), remotes.begin(), remotes.end());
   const auto providers = inference::inference_sealed_columns();
   columns.insert(columns.end(), providers.begin(), providers.end());
   for (const auto* secret : {"secret", "previous_secret"}) {

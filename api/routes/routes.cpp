@@ -16,6 +16,7 @@ RouteTable make_routes(Services& services) {
     add_end_user_routes(table, services);
     add_app_routes(table, services);
     add_manifest_routes(table, services);
+    add_remote_server_routes(table, services);
     add_grant_routes(table, services);
     add_approval_routes(table, services);
     add_connection_routes(table, services);

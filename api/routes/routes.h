@@ -35,6 +35,7 @@ class ApprovalService;
 class Endpoint;
 class GrantService;
 class OwnAppService;
+class RemoteServers;
 class ToolAccess;
 struct OwnManifest;
 }  // namespace assistiv::mcp
@@ -73,6 +74,7 @@ struct Services {
   oauth::Authenticator* authenticator = nullptr;
   mcp::ToolAccess* access = nullptr;
   mcp::OwnAppService* own_apps = nullptr;
+  mcp::RemoteServers* remotes = nullptr;
 };
 
 using ServiceHandler = core::Task<core::HttpReply> (*)(Services*, Call);
@@ -84,6 +86,7 @@ void add_key_routes(RouteTable& table, Services& services);
 void add_end_user_routes(RouteTable& table, Services& services);
 void add_app_routes(RouteTable& table, Services& services);
 void add_manifest_routes(RouteTable& table, Services& services);
+void add_remote_server_routes(RouteTable& table, Services& services);
 void add_grant_routes(RouteTable& table, Services& services);
 void add_approval_routes(RouteTable& table, Services& services);
 void add_connection_routes(RouteTable& table, Services& services);

@@ -62,6 +62,7 @@ struct AppScope {
 // What stands behind an app, and so which ToolExecutor runs its tools (mcp/tools/executor_by_kind.h).
 enum class AppKind {
   Manifest,  // an HTTP API, called as the manifest says
+  Remote,    // an MCP server that the platform registered (mcp/remote)
 };
 
 struct App {
@@ -77,6 +78,7 @@ struct App {
   std::vector<Tool> tools;  // in the manifest's order
   std::shared_ptr<const ApiPlan> api;
   std::shared_ptr<const oauth::ConnectorSpec> connector;  // how an end user connects it
+  bool shared_credential = false;  // the platform's, for every end user: there is nothing to connect
   // The whole manifest after "extends": oauth/connect reads "vars", "hosts" and "oauth" from it.
   std::shared_ptr<const core::Json> document;
 

@@ -62,6 +62,10 @@ bool AppAccess::usable() const {
                      [](const Decision& decision) { return decision.verdict != Verdict::Deny; });
 }
 
+bool AppAccess::by_link() const {
+  return app->kind != AppKind::Remote;
+}
+
 const AppAccess* AccessSnapshot::find(std::string_view app) const {
   for (const auto& access : apps) {
     if (access.app->id == app) return &access;
@@ -100,7 +104,7 @@ std::shared_ptr<const AccessSnapshot> make_snapshot(std::shared_ptr<const Catalo
     out->apps.push_back(app_access(*app, connected, grants.binding(app->id, true, key), lists));
     const AppAccess& access = out->apps.back();
     if (access.state == ConnectionState::None) {
-      connectable = connectable || access.usable();
+      connectable = connectable || (access.usable() && access.by_link());
       continue;
     }
     const auto tools = not_denied(access);

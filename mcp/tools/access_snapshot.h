@@ -38,7 +38,8 @@ struct AppAccess {
   std::vector<Decision> decisions;        // one per tool, in the catalogue's order
   std::shared_ptr<const ToolList> tools;  // what /mcp/{app} lists: what is not denied
 
-  bool usable() const;  // some tool is not denied
+  bool usable() const;   // some tool is not denied
+  bool by_link() const;  // an end user can connect it in a browser
 };
 
 struct AccessSnapshot {

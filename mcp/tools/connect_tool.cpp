@@ -42,7 +42,7 @@ std::string_view status_name(ConnectionState state) {
 }
 
 bool connectable(const AppAccess& access) {
-  return access.usable() && access.state != ConnectionState::Active;
+  return access.usable() && access.by_link() && access.state != ConnectionState::Active;
 }
 
 std::string connectable_names(const AccessSnapshot& access) {
@@ -87,7 +87,7 @@ ConnectChoice choose_app(const AccessSnapshot& access, const core::Json& argumen
   ConnectChoice out;
   if (named) {
     const AppAccess* app = access.find(*named);
-    if (app != nullptr && app->usable()) {
+    if (app != nullptr && app->usable() && app->by_link()) {
       out.app = app;
     } else {
       const std::string names = connectable_names(access);

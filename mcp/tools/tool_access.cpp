@@ -119,8 +119,13 @@ struct ToolAccess::Impl : std::enable_shared_from_this<ToolAccess::Impl> {
     if (!who.tools_json.empty()) consent = stored_consents(who.tools_json);
     const GrantSet grants(store.policies(tx, key.platform), store.rules(tx, key.platform, key.end_user),
                           std::move(consent));
-    return make_snapshot(catalog, lists, oauth::connected_apps(tx, key.platform, key.end_user), grants,
-                         who.via_key.value_or(key.key));
+    auto apps = oauth::connected_apps(tx, key.platform, key.end_user);
+    for (auto& one : apps) {
+      const App* app = catalog->find_app(one.app);
+      if (app != nullptr && app->shared_credential && one.is_active && !one.link)
+        one.link = oauth::shared_connection(tx, key.platform, key.end_user, one.app);
+    }
+    return make_snapshot(catalog, lists, apps, grants, who.via_key.value_or(key.key));
   }
 
   core::Task<SnapshotPtr> lead(SnapshotKey key, oauth::PrincipalPtr who, std::shared_ptr<Flight> flight) {

@@ -180,8 +180,13 @@ class ToolCall {
     // The call is turned away below; a link would be a row that nobody gets.
     if (refusals_.exhausted(context_.principal->key_id, record_->started))
       co_return refuse(end, std::move(code), why, std::move(details));
-    const auto connect = co_await link(app_);
     details["app"] = app_->app->id;
+    if (!app_->by_link()) {
+      co_return refuse(end, std::move(code),
+                       why + " Only the platform can connect it for the user: say so to them.",
+                       std::move(details));
+    }
+    const auto connect = co_await link(app_);
     if (!connect) {
       co_return refuse(end, std::move(code),
                        why + " No connect link can be made right now; the platform can give the user one.",

@@ -25,6 +25,19 @@ std::vector<ConnectedApp> connected_apps(storage::Transaction& tx, core::Platfor
   return out;
 }
 
+ConnectedApp::Link shared_connection(storage::Transaction& tx, core::PlatformId platform,
+                                     core::EndUserId end_user, const std::string& app) {
+  const auto rows = tx.exec(
+      "insert into connection (platform_id, connection_id, end_user_id, app, client_id, provider_account_id,"
+      " account_label, status, scopes, vars, created_at, updated_at) values ($1::uuid, gen_random_uuid(), "
+      "$2::uuid, $3,"
+      " 'platform', 'platform', 'Shared by the platform', 'active', '[]', '{}', now(), now())"
+      " on conflict (platform_id, end_user_id, app, provider_account_id) do update set status = 'active',"
+      " status_reason = null, updated_at = now() returning connection_id",
+      {platform.str(), end_user.str(), app});
+  return {rows[0].id<core::ConnectionId>("connection_id"), ConnectionStatus::Active, {}};
+}
+
 bool app_activated(storage::Transaction& tx, core::PlatformId platform, const std::string& app) {
   return !tx.exec("select 1 from mcp_app where platform_id = $1::uuid and app = $2", {platform.str(), app})
               .empty();

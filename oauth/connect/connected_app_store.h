@@ -26,6 +26,11 @@ struct ConnectedApp {
 std::vector<ConnectedApp> connected_apps(storage::Transaction& tx, core::PlatformId platform,
                                          core::EndUserId end_user);
 
+// The end user's connection to an app whose credential is the platform's: made when it is not there, since
+// approvals and the audit trail are bound to one.
+ConnectedApp::Link shared_connection(storage::Transaction& tx, core::PlatformId platform,
+                                     core::EndUserId end_user, const std::string& app);
+
 // Whether the platform activated the app (switched on or not).
 bool app_activated(storage::Transaction& tx, core::PlatformId platform, const std::string& app);
 

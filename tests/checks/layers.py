@@ -68,6 +68,8 @@ TABLES = {
     "approval": "mcp/",
     "mcp_session": "mcp/",
     "mcp_stream_event": "mcp/",
+    "remote_server": "mcp/",
+    "remote_tool": "mcp/",
     "llm_provider": "inference/",
     "llm_model": "inference/",
     "llm_config": "inference/",
