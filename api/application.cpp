@@ -30,6 +30,8 @@
 #include "mcp/grants/grant_service.h"
 #include "mcp/protocol/endpoint.h"
 #include "mcp/sessions/pg_session_store.h"
+#include "mcp/tasks/pg_task_store.h"
+#include "mcp/tasks/task_runner.h"
 #include "mcp/tools/executor_by_kind.h"
 #include "mcp/tools/tool_access.h"
 #include "mcp/tools/tool_service.h"
@@ -256,7 +258,9 @@ struct Application::Impl {
   mcp::ExecutorByKind executor;
   mcp::ToolService tools;
   mcp::PgSessionStore sessions;
+  mcp::PgTaskStore task_store;
   mcp::Endpoint endpoint;
+  mcp::TaskRunner task_runner;
   std::unique_ptr<mcp::FixtureEndpoint> fixtures;
 
   Models models;
@@ -339,7 +343,12 @@ Application::Impl::Impl(Config c, World w)
       executor({{mcp::AppKind::Manifest, &rest}, {mcp::AppKind::Remote, &remote.executor()}}),
       tools({access, executor, links, approvals, audit}),
       sessions(database, world.clock),
-      endpoint(endpoint_options(config), {.tools = tools, .logging = mcp::LogSupport::Yes}, endpoint_world()),
+      task_store(database, *vault, world.clock),
+      endpoint(endpoint_options(config),
+               {.tools = tools, .logging = mcp::LogSupport::Yes, .tasks = &task_store}, endpoint_world()),
+      task_runner(
+          {task_store, tools, world.clock, world.random,
+           [this](mcp::TaskOwner owner) { return authenticator.standing(owner.platform, owner.key); }}),
       models(models_world()),
       services{config,      world.clock, database,  audit, identity, apps,    registry,         connect,
                connections, grants,      approvals, book,  endpoint, nullptr, &models.gateway()},
@@ -405,6 +414,7 @@ void Application::Impl::on_notice(std::string_view topic, std::string_view paylo
   access.on_notify(topic, payload);
   money.on_notify(topic, payload);
   endpoint.on_notify(topic, payload);
+  task_runner.on_notify(topic, payload);
   models.on_notify(topic, payload);
   if (fixtures) fixtures->endpoint().on_notify(topic, payload);
 }
@@ -472,7 +482,9 @@ void Application::Impl::start() {
   prices.start(io.next());
   rates.start(io.next());
   models.start(config.has_role("worker"));
+  if (fixtures) fixtures->start(io.next());
   if (config.has_role("worker")) {
+    task_runner.start(io.next());
     connect_worker.start(io.next());
     money.start(io.next());
     authorization.start(io.next());
@@ -495,8 +507,9 @@ void Application::Impl::stop() {
   endpoint.drain();
   if (fixtures) fixtures->endpoint().drain();
   if (!server.drain(config.drain_timeout)) core::log::warn("server.drain_timeout");
+  task_runner.stop();
   endpoint.stop();
-  if (fixtures) fixtures->endpoint().stop();
+  if (fixtures) fixtures->stop();
   server.stop();
   background.stop();
   rates.stop();

@@ -16,6 +16,7 @@
 #include "inference/providers/config_store.h"
 #include "mcp/grants/approval_service.h"
 #include "mcp/remote/remote_server_store.h"
+#include "mcp/tasks/pg_task_store.h"
 #include "net/io_threads.h"
 #include "oauth/authorize/authorize_world.h"
 #include "oauth/connect/connect_world.h"
@@ -125,6 +126,8 @@ std::vector<oauth::SealedColumn> sealed_columns() {
   columns.insert(columns.end(), approvals.begin(), approvals.end());
   const auto remotes = mcp::remote_sealed_columns();
   columns.insert(columns.end(), remotes.begin(), remotes.end());
+  const auto tasks = mcp::task_sealed_columns();
+  columns.insert(columns.end(), tasks.begin(), tasks.end());
   const auto providers = inference::inference_sealed_columns();
   columns.insert(columns.end(), providers.begin(), providers.end());
   for (const auto* secret : {"secret", "previous_secret"}) {

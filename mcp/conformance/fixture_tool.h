@@ -30,6 +30,8 @@ inline constexpr std::string_view kFixtureWav =
 // Tools that answer at once or tell on the way, and tools that ask the client.
 std::span<const FixtureTool> plain_fixtures();
 std::span<const FixtureTool> asking_fixtures();
+// Tools that go on as tasks.
+std::span<const FixtureTool> task_fixtures();
 
 ToolCallResult content_result(const core::Json& content);
 ToolCallResult text_result(std::string text);

@@ -125,7 +125,7 @@ constexpr FixtureTool kPlainFixtures[] = {
 };
 
 const FixtureTool* find_fixture(std::string_view name) {
-  for (const auto fixtures : {plain_fixtures(), asking_fixtures()}) {
+  for (const auto fixtures : {plain_fixtures(), asking_fixtures(), task_fixtures()}) {
     for (const auto& fixture : fixtures) {
       if (fixture.name == name) return &fixture;
     }
@@ -135,7 +135,7 @@ const FixtureTool* find_fixture(std::string_view name) {
 
 std::shared_ptr<const ToolList> make_list() {
   auto list = std::make_shared<ToolList>();
-  for (const auto fixtures : {plain_fixtures(), asking_fixtures()}) {
+  for (const auto fixtures : {plain_fixtures(), asking_fixtures(), task_fixtures()}) {
     for (const auto& fixture : fixtures) {
       const Json definition = {{"name", fixture.name},
                                {"description", fixture.description},

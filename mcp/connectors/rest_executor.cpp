@@ -272,6 +272,7 @@ core::Task<bool> RestExecutor::Impl::wait_for(RestCallPtr call, milliseconds tim
 
 core::Task<ToolExecution> RestExecutor::Impl::run(RestCallPtr call) {
   const auto& steps = call->tool.plan->steps;
+  bool changed = false;  // by a step before
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const bool last = i + 1 == steps.size();
     if (!steps[i].unless.empty() && call->bindings.contains(steps[i].unless)) continue;
@@ -282,8 +283,11 @@ core::Task<ToolExecution> RestExecutor::Impl::run(RestCallPtr call) {
                                                 {"failure", failure_code(failure->code)},
                                                 {"status", failure->status.value_or(0)},
                                                 {"request_id", call->invocation.request_id}});
-      co_return failed(*failure);
+      auto out = failed(*failure);
+      if (changed) out.retry_after.reset();
+      co_return out;
     }
+    changed |= !steps[i].request.safe;
     const auto& answer = std::get<Answer>(outcome);
     if (last) co_return finish(*call, answer);
     for (const auto& [name, pointer] : steps[i].take) {

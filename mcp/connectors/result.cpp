@@ -67,6 +67,7 @@ ToolExecution failed(const Failure& failure) {
                                                             : ExecutionOutcome::ToolError;
   out.code = failure_code(failure.code);
   out.result_json = error_result(out.code, failure.message, std::move(details));
+  if (failure.code == FailureCode::RateLimited) out.retry_after = failure.retry_after;
   out.timed_out = failure.timed_out;
   out.upstream_status = failure.status;
   return out;

@@ -7,6 +7,7 @@
 #include "core/json_read.h"
 #include "core/log.h"
 #include "mcp/grants/approval_store.h"
+#include "mcp/tasks/pg_task_store.h"
 
 namespace assistiv::mcp {
 
@@ -228,6 +229,7 @@ Approval ApprovalService::decide_in(storage::Transaction& tx, core::PlatformId p
                          std::string(approval_status_name((current ? *current : *before).approval.status)) +
                          "; only a pending one can be decided.");
   }
+  PgTaskStore::wake_waiting(tx, platform, id, now);
   announce(tx, platform, approve ? "approval.approved" : "approval.denied", after->approval, context);
   return opened(platform, std::move(*after));
 }

@@ -7,6 +7,7 @@
 
 #include "core/json_read.h"
 #include "mcp/protocol/services.h"
+#include "mcp/protocol/task_start.h"
 
 namespace assistiv::mcp {
 
@@ -47,6 +48,12 @@ core::Task<> send_log(CallPtr call, std::string level, std::string logger, std::
   if (!logger.empty()) params += R"(,"logger":)" + json_string(logger);
   params += R"(,"data":)" + data_json + "}";
   co_await call->answer->send(write_notification("notifications/message", params));
+}
+
+std::string_view result_type(Reply::Kind kind) {
+  if (kind == Reply::Kind::InputRequired) return R"("resultType":"input_required",)";
+  if (kind == Reply::Kind::Task) return R"("resultType":"task",)";
+  return R"("resultType":"complete",)";
 }
 
 core::Task<> release_stream(CallPtr call) {
@@ -100,6 +107,7 @@ CallContext make_context(const CallPtr& call) {
   out.traceparent = incoming.http.traceparent;
   out.stop = call->stop.get_token();
   out.client = call->abilities;
+  out.client.tasks = takes_tasks(*call);
   out.url_elicitation = call->abilities.elicitation_url;
   out.release_stream = release_nothing;
   if (!call->answer) return out;
@@ -115,8 +123,7 @@ std::string write_reply(const Call& call, const Reply& reply) {
   const EndpointServices& services = call.services;
   std::string members;
   members.reserve(reply.members.size() + services.server_meta.size() + 96);
-  members.append(reply.kind == Reply::Kind::InputRequired ? R"("resultType":"input_required",)"
-                                                          : R"("resultType":"complete",)");
+  members.append(result_type(reply.kind));
   members.append(reply.members);
   if (!reply.members.empty()) members.push_back(',');
   if (reply.kind == Reply::Kind::Listing) members.append(services.cache_hints);

@@ -43,7 +43,7 @@ using IncomingPtr = std::shared_ptr<const Incoming>;
 
 // What a method gives back: the inside of a result object, or a fault.
 struct Reply {
-  enum class Kind { Complete, Listing, Reading, InputRequired, Failed };
+  enum class Kind { Complete, Listing, Reading, InputRequired, Task, Failed };
   Kind kind = Kind::Complete;
   std::string members;
   Fault fault;

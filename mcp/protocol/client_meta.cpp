@@ -62,6 +62,7 @@ ClientAbilities read_abilities(const core::Json& capabilities) {
   ClientAbilities out;
   out.sampling = object_member(&capabilities, "sampling") != nullptr;
   out.roots = object_member(&capabilities, "roots") != nullptr;
+  out.tasks = object_member(object_member(&capabilities, "extensions"), kTasksExtension) != nullptr;
   const core::Json* elicitation = object_member(&capabilities, "elicitation");
   if (elicitation != nullptr) {
     out.elicitation_url = elicitation->contains("url");

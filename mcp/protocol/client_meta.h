@@ -19,6 +19,8 @@ inline constexpr std::string_view kMetaLogLevel = "io.modelcontextprotocol/logLe
 inline constexpr std::string_view kMetaServerInfo = "io.modelcontextprotocol/serverInfo";
 inline constexpr std::string_view kMetaSubscription = "io.modelcontextprotocol/subscriptionId";
 
+inline constexpr std::string_view kTasksExtension = "io.modelcontextprotocol/tasks";
+
 struct ModernMeta {
   std::string version;  // as it was sent
   ClientAbilities abilities;

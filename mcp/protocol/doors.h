@@ -53,6 +53,8 @@ class CompletionDoor {
   virtual core::Task<ReadResult> complete(CallContext context, core::Json params) = 0;
 };
 
+class TaskStore;
+
 enum class LogSupport { No, Yes };
 
 struct Doors {
@@ -61,6 +63,7 @@ struct Doors {
   PromptDoor* prompts = nullptr;
   CompletionDoor* completions = nullptr;
   LogSupport logging = LogSupport::No;  // the tools log to the client
+  TaskStore* tasks = nullptr;           // where calls that must wait become tasks
 };
 
 }  // namespace assistiv::mcp

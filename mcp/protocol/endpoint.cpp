@@ -118,6 +118,14 @@ struct Endpoint::Impl : EndpointServices {
     hub.close_session(*end_user, payload.substr(slash + 1));
   }
 
+  // `<end user>/<task>`.
+  void on_task(std::string_view payload) {
+    const auto slash = payload.find('/');
+    const auto end_user = core::EndUserId::parse(payload.substr(0, slash));
+    if (end_user && slash != std::string_view::npos)
+      hub.task_changed(*end_user, std::string(payload.substr(slash + 1)));
+  }
+
   void on_tenant_notice(std::string_view topic, const NoticeSubject& subject) {
     if (topic == "connection" || topic == "grant" || topic == "app") {
       // An app's notice carries the app's name behind the platform: it concerns every end user.
@@ -170,6 +178,8 @@ void Endpoint::on_notify(std::string_view topic, std::string_view payload) {
     impl_->world.sessions.on_notify(topic, payload);
   } else if (topic == "mcp_end") {
     impl_->on_session_end(payload);
+  } else if (topic == "mcp_task") {
+    impl_->on_task(payload);
   } else if (topic == "key") {
     impl_->hub.recheck_key(payload);
   } else if (topic == "resync") {

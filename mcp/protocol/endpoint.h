@@ -48,6 +48,10 @@ struct EndpointOptions {
   std::size_t streams_max = 20000;        // of this endpoint in this process
   std::size_t sessions_per_user_max = 64;
   std::chrono::hours session_idle_max{24};
+  std::chrono::milliseconds task_life{
+      7'200'000};                             // from its creation; the time in which an approval may come
+  std::chrono::milliseconds task_poll{2000};  // what clients are told to leave between two looks
+  std::size_t tasks_per_user_max = 100;       // that are not over
 };
 
 // What an endpoint is plugged into. All must outlive it.
@@ -80,7 +84,7 @@ class Endpoint {
   void on_resource_updated(core::PlatformId platform, core::EndUserId end_user, const std::string& uri);
   // Feed with every message of storage::Notifier, after the caches of the doors were dropped: list changes
   // of "connection", "grant" and "app", changes of "key", "end_user" and "platform", and the endpoint's own
-  // topics "mcp_cancel", "mcp_stream", "mcp_session" and "mcp_end". Any thread, quick.
+  // topics "mcp_cancel", "mcp_stream", "mcp_session", "mcp_end" and "mcp_task". Any thread, quick.
   void on_notify(std::string_view topic, std::string_view payload);
 
   // Graceful end: listen streams get their result, GET streams close, new streams are refused; calls go on.

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/json_read.h"
 #include "mcp/protocol/client_requests.h"
+#include "mcp/protocol/missing_capability.h"
 #include "mcp/protocol/services.h"
 
 namespace assistiv::mcp {
@@ -74,29 +75,6 @@ std::optional<Fault> read_answers(const Call& call, CallContext& context) {
       {}};
 }
 
-// The capability that a request to the client needs and the client has not declared, as a ClientCapabilities
-// object.
-core::Json missing_capabilities(const ClientAbilities& client, const core::Json& requests) {
-  core::Json out = core::Json::object();
-  for (const auto& [key, request] : requests.items()) {
-    const std::string method = request.value("method", "");
-    if (method == "sampling/createMessage" && !client.sampling) out["sampling"] = core::Json::object();
-    if (method == "roots/list" && !client.roots) out["roots"] = core::Json::object();
-    if (method != "elicitation/create") continue;
-    const bool url = request.contains("params") && request.at("params").value("mode", "form") == "url";
-    if (url && !client.elicitation_url) out["elicitation"]["url"] = core::Json::object();
-    if (!url && !client.elicitation_form) out["elicitation"]["form"] = core::Json::object();
-  }
-  return out;
-}
-
-Fault lacking(const core::Json& missing) {
-  std::string names;
-  for (const auto& [name, value] : missing.items()) names += (names.empty() ? "" : ", ") + name;
-  return {kMissingCapability, "This call needs a client with the capability: " + names + ".", 400,
-          core::dump_json({{"requiredCapabilities", missing}})};
-}
-
 core::Json parse_requests(const std::string& json) {
   if (json.empty()) return core::Json::object();
   auto requests = core::try_parse_json(json);
@@ -116,8 +94,8 @@ core::Task<Reply> run_legacy_rounds(CallPtr call, TakeTurn take_turn) {
     Turn turn = co_await take_turn(call, context);
     if (turn.reply) co_return std::move(*turn.reply);
     const core::Json requests = parse_requests(turn.input_requests_json);
-    const core::Json missing = missing_capabilities(call->abilities, requests);
-    if (!missing.empty()) co_return not_answered(*call, lacking(missing).message);
+    if (const auto missing = missing_capability(call->abilities, requests))
+      co_return not_answered(*call, missing->message);
     if (!requests.empty() && !can_ask(*call)) {
       co_return not_answered(*call,
                              "This call needs to ask the client, which takes a session and an event stream.");
@@ -141,8 +119,7 @@ core::Task<Reply> run_legacy_rounds(CallPtr call, TakeTurn take_turn) {
 Reply ask_by_result(const CallPtr& call, const std::string& input_requests_json,
                     const std::string& input_state) {
   const core::Json requests = parse_requests(input_requests_json);
-  const core::Json missing = missing_capabilities(call->abilities, requests);
-  if (!missing.empty()) return failed(lacking(missing));
+  if (auto missing = missing_capability(call->abilities, requests)) return failed(std::move(*missing));
   std::string members;
   if (!requests.empty()) members = "\"inputRequests\":" + core::dump_json(requests);
   if (!input_state.empty() || requests.empty()) {

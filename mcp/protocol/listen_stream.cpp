@@ -7,12 +7,16 @@
 #include "core/json_read.h"
 #include "mcp/protocol/open_stream.h"
 #include "mcp/protocol/serve.h"
+#include "mcp/protocol/task_start.h"
+#include "mcp/tasks/task_store.h"
 
 namespace assistiv::mcp {
 
 namespace {
 
 constexpr std::size_t kListenUriMax = 4096;
+constexpr std::size_t kListenTasksMax = 128;
+constexpr std::size_t kListenTaskIdMax = 128;
 
 struct ListKindField {
   const char* field;
@@ -47,19 +51,48 @@ bool read_filter(const core::Json& filter, const Doors& doors, StreamInterest& i
   return true;
 }
 
+// The tasks that the filter names. Nothing when they cannot be read.
+std::optional<std::vector<std::string>> read_tasks(const core::Json& filter) {
+  std::vector<std::string> out;
+  const auto ids = filter.find("taskIds");
+  if (ids == filter.end()) return out;
+  if (!ids->is_array() || ids->size() > kListenTasksMax) return {};
+  for (const auto& id : *ids) {
+    if (!id.is_string() || id.get_ref<const std::string&>().size() > kListenTaskIdMax) return {};
+    out.push_back(id.get<std::string>());
+  }
+  return out;
+}
+
+// Those of the ids that are tasks of this caller.
+core::Task<std::vector<std::string>> own_tasks(CallPtr call, std::vector<std::string> ids) {
+  std::vector<std::string> out;
+  if (call->services.doors.tasks == nullptr) co_return out;
+  const TaskOwner owner = task_owner(call->incoming->principal, call->incoming->app);
+  for (const auto& id : ids) {
+    if (co_await call->services.doors.tasks->find(owner, id)) out.push_back(id);
+  }
+  co_return out;
+}
+
 }  // namespace
 
-core::HttpReply open_listen(CallPtr call) {
+core::Task<core::HttpReply> open_listen(CallPtr call) {
   EndpointServices& services = call->services;
   const auto filter = call->params()->find("notifications");
   StreamInterest interest;
   core::Json acknowledged;
-  if (filter == call->params()->end() || !filter->is_object() ||
-      !read_filter(*filter, services.doors, interest, acknowledged)) {
-    return fault_reply(
+  auto tasks = filter != call->params()->end() && filter->is_object() ? read_tasks(*filter) : std::nullopt;
+  if (!tasks || !read_filter(*filter, services.doors, interest, acknowledged)) {
+    co_return fault_reply(
         call->message.id,
         {kInvalidParams, "params.notifications must be an object that names what to listen for.", 200, {}});
   }
+  if (!tasks->empty() && !call->abilities.tasks)
+    co_return fault_reply(call->message.id, tasks_not_declared());
+  interest.tasks = co_await own_tasks(call, std::move(*tasks));
+  if (!interest.tasks.empty()) acknowledged["taskIds"] = interest.tasks;
+  const auto watched = interest.tasks;
   const SessionOwner owner = call->incoming->owner();
   interest.platform = owner.platform;
   interest.end_user = owner.end_user;
@@ -68,15 +101,17 @@ core::HttpReply open_listen(CallPtr call) {
   interest.key_hash = core::sha256_hex(stream->bearer.reveal());
   stream->place = services.hub.open(std::move(interest));
   if (!stream->place) {
-    return fault_reply(
+    co_return fault_reply(
         call->message.id,
         {kInternalError, "There are too many open streams. Close some, or try again later.", 200, {}});
   }
+  // What they are now, so that nothing is missed of what changed since the client looked.
+  for (const auto& id : watched) stream->place->mailbox().post_task(id);
   stream->principal = call->incoming->principal;
   stream->app = call->incoming->app;
   stream->listen_id = call->message.id;
   stream->acknowledged_json = core::dump_json(acknowledged);
-  return event_reply(std::bind_front(pump_open_stream, std::move(stream), call->incoming->http.gone));
+  co_return event_reply(std::bind_front(pump_open_stream, std::move(stream), call->incoming->http.gone));
 }
 
 }  // namespace assistiv::mcp

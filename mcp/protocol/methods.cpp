@@ -25,11 +25,14 @@ bool with_prompts(const Doors& doors) {
 bool with_completions(const Doors& doors) {
   return doors.completions != nullptr;
 }
+bool with_tasks(const Doors& doors) {
+  return doors.tasks != nullptr;
+}
 bool with_logging(const Doors& doors) {
   return doors.logging == LogSupport::Yes;
 }
 
-constexpr std::array<Method, 13> kMethods = {{
+constexpr std::array<Method, 16> kMethods = {{
     {"tools/call", Eras::Both, Streams::May, always, run_call_tool},
     {"tools/list", Eras::Both, Streams::Never, always, run_list_tools},
     {"ping", Eras::Legacy, Streams::Never, always, run_ping},
@@ -42,6 +45,9 @@ constexpr std::array<Method, 13> kMethods = {{
     {"resources/unsubscribe", Eras::Legacy, Streams::Never, with_subscriptions, run_unsubscribe},
     {"prompts/list", Eras::Both, Streams::Never, with_prompts, run_list_prompts},
     {"prompts/get", Eras::Both, Streams::May, with_prompts, run_get_prompt},
+    {"tasks/get", Eras::Modern, Streams::Never, with_tasks, run_get_task},
+    {"tasks/update", Eras::Modern, Streams::Never, with_tasks, run_update_task},
+    {"tasks/cancel", Eras::Modern, Streams::Never, with_tasks, run_cancel_task},
     {"completion/complete", Eras::Both, Streams::Never, with_completions, run_complete},
 }};
 

@@ -43,5 +43,8 @@ core::Task<Reply> run_subscribe(CallPtr call);       //
 core::Task<Reply> run_unsubscribe(CallPtr call);     //
 core::Task<Reply> run_list_prompts(CallPtr call);    //
 core::Task<Reply> run_get_prompt(CallPtr call);      //
+core::Task<Reply> run_get_task(CallPtr call);        // methods_tasks.cpp
+core::Task<Reply> run_update_task(CallPtr call);     //
+core::Task<Reply> run_cancel_task(CallPtr call);     //
 
 }  // namespace assistiv::mcp

@@ -13,7 +13,7 @@ core::Task<Reply> run_ping(CallPtr) {
 core::Task<Reply> run_discover(CallPtr call) {
   const EndpointServices& services = call->services;
   std::string members = "\"supportedVersions\":" + std::string(supported_versions_json());
-  members += ",\"capabilities\":" + services.capabilities;
+  members += ",\"capabilities\":" + services.modern_capabilities;
   if (!services.options.instructions.empty())
     members += ",\"instructions\":" + json_string(services.options.instructions);
   co_return listed(std::move(members));

@@ -7,6 +7,7 @@
 #include "mcp/protocol/methods.h"
 #include "mcp/protocol/paging.h"
 #include "mcp/protocol/services.h"
+#include "mcp/protocol/task_start.h"
 
 namespace assistiv::mcp {
 
@@ -82,6 +83,8 @@ Turn turn_of(const CallPtr& call, ToolCallResult result, bool refused) {
       return {{}, std::move(result.input_requests_json), std::move(result.input_state)};
     case ToolOutcome::ProtocolError:
       return final_turn(failed(result.error_code, std::move(result.message)));
+    case ToolOutcome::TaskRequired:
+      return final_turn(failed(tasks_not_declared()));
   }
   return final_turn(failed(kInternalError, "The tool gave no result."));
 }
@@ -93,6 +96,11 @@ core::Task<Turn> call_tool_once(CallPtr call, CallContext context) {
   auto result = co_await call->services.doors.tools.call(
       std::move(context), params.at("name").get<std::string>(),
       arguments == params.end() ? core::Json() : core::Json(*arguments));
+  if (result.wait && takes_tasks(*call)) {
+    if (auto started = co_await start_task(call, *result.wait)) co_return final_turn(std::move(*started));
+    // There is no room for another task: the result says what it is without one.
+    if (result.result_json.empty()) co_return final_turn(failed(too_many_tasks()));
+  }
   co_return turn_of(call, std::move(result), refused);
 }
 

@@ -48,7 +48,7 @@ core::Task<core::HttpReply> post_modern(EndpointServices& services, IncomingPtr 
   call->abilities = meta.abilities;
   if (services.doors.logging == LogSupport::Yes) call->log_level = meta.log_level;
   call->progress_token = progress_token(call->params());
-  if (call->message.method == "subscriptions/listen") co_return open_listen(std::move(call));
+  if (call->message.method == "subscriptions/listen") co_return co_await open_listen(std::move(call));
   const Method* method = find_method(call->message.method, call->version, services.doors);
   co_return co_await serve_call(std::move(call), method);
 }

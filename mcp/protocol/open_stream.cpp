@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "mcp/protocol/client_meta.h"
 #include "mcp/protocol/jsonrpc.h"
+#include "mcp/tasks/task_store.h"
 
 namespace assistiv::mcp {
 
@@ -65,12 +66,30 @@ core::Task<bool> write_list_change(StreamPtr stream, SinkPtr sink, std::string_v
   co_return co_await write_message(stream, sink, write_notification(notification, params));
 }
 
+// The task as tasks/get would tell it now. One that is gone is told of by nothing.
+core::Task<bool> write_task(StreamPtr stream, SinkPtr sink, std::string id) {
+  const EndpointServices& services = stream->services;
+  std::optional<ToolTask> task;
+  try {
+    task = co_await services.doors.tasks->find(task_owner(stream->principal, stream->app), id);
+  } catch (const core::Error& e) {
+    core::log::warn("mcp.task_not_told", {{"error", e.what()}, {"detail", e.detail()}});
+  }
+  if (!task) co_return true;
+  const std::string params = "{" + task_members(*task, TaskDetail::Full, services.options.task_poll) + "," +
+                             subscription_meta(*stream) + "}";
+  co_return co_await write_message(stream, sink, write_notification("notifications/tasks", params));
+}
+
 core::Task<bool> write_signals(StreamPtr stream, SinkPtr sink, Signals signals) {
   if (!is_modern_stream(*stream) && (signals.kinds & kToolsChanged) != 0)
     stream->mark = co_await present_mark(stream);
   for (const auto& [kind, notification] : kKindNames) {
     if ((signals.kinds & kind) != 0 && !co_await write_list_change(stream, sink, notification))
       co_return false;
+  }
+  for (const auto& id : signals.tasks) {
+    if (!co_await write_task(stream, sink, id)) co_return false;
   }
   for (const auto& uri : signals.updated) {
     std::string params = "{\"uri\":" + json_string(uri);

@@ -32,7 +32,7 @@ core::Task<core::HttpReply> post_modern(EndpointServices& services, IncomingPtr 
 core::Task<core::HttpReply> post_legacy(EndpointServices& services, IncomingPtr incoming, ParsedBody body);
 core::Task<core::HttpReply> get_legacy(EndpointServices& services, IncomingPtr incoming);
 core::Task<core::HttpReply> delete_legacy(EndpointServices& services, IncomingPtr incoming);
-core::HttpReply open_listen(CallPtr call);
+core::Task<core::HttpReply> open_listen(CallPtr call);
 
 // Finds the session that the request names. Null without the header; with one that is not known here `fault`
 // is set (404: the client must begin again).

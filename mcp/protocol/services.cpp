@@ -15,7 +15,9 @@ std::string write_server_info(const EndpointOptions& options) {
   return out + R"(,"version":)" + json_string(options.server_version) + "}";
 }
 
-std::string write_capabilities(const Doors& doors) {
+enum class Extensions { Without, With };
+
+std::string write_capabilities(const Doors& doors, Extensions extensions) {
   std::string out = R"({"tools":{"listChanged":true})";
   if (doors.resources != nullptr) {
     out += R"(,"resources":{"listChanged":true)";
@@ -24,6 +26,8 @@ std::string write_capabilities(const Doors& doors) {
   if (doors.prompts != nullptr) out += R"(,"prompts":{"listChanged":true})";
   if (doors.completions != nullptr) out += R"(,"completions":{})";
   if (doors.logging == LogSupport::Yes) out += R"(,"logging":{})";
+  if (extensions == Extensions::With && doors.tasks != nullptr)
+    out += R"(,"extensions":{")" + std::string(kTasksExtension) + R"(":{}})";
   return out + "}";
 }
 
@@ -38,7 +42,8 @@ EndpointServices::EndpointServices(EndpointOptions endpoint_options, Doors endpo
       server_info(write_server_info(options)),
       server_meta("\"_meta\":{\"" + std::string(kMetaServerInfo) + "\":" + server_info + "}"),
       cache_hints("\"ttlMs\":" + std::to_string(options.list_ttl.count()) + ",\"cacheScope\":\"private\","),
-      capabilities(write_capabilities(doors)),
+      capabilities(write_capabilities(doors, Extensions::Without)),
+      modern_capabilities(write_capabilities(doors, Extensions::With)),
       hub(options.streams_max, options.streams_per_user_max) {}
 
 }  // namespace assistiv::mcp

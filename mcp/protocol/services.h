@@ -19,10 +19,11 @@ struct EndpointServices {
   const EndpointWorld world;
   const HostGuard guard;
   // Written once, spliced into every answer.
-  const std::string server_info;   // the Implementation object
-  const std::string server_meta;   // "_meta":{"io.modelcontextprotocol/serverInfo":...}
-  const std::string cache_hints;   // "ttlMs":...,"cacheScope":"private", with a comma at the end
-  const std::string capabilities;  // the same in both eras
+  const std::string server_info;          // the Implementation object
+  const std::string server_meta;          // "_meta":{"io.modelcontextprotocol/serverInfo":...}
+  const std::string cache_hints;          // "ttlMs":...,"cacheScope":"private", with a comma at the end
+  const std::string capabilities;         // legacy
+  const std::string modern_capabilities;  // the same, and the extensions
   StreamHub hub;
   RunningCalls running;
   core::TaskGroup tasks{"mcp calls"};

@@ -34,6 +34,16 @@ void StreamMailbox::post_update(const std::string& uri) {
   event_.set();
 }
 
+void StreamMailbox::post_task(const std::string& id) {
+  {
+    std::lock_guard lock(mutex_);
+    // Bounded by the number of watched tasks.
+    auto& list = pending_.tasks;
+    if (std::find(list.begin(), list.end(), id) == list.end()) list.push_back(id);
+  }
+  event_.set();
+}
+
 void StreamMailbox::recheck() {
   {
     std::lock_guard lock(mutex_);
@@ -131,6 +141,13 @@ void StreamHub::resource_updated(core::PlatformId platform, core::EndUserId end_
   });
 }
 
+void StreamHub::task_changed(core::EndUserId end_user, const std::string& id) {
+  for_user(end_user, [&](Entry& entry) {
+    const auto& tasks = entry.interest.tasks;
+    if (std::find(tasks.begin(), tasks.end(), id) != tasks.end()) entry.mailbox->post_task(id);
+  });
+}
+
 void StreamHub::add_uri(std::string_view session, core::EndUserId end_user, const std::string& uri) {
   for_user(end_user, [&](Entry& entry) {
     if (entry.interest.session != session) return;
@@ -217,7 +234,10 @@ void StreamHub::resync() {
   std::lock_guard lock(mutex_);
   for (auto& [user, entries] : users_) {
     deliver(entries, kToolsChanged | kPromptsChanged | kResourcesChanged);
-    for (auto& entry : entries) entry.mailbox->recheck();
+    for (auto& entry : entries) {
+      for (const auto& id : entry.interest.tasks) entry.mailbox->post_task(id);
+      entry.mailbox->recheck();
+    }
   }
   for (auto& [key, list] : watchers_) wake_list(list);
 }

@@ -22,6 +22,7 @@ enum ListKinds : unsigned { kToolsChanged = 1, kPromptsChanged = 2, kResourcesCh
 struct Signals {
   unsigned kinds = 0;                // ListKinds
   std::vector<std::string> updated;  // URIs of subscribed resources
+  std::vector<std::string> tasks;    // ids of watched tasks
   bool recheck = false;              // the key behind the stream may not be good any more
   bool close = false;                // the server ends the stream
 };
@@ -31,6 +32,7 @@ class StreamMailbox {
  public:
   void post(unsigned kinds);
   void post_update(const std::string& uri);
+  void post_task(const std::string& id);
   void recheck();
   void close();
   // Empties the mailbox.
@@ -49,7 +51,8 @@ struct StreamInterest {
   std::string session;  // "" for a modern listen stream
   unsigned kinds = 0;
   std::vector<std::string> uris;
-  std::string key_hash;  // SHA-256 hex of the key that opened the stream
+  std::string key_hash;                 // SHA-256 hex of the key that opened the stream
+  std::vector<std::string> tasks = {};  // ids that the stream's caller may see
 };
 
 class StreamHub;
@@ -81,6 +84,7 @@ class StreamHub {
   // `end_user`.
   void list_changed(core::PlatformId platform, std::optional<core::EndUserId> end_user, unsigned kinds);
   void resource_updated(core::PlatformId platform, core::EndUserId end_user, const std::string& uri);
+  void task_changed(core::EndUserId end_user, const std::string& id);
   void add_uri(std::string_view session, core::EndUserId end_user, const std::string& uri);
   void remove_uri(std::string_view session, core::EndUserId end_user, const std::string& uri);
 

@@ -1,5 +1,6 @@
 #pragma once
 // What a tool is to the protocol, and the one door through which every caller lists and calls tools.
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -8,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "core/clock.h"
+#include "core/ids.h"
 #include "core/json.h"
 #include "core/task.h"
 #include "oauth/principal.h"
@@ -34,6 +37,8 @@ struct ClientAbilities {
   bool elicitation_url = false;
   bool sampling = false;
   bool roots = false;
+  bool tasks = false;  // the extension io.modelcontextprotocol/tasks: a call may go on after its request
+  bool operator==(const ClientAbilities&) const = default;
 };
 
 // An argument that modern clients repeat in the header Mcp-Param-<header>, so that infrastructure can route
@@ -66,6 +71,11 @@ struct CallContext {
   // by the protocol for this caller, tool and arguments).
   std::shared_ptr<const core::Json> input_responses;
   std::string input_state;
+  // A turn of a task (mcp/tasks): nobody waits for it, and what has to wait may do so for long.
+  bool in_task = false;
+  bool resumed = false;  // the node that ran this turn before died on the way
+  // In a task, called before the tool does what must not be done twice. Throws when it must not be done now.
+  std::function<core::Task<>()> before_act;
 };
 
 enum class ToolOutcome {
@@ -75,6 +85,17 @@ enum class ToolOutcome {
   Unknown,        // no such tool for this caller: unknown and not granted look the same
   InputRequired,  // input_requests_json says what the client is to be asked; the call is then repeated
   ProtocolError,  // the whole request fails with error_code (JSON-RPC) and `message`
+  TaskRequired,   // only a client that takes tasks can be served
+};
+
+// The call can go on later, and not before. For a client that takes tasks it becomes one: the door is called
+// again with `state` as its input_state. Any other client gets the result as it stands.
+struct ToolWait {
+  std::string state;
+  std::optional<core::Time> until;           // when to go on,
+  std::chrono::milliseconds after{0};        // or how long from now
+  std::optional<core::ApprovalId> approval;  // or as soon as it is decided
+  std::string message;                       // for people: what it waits for
 };
 
 struct ToolCallResult {
@@ -90,6 +111,7 @@ struct ToolCallResult {
   std::string input_requests_json;
   std::string input_state;  // plain; the protocol seals it
   int error_code = 0;
+  std::optional<ToolWait> wait;
 };
 
 class ToolDoor {

@@ -1,6 +1,7 @@
 #pragma once
 // What runs a tool after the door has let the call through: the REST executor of mcp/connectors, a fake in
 // tests.
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -42,6 +43,9 @@ struct ToolExecution {
   std::string code;                    // of a ToolError: "not_found", "rate_limited", ...
   std::optional<int> upstream_status;  // of the last exchange, for the audit trail
   bool timed_out = false;              // a ToolError because the upstream did not answer in time
+  // A ToolError because the upstream wants to be asked later; it did nothing, and the call may be repeated
+  // then.
+  std::optional<std::chrono::seconds> retry_after = {};
 };
 
 class ToolExecutor {

@@ -9,6 +9,7 @@
 #include "mcp/connectors/catalog.h"
 #include "mcp/grants/approval_service.h"
 #include "mcp/tools/call_record.h"
+#include "mcp/tools/call_wait.h"
 #include "mcp/tools/connect_links.h"
 #include "mcp/tools/connect_tool.h"
 #include "mcp/tools/in_flight.h"
@@ -230,6 +231,17 @@ class ToolCall {
 
   // None: an approval was used up, go on.
   core::Task<std::optional<ToolCallResult>> ask_approval() {
+    if (const auto stage = context_.in_task ? read_stage(context_.input_state) : std::nullopt) {
+      record_->approval_id = stage->approval;
+      if (stage->used) co_return std::nullopt;
+      const auto known = co_await find_approval(stage->approval);
+      if (!known || known->status == ApprovalStatus::Expired) co_return approval_expired();
+      if (known->status == ApprovalStatus::Pending) co_return approval_pending(*known);
+      if (known->status == ApprovalStatus::Denied) co_return approval_denied(*known);
+      // The turn before this one used it and died; a tool that only reads may be asked again.
+      if (known->status == ApprovalStatus::Used && context_.resumed && tool_->hints.read_only)
+        co_return std::nullopt;
+    }
     Approval approval;
     try {
       approval =
@@ -245,6 +257,22 @@ class ToolCall {
                                                         : approval_pending(approval);
   }
 
+  core::Task<std::optional<Approval>> find_approval(core::ApprovalId id) {
+    try {
+      co_return co_await parts_.approvals.get(context_.principal->platform_id, id);
+    } catch (const core::Error& e) {
+      if (e.kind() != core::ErrorKind::NotFound) throw;
+    }
+    co_return std::nullopt;
+  }
+
+  ToolCallResult approval_expired() {
+    return refuse(
+        CallEnd::ApprovalRequired, "approval_expired",
+        "Nobody decided on this call of " + record_->tool + " in time. Ask the user before you repeat it.",
+        core::Json::object());
+  }
+
   core::Json approval_details_of(const Approval& approval) {
     return {{"approval_id", approval.id.str()},
             {"status", approval_status_name(approval.status)},
@@ -253,12 +281,14 @@ class ToolCall {
   }
 
   ToolCallResult approval_pending(const Approval& approval) {
-    return refuse(
+    auto out = refuse(
         CallEnd::ApprovalRequired, "approval_required",
         record_->tool + " waits for an approval (" + approval.id.str() + ", until " +
             core::format_time(approval.expires_at) +
             "). Tell the user. When it is approved, call the tool again with exactly the same arguments.",
         approval_details_of(approval));
+    out.wait = wait_for_approval(approval);
+    return out;
   }
 
   ToolCallResult approval_denied(const Approval& approval) {
@@ -272,6 +302,8 @@ class ToolCall {
   }
 
   core::Task<ToolCallResult> execute() {
+    const bool repeatable = tool_->hints.read_only || (tool_->hints.idempotent && !record_->approval_id);
+    if (!repeatable && context_.before_act) co_await context_.before_act();
     if (tool_->risk != Risk::Read) co_await CallRecord::write_intent(record_, &parts_.audit);
     record_->executed = true;
     ToolExecution execution = co_await parts_.executor.execute(
@@ -295,6 +327,8 @@ class ToolCall {
     out.outcome = done ? ToolOutcome::Done : ToolOutcome::ToolError;
     out.result_json = std::move(execution.result_json);
     out.code = std::move(execution.code);
+    if (execution.retry_after)
+      out.wait = wait_for_upstream(*app_->app, *execution.retry_after, record_->approval_id);
     co_return out;
   }
 
@@ -371,6 +405,8 @@ core::Task<ToolCallResult> ToolService::call(CallContext context, std::string na
   require_end_user(context);
   if (arguments.is_null()) arguments = core::Json::object();
   const auto record = std::make_shared<CallRecord>(context, std::move(name), arguments);
+  const bool in_task = context.in_task;
+  std::string state = context.input_state;
   const auto seat = impl->in_flight.enter(context.principal->platform_id, *context.principal->end_user_id);
   ToolCallResult result;
   std::exception_ptr error;
@@ -388,8 +424,10 @@ core::Task<ToolCallResult> ToolService::call(CallContext context, std::string na
     result = tool_error("rate_limited",
                         "Too many calls of this user are running. Wait for one of them to end, then retry.",
                         {{"retry_after_s", 1}});
+    if (in_task) result.wait = wait_for_seat(std::move(state));
   }
-  if (!record->executed && !error) {
+  // A task's turns are as many as its waits, and its first call was counted.
+  if (!record->executed && !error && !in_task) {
     const auto turned_away = impl->refusals.take(record->principal->key_id, record->started);
     if (!turned_away) co_return too_many_refusals(impl->refusals.retry_after());
     record->unrecorded = *turned_away;

@@ -50,6 +50,18 @@ core::Task<PrincipalPtr> AccessTokens::look_up_own(std::string bearer) {
   co_return fits ? token_principal(*claims, *row) : nullptr;
 }
 
+core::Task<PrincipalPtr> AccessTokens::standing(core::PlatformId platform, core::KeyId authorization) {
+  const auto row = co_await world_.database.run(
+      storage::Scope::tenant(platform), [this, platform, authorization](storage::Transaction& tx) {
+        return AuthorizationStore(world_.vault, world_.clock).find_live(tx, platform, authorization);
+      });
+  if (!row) co_return nullptr;
+  AccessTokenClaims claims;
+  claims.scopes = row->scopes;
+  claims.expires_at = row->expires_at;
+  co_return token_principal(claims, *row);
+}
+
 void AccessTokens::record_uses(storage::Transaction& tx, const std::vector<KeyUse>& uses) {
   AuthorizationStore(world_.vault, world_.clock).record_uses(tx, uses);
 }

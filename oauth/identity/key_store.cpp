@@ -12,6 +12,14 @@ namespace assistiv::oauth {
 
 namespace {
 
+// A key, and whether its platform and its end user, if any, are active.
+std::string select_credential() {
+  return "select " + std::string(kApiKeyColumns) +
+         ", (select p.is_active from platform p where p.platform_id = k.platform_id) and "
+         "coalesce((select u.is_active from end_user u where u.platform_id = k.platform_id and "
+         "u.end_user_id = k.end_user_id), true) owner_active from api_key k ";
+}
+
 storage::Param id_param(const std::optional<core::EndUserId>& id) {
   return id ? storage::Param(id->str()) : std::nullopt;
 }
@@ -115,6 +123,14 @@ std::optional<ChangedKey> KeyStore::revoke(storage::Transaction& tx, const KeyOw
                             key_params(owner, id)));
 }
 
+std::optional<Credential> KeyStore::find(storage::Transaction& tx, core::PlatformId platform,
+                                         core::KeyId id) const {
+  const auto rows = tx.exec(select_credential() + "where k.platform_id = $1::uuid and k.key_id = $2::uuid",
+                            {platform.str(), id.str()});
+  if (rows.empty()) return std::nullopt;
+  return Credential{api_key_of(rows[0]), rows[0].boolean("owner_active")};
+}
+
 std::optional<Credential> KeyStore::find_by_hash(storage::Transaction& tx, PrincipalKind kind,
                                                  std::string_view hash) const {
   if (kind == PrincipalKind::Operator) {
@@ -123,13 +139,8 @@ std::optional<Credential> KeyStore::find_by_hash(storage::Transaction& tx, Princ
                               {std::string(hash)});
     return rows.empty() ? std::nullopt : std::optional(Credential{api_key_of(rows[0]), true});
   }
-  const auto rows =
-      tx.exec("select " + std::string(kApiKeyColumns) +
-                  ", (select p.is_active from platform p where p.platform_id = k.platform_id) and "
-                  "coalesce((select u.is_active from end_user u where u.platform_id = k.platform_id and "
-                  "u.end_user_id = k.end_user_id), true) owner_active "
-                  "from api_key k where k.key_hash = decode($1, 'hex') and k.kind = $2",
-              {std::string(hash), std::string(to_string(kind))});
+  const auto rows = tx.exec(select_credential() + "where k.key_hash = decode($1, 'hex') and k.kind = $2",
+                            {std::string(hash), std::string(to_string(kind))});
   if (rows.empty()) return std::nullopt;
   return Credential{api_key_of(rows[0]), rows[0].boolean("owner_active")};
 }

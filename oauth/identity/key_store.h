@@ -60,6 +60,7 @@ class KeyStore {
   // Needs Scope::system(): the tenant is known only after this look-up. Finds operator keys, too.
   std::optional<Credential> find_by_hash(storage::Transaction& tx, PrincipalKind kind,
                                          std::string_view hash) const;
+  std::optional<Credential> find(storage::Transaction& tx, core::PlatformId platform, core::KeyId id) const;
   // Moves last_used_at forward, never back. Needs Scope::system(): the uses are of many tenants.
   void record_uses(storage::Transaction& tx, const std::vector<KeyUse>& uses) const;
 

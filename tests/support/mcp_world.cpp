@@ -255,8 +255,14 @@ std::future<McpReply> McpNode::start(core::HttpRequest request, oauth::Principal
 McpWorld::McpWorld(mcp::EndpointOptions options)
     : vault(test_vault(random)),
       sessions(clock, std::chrono::hours(24)),
-      node(io, std::move(options), {.tools = tools, .logging = mcp::LogSupport::Yes},
-           {sessions, *vault, clock, random}) {
+      tasks(clock),
+      node(io, std::move(options), {.tools = tools, .logging = mcp::LogSupport::Yes, .tasks = &tasks},
+           {sessions, *vault, clock, random}),
+      runner({tasks, tools, clock, random}) {
+  tasks.announce_to([this](std::string_view topic, std::string_view payload) {
+    node.endpoint().on_notify(topic, payload);
+    runner.on_notify(topic, payload);
+  });
   sessions.announce_to([this](std::string_view topic, std::string_view payload) {
     node.endpoint().on_notify(topic, payload);
   });
@@ -264,6 +270,7 @@ McpWorld::McpWorld(mcp::EndpointOptions options)
 }
 
 McpWorld::~McpWorld() {
+  runner.stop();
   node.endpoint().stop();
 }
 
@@ -313,7 +320,9 @@ Json McpWorld::modern_message(const std::string& method, Json params, Json capab
 
 Fields McpWorld::modern_headers(const std::string& method, const Json& params) {
   Fields out = {{"mcp-protocol-version", kModern}, {"mcp-method", method}};
-  if (params.contains("name")) out.emplace_back("mcp-name", params.at("name").get<std::string>());
+  for (const char* member : {"name", "taskId"}) {
+    if (params.contains(member)) out.emplace_back("mcp-name", params.at(member).get<std::string>());
+  }
   return out;
 }
 

@@ -17,6 +17,8 @@
 #include "core/random.h"
 #include "mcp/protocol/endpoint.h"
 #include "mcp/sessions/memory_session_store.h"
+#include "mcp/tasks/memory_task_store.h"
+#include "mcp/tasks/task_runner.h"
 #include "support/manual_clock.h"
 #include "support/run_task.h"
 
@@ -145,7 +147,7 @@ class McpWorld {
   McpReply legacy(const std::string& method, Json params = Json::object(), Fields headers = {});
   // The headers of a new session.
   Fields open_session(const std::string& version = kLegacy, Json capabilities = Json::object());
-  Json modern_message(const std::string& method, Json params, Json capabilities = Json::object());
+  static Json modern_message(const std::string& method, Json params, Json capabilities = Json::object());
   static core::HttpRequest request(std::string method, std::string body, Fields headers);
   static Fields modern_headers(const std::string& method, const Json& params);
 
@@ -155,7 +157,9 @@ class McpWorld {
   std::unique_ptr<oauth::Vault> vault;
   ScriptedTools tools;
   mcp::MemorySessionStore sessions;
+  mcp::MemoryTaskStore tasks;
   McpNode node;
+  mcp::TaskRunner runner;  // runs nothing until it is started
   oauth::PrincipalPtr caller = end_user(1, 1);
 };
 
