@@ -116,6 +116,7 @@ core::Task<inference::McpOutcome> LoopTools::call(inference::McpCaller caller, i
       co_return inference::McpOutcome{true, "There is no tool \"" + name + "\" for this user."};
     case mcp::ToolOutcome::InputRequired:
     case mcp::ToolOutcome::ProtocolError:
+    case mcp::ToolOutcome::TaskRequired:
       break;
   }
   co_return inference::McpOutcome{true,

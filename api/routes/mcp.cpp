@@ -84,6 +84,11 @@ core::Task<core::HttpReply> serve_one_app(Services* s, Call call) {
   co_return co_await serve(s, std::move(call), std::move(app));
 }
 
+core::Task<core::HttpReply> serve_sse(Services* s, Call call) {
+  if (auto refusal = scope_refusal(s, call)) co_return std::move(*refusal);
+  co_return co_await s->endpoint.handle_sse(std::move(call.request), std::move(call.principal));
+}
+
 core::Task<core::HttpReply> serve_fixtures(Services* s, Call call) {
   return s->conformance->handle(std::move(call.request), nullptr, {});
 }
@@ -109,6 +114,28 @@ void add_mcp_routes(RouteTable& table, Services& services) {
                    .tag = "MCP",
                    .summary = "MCP (Streamable HTTP): the tools of all apps that the end user connected.",
                    .handle = with_services(services, serve_all_apps)});
+  table.push_back({.method = "GET",
+                   .path = "/mcp/sse",
+                   .access = Access::EndUser,
+                   .scope = "mcp",
+                   .operation_id = "mcpSse",
+                   .tag = "MCP",
+                   .summary =
+                       "MCP (HTTP+SSE of 2024-11-05): the event stream; its first event names the URL to "
+                       "post to.",
+                   .reply_type = "text/event-stream",
+                   .handle = with_services(services, serve_sse)});
+  table.push_back(
+      {.method = "POST",
+       .path = "/mcp/message",
+       .access = Access::EndUser,
+       .scope = "mcp",
+       .operation_id = "mcpMessage",
+       .tag = "MCP",
+       .summary = "MCP (HTTP+SSE of 2024-11-05): a message; its answer comes on the event stream.",
+       .query = {{"sessionId", "The session that the event stream named.", {}}},
+       .success = 202,
+       .handle = with_services(services, serve_sse)});
   table.push_back({.method = "*",
                    .path = "/mcp/{app}",
                    .access = Access::EndUser,

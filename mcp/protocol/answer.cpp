@@ -22,6 +22,9 @@ std::string event_id(std::string_view stream, std::int64_t seq) {
 Answer::Answer(std::optional<AnswerLog> log, std::chrono::milliseconds heartbeat)
     : log_(std::move(log)), heartbeat_(heartbeat) {}
 
+Answer::Answer(std::function<core::Task<>(std::string)> elsewhere)
+    : elsewhere_(std::move(elsewhere)), heartbeat_(0) {}
+
 void Answer::queue(std::string event) {
   if (reader_gone_ || released_) return;
   queued_bytes_ += event.size();
@@ -70,11 +73,16 @@ core::Task<> Answer::deliver(std::string message, bool last) {
 }
 
 core::Task<> Answer::send(std::string message) {
+  if (elsewhere_) co_return co_await elsewhere_(std::move(message));
   co_await begin();
   co_await deliver(std::move(message), false);
 }
 
 core::Task<> Answer::finish(std::string message, int status) {
+  if (elsewhere_) {
+    if (!message.empty()) co_await elsewhere_(std::move(message));
+    co_return;
+  }
   if (begun_ == Begun::No) {
     plain_ = std::move(message);
     status_ = status;

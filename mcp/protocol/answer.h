@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -37,6 +38,8 @@ inline constexpr int kRetryMs = 1000;
 class Answer {
  public:
   Answer(std::optional<AnswerLog> log, std::chrono::milliseconds heartbeat);
+  // Nothing is answered here: every message goes to `elsewhere`, one after the other.
+  explicit Answer(std::function<core::Task<>(std::string)> elsewhere);
 
   // The call's side. send() waits while the client reads slowly; what nobody can get any more is dropped.
   core::Task<> send(std::string message);
@@ -64,6 +67,7 @@ class Answer {
   void queue(std::string event);
   void reader_left();
 
+  std::function<core::Task<>(std::string)> elsewhere_;
   std::optional<AnswerLog> log_;
   const std::chrono::milliseconds heartbeat_;
   Begun begun_ = Begun::No;

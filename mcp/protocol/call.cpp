@@ -65,10 +65,12 @@ core::Task<> release_nothing() {
 
 }  // namespace
 
-Incoming::Incoming(core::HttpRequest request, oauth::PrincipalPtr caller, std::optional<std::string> app_name)
+Incoming::Incoming(core::HttpRequest request, oauth::PrincipalPtr caller, std::optional<std::string> app_name,
+                   Transport which)
     : http(std::move(request)),
       principal(std::move(caller)),
       app(std::move(app_name)),
+      transport(which),
       head(read_head(http.headers)),
       accepts(read_accept(head.accept)) {}
 
@@ -79,6 +81,7 @@ SessionOwner Incoming::owner() const {
     out.end_user = principal->end_user_id.value_or(core::EndUserId{});
   }
   out.endpoint = app.value_or("");
+  if (transport == Transport::Sse) out.endpoint += kSseEndpoint;
   return out;
 }
 

@@ -25,10 +25,15 @@ namespace assistiv::mcp {
 
 struct EndpointServices;
 
+// The transport of 2025-03-26 and later, and the one of 2024-11-05 (legacy_sse.cpp). A session belongs to
+// one.
+enum class Transport { Streamable, Sse };
+
 // The HTTP request as it came, with the caller that api/ authenticated. Stays where it is: `head` points into
 // it.
 struct Incoming {
-  Incoming(core::HttpRequest request, oauth::PrincipalPtr caller, std::optional<std::string> app_name);
+  Incoming(core::HttpRequest request, oauth::PrincipalPtr caller, std::optional<std::string> app_name,
+           Transport which = Transport::Streamable);
   Incoming(const Incoming&) = delete;
   Incoming& operator=(const Incoming&) = delete;
   SessionOwner owner() const;
@@ -36,6 +41,7 @@ struct Incoming {
   core::HttpRequest http;
   oauth::PrincipalPtr principal;  // null at the fixture endpoint
   std::optional<std::string> app;
+  Transport transport;
   RequestHead head;
   Accepts accepts;
 };

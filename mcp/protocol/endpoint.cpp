@@ -90,6 +90,19 @@ core::HttpReply broken(const Incoming& incoming, const core::Error& error) {
   return reply;
 }
 
+using Serve = core::Task<core::HttpReply> (*)(EndpointServices& services, IncomingPtr incoming);
+
+core::Task<core::HttpReply> serve_guarded(EndpointServices& services, IncomingPtr incoming, Serve serve) {
+  if (const auto fault = services.guard.check(incoming->head)) co_return fault_reply({}, *fault);
+  try {
+    co_return co_await serve(services, incoming);
+  } catch (const core::Error& e) {
+    co_return broken(*incoming, e);
+  } catch (const std::exception& e) {
+    co_return broken(*incoming, core::internal(e.what()));
+  }
+}
+
 // `<platform>/<end user>`; "*" or nothing stands for every end user.
 struct NoticeSubject {
   core::PlatformId platform;
@@ -147,16 +160,16 @@ Endpoint::~Endpoint() {
 
 core::Task<core::HttpReply> Endpoint::handle(core::HttpRequest request, oauth::PrincipalPtr principal,
                                              std::optional<std::string> app) {
-  const auto incoming =
-      std::make_shared<const Incoming>(std::move(request), std::move(principal), std::move(app));
-  if (const auto fault = impl_->guard.check(incoming->head)) co_return fault_reply({}, *fault);
-  try {
-    co_return co_await route(*impl_, incoming);
-  } catch (const core::Error& e) {
-    co_return broken(*incoming, e);
-  } catch (const std::exception& e) {
-    co_return broken(*incoming, core::internal(e.what()));
-  }
+  return serve_guarded(
+      *impl_, std::make_shared<const Incoming>(std::move(request), std::move(principal), std::move(app)),
+      route);
+}
+
+core::Task<core::HttpReply> Endpoint::handle_sse(core::HttpRequest request, oauth::PrincipalPtr principal) {
+  return serve_guarded(*impl_,
+                       std::make_shared<const Incoming>(std::move(request), std::move(principal),
+                                                        std::nullopt, Transport::Sse),
+                       serve_sse);
 }
 
 void Endpoint::on_list_changed(core::PlatformId platform, std::optional<core::EndUserId> end_user,

@@ -79,6 +79,10 @@ class Endpoint {
   core::Task<core::HttpReply> handle(core::HttpRequest request, oauth::PrincipalPtr principal,
                                      std::optional<std::string> app);
 
+  // The transport of 2024-11-05: GET opens the stream (the path ends in "/sse"), POST takes a message for one
+  // ("/message?sessionId=..." beside it). Never throws core::Error.
+  core::Task<core::HttpReply> handle_sse(core::HttpRequest request, oauth::PrincipalPtr principal);
+
   // Tells the user's open streams (all users' of the platform without `end_user`) of a change. Any thread.
   void on_list_changed(core::PlatformId platform, std::optional<core::EndUserId> end_user, ListKind kind);
   void on_resource_updated(core::PlatformId platform, core::EndUserId end_user, const std::string& uri);

@@ -4,6 +4,7 @@
 
 #include "core/json_read.h"
 #include "mcp/protocol/client_requests.h"
+#include "mcp/protocol/legacy_messages.h"
 #include "mcp/protocol/serve.h"
 #include "mcp/protocol/services.h"
 
@@ -11,29 +12,8 @@ namespace assistiv::mcp {
 
 namespace {
 
-constexpr std::size_t kClientInfoMax = 4 << 10;
-constexpr std::size_t kCapabilitiesMax = 16 << 10;
-constexpr std::size_t kSessionIdBytes = 32;
-
 Fault refused(std::string message) {
   return {kTransportRefused, std::move(message), 400, {}};
-}
-
-// A member of the params as JSON text: "{}" when absent, nothing when it is no object or too large.
-std::optional<std::string> object_text(const core::Json& params, std::string_view name, std::size_t max) {
-  const auto it = params.find(name);
-  if (it == params.end()) return "{}";
-  if (!it->is_object()) return {};
-  std::string text = core::dump_json(*it);
-  return text.size() <= max ? std::optional(std::move(text)) : std::nullopt;
-}
-
-std::string initialize_members(const EndpointServices& services, Version version) {
-  std::string out = "\"protocolVersion\":\"" + std::string(version_name(version)) + "\"";
-  out += ",\"capabilities\":" + services.capabilities + ",\"serverInfo\":" + services.server_info;
-  if (!services.options.instructions.empty())
-    out += ",\"instructions\":" + json_string(services.options.instructions);
-  return out;
 }
 
 // The handshake: negotiates the version and begins a session. A stale session id on it is no fault: a client
@@ -45,62 +25,15 @@ core::Task<core::HttpReply> initialize(EndpointServices& services, IncomingPtr i
       co_return fault_reply(message.id, {kInvalidRequest, "This session is initialized already.", 400, {}});
     }
   }
-  const core::Json params = message.params ? std::move(*message.params) : core::Json::object();
-  const auto asked = params.find("protocolVersion");
-  if (asked == params.end() || !asked->is_string()) {
-    co_return fault_reply(message.id, {kInvalidParams, "params.protocolVersion must be a string.", 200, {}});
-  }
-  const auto info = object_text(params, "clientInfo", kClientInfoMax);
-  const auto capabilities = object_text(params, "capabilities", kCapabilitiesMax);
-  if (!info || !capabilities) {
-    co_return fault_reply(message.id, {kInvalidParams,
-                                       "params.clientInfo and params.capabilities must be objects of "
-                                       "moderate size.",
-                                       200,
-                                       {}});
-  }
-  Version version = parse_version(asked->get_ref<const std::string&>()).value_or(kNewestLegacy);
-  if (is_modern(version)) version = kNewestLegacy;
-  Session session;
-  session.owner = incoming->owner();
-  session.id = core::random_token(services.world.random, kSessionIdBytes);
-  session.protocol_version = version_name(version);
-  session.client_json = *info;
-  session.capabilities_json = *capabilities;
-  const std::string id = session.id;
-  co_await services.world.sessions.create(std::move(session), services.options.sessions_per_user_max);
-  auto reply =
-      message_reply(incoming->accepts, 200, write_result(message.id, initialize_members(services, version)));
+  auto session = read_initialize(services, incoming->owner(), message);
+  if (const auto* fault = std::get_if<Fault>(&session)) co_return fault_reply(message.id, *fault);
+  auto& begun = std::get<Session>(session);
+  const std::string members = initialize_members(services, begun);
+  const std::string id = begun.id;
+  co_await services.world.sessions.create(std::move(begun), services.options.sessions_per_user_max);
+  auto reply = message_reply(incoming->accepts, 200, write_result(message.id, members));
   reply.headers.add(std::string(kSessionHeader), id);
   co_return reply;
-}
-
-// notifications/cancelled: stops the call where it runs.
-core::Task<> cancel_call(EndpointServices& services, SessionPtr session, Message message) {
-  if (!session || !message.params) co_return;
-  const auto id = message.params->find("requestId");
-  if (id == message.params->end() || !(id->is_string() || id->is_number())) co_return;
-  const std::string key = RunningCalls::key(session->id, core::dump_json(*id));
-  if (services.running.cancel(key)) co_return;
-  co_await services.world.sessions.publish(session->owner, "mcp_cancel", key);
-}
-
-core::Task<> take_notification(EndpointServices& services, SessionPtr session, Message message) {
-  if (message.method == "notifications/cancelled")
-    co_await cancel_call(services, session, std::move(message));
-}
-
-CallPtr make_legacy_call(EndpointServices& services, const IncomingPtr& incoming, const SessionPtr& session,
-                         Version version, Message message) {
-  auto call = std::make_shared<Call>(services, incoming, std::move(message), version);
-  call->session = session;
-  call->progress_token = progress_token(call->params());
-  if (!session) return call;
-  call->abilities = parse_abilities(session->capabilities_json);
-  if (services.doors.logging == LogSupport::Yes) {
-    call->log_level = parse_log_level(session->log_level).value_or(ClientLogLevel::Info);
-  }
-  return call;
 }
 
 // The answer to one message of a batch, "" for none.

@@ -31,6 +31,10 @@ bool is_modern_stream(const OpenStream& stream) {
   return !stream.listen_id.empty();
 }
 
+bool is_sse(const OpenStream& stream) {
+  return !stream.post_url.empty();
+}
+
 std::string subscription_meta(const OpenStream& stream) {
   return "\"_meta\":{\"" + std::string(kMetaSubscription) + "\":" + stream.listen_id + "}";
 }
@@ -55,6 +59,7 @@ core::Task<std::string> present_mark(StreamPtr stream) {
 
 core::Task<bool> write_message(StreamPtr stream, SinkPtr sink, std::string message) {
   if (is_modern_stream(*stream)) co_return co_await sink->write(core::sse_event(message));
+  if (is_sse(*stream)) co_return co_await sink->write(core::sse_event(message, {}, "message"));
   const std::string mark = stream->mark.value_or(std::string(kUnknownMark));
   const std::string id = stream->event_prefix + std::to_string(++stream->seq) + "." + mark;
   co_return co_await sink->write(core::sse_event(message, id));
@@ -82,7 +87,7 @@ core::Task<bool> write_task(StreamPtr stream, SinkPtr sink, std::string id) {
 }
 
 core::Task<bool> write_signals(StreamPtr stream, SinkPtr sink, Signals signals) {
-  if (!is_modern_stream(*stream) && (signals.kinds & kToolsChanged) != 0)
+  if (!is_modern_stream(*stream) && !is_sse(*stream) && (signals.kinds & kToolsChanged) != 0)
     stream->mark = co_await present_mark(stream);
   for (const auto& [kind, notification] : kKindNames) {
     if ((signals.kinds & kind) != 0 && !co_await write_list_change(stream, sink, notification))
@@ -124,6 +129,40 @@ core::Task<bool> open_legacy(StreamPtr stream, SinkPtr sink) {
   }
   if (open && stale) open = co_await write_list_change(stream, sink, kKindNames[0].notification);
   co_return open;
+}
+
+// The messages that calls, on whatever node, have left for the client. False when the stream is to end: the
+// client reads so slowly that some are gone, or the session is.
+core::Task<bool> write_messages(StreamPtr stream, SinkPtr sink) {
+  if (!is_sse(*stream)) co_return true;
+  const auto& session = *stream->session;
+  std::optional<std::vector<StreamEvent>> events;
+  try {
+    events = co_await stream->services.world.sessions.read(session.owner, session.id, std::string(kSseStream),
+                                                           stream->given);
+  } catch (const core::Error& e) {
+    core::log::warn("mcp.messages_not_read", {{"error", e.what()}, {"detail", e.detail()}});
+  }
+  if (!events) co_return true;
+  for (const auto& event : *events) {
+    if (event.seq != stream->given + 1) co_return false;
+    stream->given = event.seq;
+    if (!co_await write_message(stream, sink, event.data)) co_return false;
+  }
+  co_return true;
+}
+
+core::Task<bool> open_sse(StreamPtr stream, SinkPtr sink) {
+  co_return co_await sink->write(core::sse_event(stream->post_url, {}, "endpoint"));
+}
+
+// Without its stream a session of this transport is of no use to anybody.
+core::Task<> close_sse(StreamPtr stream) {
+  try {
+    co_await stream->services.world.sessions.remove(stream->session->owner, stream->session->id);
+  } catch (const core::Error& e) {
+    core::log::warn("mcp.session_not_removed", {{"error", e.what()}, {"detail", e.detail()}});
+  }
 }
 
 core::Task<bool> open_modern(StreamPtr stream, SinkPtr sink) {
@@ -187,6 +226,7 @@ core::Task<bool> tell_changes(StreamPtr stream, std::stop_token gone, SinkPtr si
       recheck = standing == Standing::Unsure;
     }
     if (!co_await write_signals(stream, sink, std::move(signals))) co_return false;
+    if (!co_await write_messages(stream, sink)) co_return true;
     if (close || expired(*stream)) co_return true;
     if (woken) continue;
     if (!co_await sink->write(":\n\n")) co_return false;
@@ -220,10 +260,12 @@ std::string standing_stream(const std::string& session_id) {
 
 core::Task<> pump_open_stream(std::shared_ptr<OpenStream> stream, std::stop_token gone,
                               std::shared_ptr<core::EventSink> sink) {
-  const bool open =
-      co_await (is_modern_stream(*stream) ? open_modern(stream, sink) : open_legacy(stream, sink));
-  if (!open || !co_await tell_changes(stream, gone, sink)) co_return;
-  if (is_modern_stream(*stream)) co_await close_modern(stream, sink);
+  const bool open = co_await (is_modern_stream(*stream) ? open_modern(stream, sink)
+                              : is_sse(*stream)         ? open_sse(stream, sink)
+                                                        : open_legacy(stream, sink));
+  const bool reached = open && co_await tell_changes(stream, gone, sink);
+  if (is_sse(*stream)) co_await close_sse(stream);
+  if (reached && is_modern_stream(*stream)) co_await close_modern(stream, sink);
 }
 
 }  // namespace assistiv::mcp

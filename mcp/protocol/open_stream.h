@@ -34,7 +34,14 @@ struct OpenStream {
   std::int64_t seq = 0;
   std::optional<std::string> mark;  // of the tool list that the client is known to have heard of
   bool resumed = false;
+
+  // The 2024-11-05 transport: where the client posts, and the last stored message that it was given.
+  std::string post_url;  // "" for the others
+  std::int64_t given = 0;
 };
+
+// The stored stream of all messages to a client of the 2024-11-05 transport.
+inline constexpr std::string_view kSseStream = "sse";
 
 // What `owner` listens for.
 unsigned offered_kinds(const Doors& doors);

@@ -113,6 +113,11 @@ core::Task<core::HttpReply> serve_call(CallPtr call, const Method* method) {
   co_return plain_reply(*call, outcome.status, std::move(outcome.message));
 }
 
+core::Task<> start_call(CallPtr call, const Method* method) {
+  call->services.tasks.spawn(co_await core::current_executor(), "mcp call",
+                             std::bind_front(run_beside, call, method));
+}
+
 core::Task<std::string> answer_call(CallPtr call, const Method* method) {
   Outcome outcome = co_await run_to_end(std::move(call), method);
   co_return std::move(outcome.message);

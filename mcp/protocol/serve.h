@@ -26,12 +26,17 @@ core::Task<core::HttpReply> serve_call(CallPtr call, const Method* method);
 // The same where the answer is one of many (a batch): "" when nothing is to be said.
 core::Task<std::string> answer_call(CallPtr call, const Method* method);
 
+// Runs it beside: what it says goes to call->answer, which is not null.
+core::Task<> start_call(CallPtr call, const Method* method);
+
 // The transports.
 core::Task<core::HttpReply> post_modern(EndpointServices& services, IncomingPtr incoming,
                                         ParsedMessage parsed);
 core::Task<core::HttpReply> post_legacy(EndpointServices& services, IncomingPtr incoming, ParsedBody body);
 core::Task<core::HttpReply> get_legacy(EndpointServices& services, IncomingPtr incoming);
 core::Task<core::HttpReply> delete_legacy(EndpointServices& services, IncomingPtr incoming);
+// The 2024-11-05 transport: GET opens the stream, POSTs go to the URL that its first event names.
+core::Task<core::HttpReply> serve_sse(EndpointServices& services, IncomingPtr incoming);
 core::Task<core::HttpReply> open_listen(CallPtr call);
 
 // Finds the session that the request names. Null without the header; with one that is not known here `fault`

@@ -211,6 +211,11 @@ std::size_t StreamHub::size() const {
 
 std::shared_ptr<core::AsyncEvent> StreamHub::watch(const std::string& key) {
   auto event = std::make_shared<core::AsyncEvent>();
+  watch(key, event);
+  return event;
+}
+
+void StreamHub::watch(const std::string& key, const std::shared_ptr<core::AsyncEvent>& event) {
   std::lock_guard lock(mutex_);
   auto& list = watchers_[key];
   std::erase_if(list, [](const auto& watcher) { return watcher.expired(); });
@@ -221,7 +226,6 @@ std::shared_ptr<core::AsyncEvent> StreamHub::watch(const std::string& key) {
       return std::all_of(item.second.begin(), item.second.end(), [](const auto& w) { return w.expired(); });
     });
   }
-  return event;
 }
 
 void StreamHub::wake(std::string_view key) {

@@ -65,6 +65,8 @@ class StreamPlace {
   StreamPlace(const StreamPlace&) = delete;
   StreamPlace& operator=(const StreamPlace&) = delete;
   StreamMailbox& mailbox() { return *mailbox_; }
+  // The mailbox's, kept alive by what is given.
+  std::shared_ptr<core::AsyncEvent> event() { return {mailbox_, &mailbox_->event()}; }
 
  private:
   StreamHub& hub_;
@@ -100,6 +102,8 @@ class StreamHub {
 
   // Wakes readers of stored streams: wake(key) sets the event of everybody who watches the key.
   std::shared_ptr<core::AsyncEvent> watch(const std::string& key);
+  // The same with the caller's own event.
+  void watch(const std::string& key, const std::shared_ptr<core::AsyncEvent>& event);
   void wake(std::string_view key);
   // Notices may have been lost: everybody looks again at everything.
   void resync();

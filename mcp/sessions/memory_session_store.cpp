@@ -37,6 +37,17 @@ struct MemorySessionStore::Impl {
     return &it->second;
   }
 
+  // The oldest events go first.
+  static void keep(KeptSession& kept, KeptEvent event) {
+    kept.bytes += event.event.data.size();
+    kept.events.push_back(std::move(event));
+    while (kept.events.size() > kStoredEventsMax ||
+           (kept.bytes > kStoredBytesMax && kept.events.size() > 1)) {
+      kept.bytes -= kept.events.front().event.data.size();
+      kept.events.pop_front();
+    }
+  }
+
   // The longest unused session of the owner's end user.
   std::map<std::string, KeptSession>::iterator oldest(const SessionOwner& owner, std::size_t& count) {
     auto found = sessions.end();
@@ -94,6 +105,16 @@ core::Task<SessionPtr> MemorySessionStore::find(SessionOwner owner, std::string 
   co_return kept->session;
 }
 
+core::Task<> MemorySessionStore::set_client(SessionOwner owner, std::string id, std::string protocol_version,
+                                            std::string client_json, std::string capabilities_json) {
+  impl_->change(owner, id, [&](Session& session) {
+    session.protocol_version = std::move(protocol_version);
+    session.client_json = std::move(client_json);
+    session.capabilities_json = std::move(capabilities_json);
+  });
+  co_return;
+}
+
 core::Task<> MemorySessionStore::set_log_level(SessionOwner owner, std::string id, std::string level) {
   impl_->change(owner, id, [&](Session& session) { session.log_level = std::move(level); });
   co_return;
@@ -129,13 +150,20 @@ core::Task<> MemorySessionStore::append(SessionOwner owner, std::string session,
     std::lock_guard lock(impl_->mutex);
     KeptSession* kept = impl_->get(owner, session);
     if (kept == nullptr) co_return;
-    kept->bytes += event.data.size();
-    kept->events.push_back({stream, std::move(event)});
-    while (kept->events.size() > kStoredEventsMax ||
-           (kept->bytes > kStoredBytesMax && kept->events.size() > 1)) {
-      kept->bytes -= kept->events.front().event.data.size();
-      kept->events.pop_front();
-    }
+    impl_->keep(*kept, {stream, std::move(event)});
+  }
+  if (impl_->announce) impl_->announce("mcp_stream", session + "/" + stream);
+}
+
+core::Task<> MemorySessionStore::append_next(SessionOwner owner, std::string session, std::string stream,
+                                             std::string data) {
+  {
+    std::lock_guard lock(impl_->mutex);
+    KeptSession* kept = impl_->get(owner, session);
+    if (kept == nullptr) co_return;
+    std::int64_t last = 0;
+    for (const auto& item : kept->events) last = item.stream == stream ? item.event.seq : last;
+    impl_->keep(*kept, {stream, {last + 1, std::move(data), false}});
   }
   if (impl_->announce) impl_->announce("mcp_stream", session + "/" + stream);
 }

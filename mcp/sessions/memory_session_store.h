@@ -20,12 +20,16 @@ class MemorySessionStore final : public SessionStore {
 
   core::Task<> create(Session session, std::size_t per_user_max) override;
   core::Task<SessionPtr> find(SessionOwner owner, std::string id) override;
+  core::Task<> set_client(SessionOwner owner, std::string id, std::string protocol_version,
+                          std::string client_json, std::string capabilities_json) override;
   core::Task<> set_log_level(SessionOwner owner, std::string id, std::string level) override;
   core::Task<> set_list_etag(SessionOwner owner, std::string id, std::string etag) override;
   core::Task<bool> subscribe(SessionOwner owner, std::string id, std::string uri, Subscribing what) override;
   core::Task<bool> remove(SessionOwner owner, std::string id) override;
   core::Task<> append(SessionOwner owner, std::string session, std::string stream,
                       StreamEvent event) override;
+  core::Task<> append_next(SessionOwner owner, std::string session, std::string stream,
+                           std::string data) override;
   core::Task<std::optional<std::vector<StreamEvent>>> read(SessionOwner owner, std::string session,
                                                            std::string stream, std::int64_t after) override;
   core::Task<> publish(SessionOwner owner, std::string topic, std::string payload) override;

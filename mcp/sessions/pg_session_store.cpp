@@ -196,6 +196,16 @@ core::Task<SessionPtr> PgSessionStore::find(SessionOwner owner, std::string id) 
   co_return found;
 }
 
+core::Task<> PgSessionStore::set_client(SessionOwner owner, std::string id, std::string protocol_version,
+                                        std::string client_json, std::string capabilities_json) {
+  co_await impl_->change(
+      owner, id,
+      "update mcp_session set protocol_version = $3, client = $5, capabilities = $6 where platform_id = "
+      "$1::uuid "
+      "and session_id = $2 and end_user_id = $4::uuid",
+      {owner.platform.str(), id, protocol_version, owner.end_user.str(), client_json, capabilities_json});
+}
+
 core::Task<> PgSessionStore::set_log_level(SessionOwner owner, std::string id, std::string level) {
   co_await impl_->change(
       owner, id,
@@ -251,6 +261,29 @@ core::Task<> PgSessionStore::append(SessionOwner owner, std::string session, std
         "where platform_id = $1::uuid and session_id = $2 and end_user_id = $7::uuid on conflict do nothing",
         {platform, session, stream, std::to_string(event.seq), event.data, event.last ? "true" : "false",
          owner.end_user.str()});
+    trim_events(tx, platform, session);
+    tx.notify("mcp_stream", session + "/" + stream);
+  });
+}
+
+core::Task<> PgSessionStore::append_next(SessionOwner owner, std::string session, std::string stream,
+                                         std::string data) {
+  co_await impl_->database.run(Scope::tenant(owner.platform), [=](Transaction& tx) {
+    const std::string platform = owner.platform.str();
+    // Writers of one session take turns, so that numbers have no gaps and are seen in order.
+    const auto rows = tx.exec(
+        "select 1 from mcp_session where platform_id = $1::uuid and session_id = $2 and end_user_id = "
+        "$3::uuid for "
+        "update",
+        {platform, session, owner.end_user.str()});
+    if (rows.empty()) return;
+    tx.exec(
+        "insert into mcp_stream_event (platform_id, session_id, stream_id, seq, data, is_last) values "
+        "($1::uuid, $2, "
+        "$3, (select coalesce(max(seq), 0) + 1 from mcp_stream_event where platform_id = $1::uuid and "
+        "session_id = "
+        "$2 and stream_id = $3), $4, false)",
+        {platform, session, stream, data});
     trim_events(tx, platform, session);
     tx.notify("mcp_stream", session + "/" + stream);
   });

@@ -25,6 +25,9 @@ struct SessionOwner {
   auto operator<=>(const SessionOwner&) const = default;
 };
 
+// Ends the endpoint of a session of the 2024-11-05 transport: no app has a slash in its name.
+inline constexpr std::string_view kSseEndpoint = "/sse";
+
 struct Session {
   SessionOwner owner;
   std::string id;  // visible ASCII, 256 random bits
@@ -62,6 +65,9 @@ class SessionStore {
   virtual core::Task<> create(Session session, std::size_t per_user_max) = 0;
   // Counts as use. Null when there is none, it has been unused for too long, or it is somebody else's.
   virtual core::Task<SessionPtr> find(SessionOwner owner, std::string id) = 0;
+  // What `initialize` said and settled, for a session that began before it (the 2024-11-05 transport).
+  virtual core::Task<> set_client(SessionOwner owner, std::string id, std::string protocol_version,
+                                  std::string client_json, std::string capabilities_json) = 0;
   virtual core::Task<> set_log_level(SessionOwner owner, std::string id, std::string level) = 0;
   virtual core::Task<> set_list_etag(SessionOwner owner, std::string id, std::string etag) = 0;
   // False when the session has its maximum of subscriptions.
@@ -73,6 +79,9 @@ class SessionStore {
   // Wakes every node's readers of the stream (topic "mcp_stream", payload `<session>/<stream>`).
   virtual core::Task<> append(SessionOwner owner, std::string session, std::string stream,
                               StreamEvent event) = 0;
+  // The same with the next number of the stream, for streams that many calls write to.
+  virtual core::Task<> append_next(SessionOwner owner, std::string session, std::string stream,
+                                   std::string data) = 0;
   // Events after `seq`, in order. Empty optional when nothing of the stream is known.
   virtual core::Task<std::optional<std::vector<StreamEvent>>> read(SessionOwner owner, std::string session,
                                                                    std::string stream,

@@ -1,6 +1,8 @@
 // The official TypeScript clients, both generations, at work for an end user.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { connectLegacyClient, connectModernClient, MODERN, textOf, toolNames } from './support/mcp.mjs';
 import { World } from './support/world.mjs';
 
@@ -38,6 +40,20 @@ describe('official MCP clients', () => {
     const { tools: again } = await client.listTools();
     assert.deepEqual(again.map((t) => t.name), tools.map((t) => t.name), 'the order is stable');
   }
+
+  test('legacy SDK 1.x over HTTP+SSE, the transport of 2024-11-05', async () => {
+    const client = new Client({ name: 'e2e-sse', version: '1' }, { capabilities: {} });
+    await client.connect(new SSEClientTransport(new URL(`${world.mcp()}/sse`), { requestInit: { headers: { authorization: `Bearer ${user.key}` } } }));
+    await work(client, 'sse');
+    await client.ping();
+    const other = await world.newUser();
+    const foreign = await fetch(client.transport._endpoint, {
+      method: 'POST', headers: { 'content-type': 'application/json', authorization: `Bearer ${other.key}` }, body: '{"jsonrpc":"2.0","id":1,"method":"ping"}',
+    });
+    assert.equal(foreign.status, 404, 'the session is its user\'s');
+    await client.close();
+    assert.equal((await fetch(`${world.mcp()}/sse`, { headers: { accept: 'text/event-stream' } })).status, 401);
+  });
 
   test('legacy SDK 1.x', async () => {
     const client = await connectLegacyClient(world.mcp(), user.key);

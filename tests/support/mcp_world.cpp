@@ -14,8 +14,10 @@ namespace {
 constexpr std::chrono::seconds kPatience{10};
 
 core::Task<McpReply> serve(mcp::Endpoint* endpoint, core::HttpRequest request, oauth::PrincipalPtr who,
-                           std::optional<std::string> app, std::stop_source connection) {
-  core::HttpReply reply = co_await endpoint->handle(std::move(request), std::move(who), std::move(app));
+                           std::optional<std::string> app, std::stop_source connection, bool sse = false) {
+  core::HttpReply reply =
+      co_await (sse ? endpoint->handle_sse(std::move(request), std::move(who))
+                    : endpoint->handle(std::move(request), std::move(who), std::move(app)));
   McpReply out;
   out.status = reply.status;
   out.headers = std::move(reply.headers);
@@ -241,6 +243,15 @@ McpReply McpNode::send(core::HttpRequest request, oauth::PrincipalPtr who, std::
   std::stop_source connection;
   request.gone = connection.get_token();
   auto reply = io_.run(serve(&endpoint_, std::move(request), std::move(who), std::move(app), connection));
+  std::lock_guard lock(mutex_);
+  if (reply.events) streams_.push_back(reply.events);
+  return reply;
+}
+
+McpReply McpNode::send_sse(core::HttpRequest request, oauth::PrincipalPtr who) {
+  std::stop_source connection;
+  request.gone = connection.get_token();
+  auto reply = io_.run(serve(&endpoint_, std::move(request), std::move(who), {}, connection, true));
   std::lock_guard lock(mutex_);
   if (reply.events) streams_.push_back(reply.events);
   return reply;

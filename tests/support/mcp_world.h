@@ -119,6 +119,8 @@ class McpNode {
   ~McpNode();  // ends all streams
 
   McpReply send(core::HttpRequest request, oauth::PrincipalPtr who, std::optional<std::string> app = {});
+  // Over the transport of 2024-11-05.
+  McpReply send_sse(core::HttpRequest request, oauth::PrincipalPtr who);
   std::future<McpReply> start(core::HttpRequest request, oauth::PrincipalPtr who,
                               std::stop_source connection = {});
   mcp::Endpoint& endpoint() { return endpoint_; }

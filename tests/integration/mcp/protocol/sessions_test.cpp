@@ -307,5 +307,31 @@ TEST_F(TwoNodes, take_an_answer_for_a_question_of_the_other_one) {
   EXPECT_EQ(reply.json().at("result").at("content")[0].at("text"), "decline");
 }
 
+// The transport of 2024-11-05 when the stream is at one node and the POSTs reach the other.
+TEST_F(TwoNodes, answer_over_the_old_transport_on_the_stream_of_the_other_one) {
+  tools.add("ask", ask);
+  auto open = McpWorld::request("GET", "", {});
+  open.path = "/mcp/sse";
+  const auto stream = one->node.send_sse(std::move(open), me);
+  const std::string url = stream.events->next().data;
+  const auto say = [&](const Json& message) {
+    auto request = McpWorld::request("POST", message.dump(), {});
+    request.query = url.substr(url.find('?') + 1);
+    return two->node.send_sse(std::move(request), me).status;
+  };
+  const Json params = {{"protocolVersion", kLegacy}, {"capabilities", {{"elicitation", Json::object()}}}};
+  EXPECT_EQ(say({{"jsonrpc", "2.0"}, {"id", 0}, {"method", "initialize"}, {"params", params}}), 202);
+  EXPECT_EQ(stream.events->next_message()["result"]["protocolVersion"], kLegacy);
+  EXPECT_EQ(say(call("ask")), 202);
+  const Json question = stream.events->next_message();
+  EXPECT_EQ(question["method"], "elicitation/create");
+  EXPECT_EQ(say({{"jsonrpc", "2.0"}, {"id", question["id"]}, {"result", {{"action", "decline"}}}}), 202);
+  EXPECT_EQ(stream.events->next_message()["result"]["content"][0]["text"], "decline");
+  const auto id = url.substr(url.find('=') + 1);
+  EXPECT_TRUE(
+      io.run(two->store.remove({me->platform_id, *me->end_user_id, std::string(mcp::kSseEndpoint)}, id)));
+  EXPECT_TRUE(stream.events->ended());
+}
+
 }  // namespace
 }  // namespace assistiv::test

@@ -55,7 +55,8 @@ class Upstream final : public mcp::ToolExecutor {
   }
   static mcp::ToolExecution wants_to_wait(std::chrono::seconds time) {
     mcp::ToolExecution out{mcp::ExecutionOutcome::ToolError,
-                           mcp::error_result("rate_limited", "Later.", core::Json::object()), "rate_limited", 429};
+                           mcp::error_result("rate_limited", "Later.", core::Json::object()), "rate_limited",
+                           429};
     out.retry_after = time;
     return out;
   }
@@ -86,8 +87,9 @@ class TaskNodes : public GrantsFixture {
           store(t.database_.db(), *t.vault_, t.clock_),
           tools({access, t.catalog_, t.upstream_, t.links_, t.approvals_, t.audit_}),
           mcp(t.io_, {}, {.tools = tools, .tasks = &store}, {sessions, *t.vault_, t.clock_, t.random_}),
-          runner({store, tools, t.clock_, t.random_,
-                  [this](mcp::TaskOwner owner) { return authenticator.standing(owner.platform, owner.key); }}),
+          runner(
+              {store, tools, t.clock_, t.random_,
+               [this](mcp::TaskOwner owner) { return authenticator.standing(owner.platform, owner.key); }}),
           notifier(t.database_.url()) {
       notifier.subscribe([this](std::string_view topic, std::string_view payload) {
         access.on_notify(topic, payload);
@@ -124,18 +126,22 @@ class TaskNodes : public GrantsFixture {
     const auto message = McpWorld::modern_message(method, std::move(params), kDeclared);
     return at.mcp.send(McpWorld::request("POST", message.dump(), headers), who ? who : user_.principal);
   }
-  Json call(Node& at, const std::string& tool, const std::string& text = "x", oauth::PrincipalPtr who = nullptr) {
+  Json call(Node& at, const std::string& tool, const std::string& text = "x",
+            oauth::PrincipalPtr who = nullptr) {
     return ask(at, "tools/call", {{"name", tool}, {"arguments", {{"text", text}}}}, std::move(who))
         .json()
         .at("result");
   }
-  Json get(Node& at, const std::string& id) { return ask(at, "tasks/get", {{"taskId", id}}).json().at("result"); }
+  Json get(Node& at, const std::string& id) {
+    return ask(at, "tasks/get", {{"taskId", id}}).json().at("result");
+  }
   Json until(Node& at, const std::string& id, const std::string& status) {
     EXPECT_TRUE(eventually([&] { return get(at, id).at("status") == status; })) << get(at, id).dump();
     return get(at, id);
   }
   core::ApprovalId pending() {
-    const auto page = run(approvals_.list(platform_, {.status = mcp::ApprovalStatus::Pending, .end_user_id = {}}, {}));
+    const auto page =
+        run(approvals_.list(platform_, {.status = mcp::ApprovalStatus::Pending, .end_user_id = {}}, {}));
     return page.items.at(0).id;
   }
   void decide(mcp::ApprovalChoice choice, const std::string& reason = "") {
@@ -228,9 +234,8 @@ TEST_F(TaskNodes, an_approval_that_was_used_serves_the_call_after_the_wait) {
   const std::string id = call(*one_, "notes_wipe").at("taskId");
   decide(mcp::ApprovalChoice::Approve);
   EXPECT_TRUE(eventually([&] { return upstream_.asked().size() == 1; }));
-  EXPECT_TRUE(eventually([&] {
-    return get(*two_, id).value("statusMessage", "").find("40 seconds") != std::string::npos;
-  }));
+  EXPECT_TRUE(eventually(
+      [&] { return get(*two_, id).value("statusMessage", "").find("40 seconds") != std::string::npos; }));
   clock_.advance(40s);
   one_->runner.on_notify("mcp_task_due", "");
   EXPECT_EQ(text_of(until(*two_, id, "completed")), "done");
@@ -292,11 +297,9 @@ TEST_F(TaskNodes, are_nobody_elses_also_for_another_key_of_the_user) {
   auto other_key = std::make_shared<oauth::Principal>(*user_.principal);
   other_key->key_id = core::KeyId::make(clock_, random_);
   const auto bob = add_user(platform_, "bob"), stranger = add_user(add_platform("other"), "eve");
-  for (const oauth::PrincipalPtr& who :
-       {oauth::PrincipalPtr(other_key), bob.principal, stranger.principal}) {
+  for (const oauth::PrincipalPtr& who : {oauth::PrincipalPtr(other_key), bob.principal, stranger.principal}) {
     for (const char* method : {"tasks/get", "tasks/update", "tasks/cancel"}) {
-      const auto reply =
-          ask(*two_, method, {{"taskId", id}, {"inputResponses", Json::object()}}, who);
+      const auto reply = ask(*two_, method, {{"taskId", id}, {"inputResponses", Json::object()}}, who);
       EXPECT_EQ(reply.error_code(), -32602) << method;
     }
   }
