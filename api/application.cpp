@@ -346,9 +346,10 @@ Application::Impl::Impl(Config c, World w)
       task_store(database, *vault, world.clock),
       endpoint(endpoint_options(config),
                {.tools = tools, .logging = mcp::LogSupport::Yes, .tasks = &task_store}, endpoint_world()),
-      task_runner(
-          {task_store, tools, world.clock, world.random,
-           [this](mcp::TaskOwner owner) { return authenticator.standing(owner.platform, owner.key); }}),
+      task_runner({task_store, tools, world.clock, world.random,
+                   [this](mcp::TaskOwner owner) {
+                     return authenticator.standing(owner.platform, owner.end_user, owner.key);
+                   }}),
       models(models_world()),
       services{config,      world.clock, database,  audit, identity, apps,    registry,         connect,
                connections, grants,      approvals, book,  endpoint, nullptr, &models.gateway()},

@@ -85,7 +85,10 @@ core::Task<core::HttpReply> serve_one_app(Services* s, Call call) {
 }
 
 core::Task<core::HttpReply> serve_sse(Services* s, Call call) {
-  if (auto refusal = scope_refusal(s, call)) co_return std::move(*refusal);
+  if (may_only_read(call)) {
+    const auto catalog = co_await s->book.get(call.principal->platform_id);
+    if (auto refusal = scope_refusal(s, *catalog, call)) co_return std::move(*refusal);
+  }
   co_return co_await s->endpoint.handle_sse(std::move(call.request), std::move(call.principal));
 }
 

@@ -244,8 +244,7 @@ core::Task<> TaskRunner::Impl::take_turn(TurnPtr turn, std::stop_token stop) {
     oauth::PrincipalPtr caller;
     if (world.caller) {
       caller = co_await world.caller(turn->task.owner);
-      if (!caller)
-        throw core::forbidden("The key that made this call is not valid any more.");
+      if (!caller) throw core::forbidden("The key that made this call is not valid any more.");
     }
     result = co_await call_door(turn, std::move(caller));
   } catch (const core::Error& e) {

@@ -50,12 +50,14 @@ core::Task<PrincipalPtr> AccessTokens::look_up_own(std::string bearer) {
   co_return fits ? token_principal(*claims, *row) : nullptr;
 }
 
-core::Task<PrincipalPtr> AccessTokens::standing(core::PlatformId platform, core::KeyId authorization) {
+core::Task<PrincipalPtr> AccessTokens::standing(core::PlatformId platform, core::EndUserId end_user,
+                                                core::KeyId id) {
   const auto row = co_await world_.database.run(
-      storage::Scope::tenant(platform), [this, platform, authorization](storage::Transaction& tx) {
-        return AuthorizationStore(world_.vault, world_.clock).find_live(tx, platform, authorization);
+      storage::Scope::tenant(platform), [this, platform, id](storage::Transaction& tx) {
+        return AuthorizationStore(world_.vault, world_.clock).find_live(tx, platform, id);
       });
-  if (!row) co_return nullptr;
+  if (!row) co_return co_await external_.standing(platform, IssuerId{id.uuid}, end_user);
+  if (row->end_user_id != end_user) co_return nullptr;
   AccessTokenClaims claims;
   claims.scopes = row->scopes;
   claims.expires_at = row->expires_at;

@@ -15,7 +15,8 @@ class AccessTokens final : public TokenDoor {
       : world_(world), keys_(keys), external_(external) {}
   bool is_token(std::string_view bearer) const override;
   core::Task<PrincipalPtr> look_up(std::string bearer) override;
-  core::Task<PrincipalPtr> standing(core::PlatformId platform, core::KeyId authorization) override;
+  core::Task<PrincipalPtr> standing(core::PlatformId platform, core::EndUserId end_user,
+                                    core::KeyId id) override;
   void record_uses(storage::Transaction& tx, const std::vector<KeyUse>& uses) override;
 
  private:

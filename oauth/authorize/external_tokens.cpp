@@ -69,6 +69,22 @@ core::Task<std::optional<core::EndUserId>> ExternalTokens::end_user_of(Registere
   co_return active ? found : std::nullopt;
 }
 
+core::Task<PrincipalPtr> ExternalTokens::standing(core::PlatformId platform, IssuerId issuer,
+                                                  core::EndUserId end_user) {
+  const bool good = co_await world_.database.run(
+      storage::Scope::tenant(platform), [this, platform, issuer, end_user](storage::Transaction& tx) {
+        const auto row = IssuerStore(world_.vault).get(tx, platform, issuer);
+        return row && !row->audiences.empty() && platform_facts(tx, platform, end_user).has_value();
+      });
+  if (!good) co_return nullptr;
+  co_return std::make_shared<const Principal>(Principal{.kind = PrincipalKind::EndUser,
+                                                        .key_id = core::KeyId{issuer.uuid},
+                                                        .platform_id = platform,
+                                                        .end_user_id = end_user,
+                                                        .scopes = {"mcp"},
+                                                        .expires_at = std::nullopt});
+}
+
 core::Task<PrincipalPtr> ExternalTokens::look_up(std::string bearer) {
   const auto header = jws_header(bearer);
   auto unverified = jws_claims(bearer);

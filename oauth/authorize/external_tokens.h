@@ -21,6 +21,10 @@ class ExternalTokens {
   // Null when it is not good. Throws Error{Unavailable} when the issuer's keys cannot be read.
   core::Task<PrincipalPtr> look_up(std::string bearer);
 
+  // Who acted with a token of this registration, as far as it goes now: null when the registration is gone or
+  // the end user is not active.
+  core::Task<PrincipalPtr> standing(core::PlatformId platform, IssuerId issuer, core::EndUserId end_user);
+
   // The claims of a JWT that `issuer` signed and that holds now; nothing for any other. `typ` and audience
   // are the caller's to check.
   core::Task<std::optional<ExternalClaims>> verified(RegisteredIssuer issuer, std::string jwt);

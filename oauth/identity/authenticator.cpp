@@ -234,13 +234,16 @@ core::Task<PrincipalPtr> Authenticator::authenticate(std::string bearer) {
   co_return impl_->live(co_await impl_->look_up(hash, kind, is_token ? raw : core::Secret()), is_token);
 }
 
-core::Task<PrincipalPtr> Authenticator::standing(core::PlatformId platform, core::KeyId key) {
+core::Task<PrincipalPtr> Authenticator::standing(core::PlatformId platform, core::EndUserId end_user,
+                                                 core::KeyId key) {
   const auto impl = impl_.get();
   auto principal = principal_of(co_await impl->database.run(
       storage::Scope::tenant(platform),
       [impl, platform, key](storage::Transaction& tx) { return impl->keys.find(tx, platform, key); }));
-  if (!principal && impl->tokens != nullptr) principal = co_await impl->tokens->standing(platform, key);
-  co_return principal&& is_live(*principal, impl->clock.now()) ? principal : nullptr;
+  if (!principal && impl->tokens != nullptr)
+    principal = co_await impl->tokens->standing(platform, end_user, key);
+  const bool good = principal && principal->end_user_id == end_user && is_live(*principal, impl->clock.now());
+  co_return good ? principal : nullptr;
 }
 
 void Authenticator::on_notify(std::string_view topic, std::string_view payload) {

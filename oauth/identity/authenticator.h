@@ -44,9 +44,9 @@ class Authenticator {
   // The hot path: the cached answer, or null when only authenticate() can tell. No I/O, one short lock.
   PrincipalPtr cached(std::string_view bearer);
 
-  // Who a key (or, by its authorization's id, an access token) stands for now; null when it is no good any
-  // more. For work that goes on without its caller: always a look-up.
-  core::Task<PrincipalPtr> standing(core::PlatformId platform, core::KeyId key);
+  // Who acts for the end user by a key, or by what stands behind an access token (Principal::key_id), as it
+  // is now; null when that is no good any more. For work that goes on without its caller: always a look-up.
+  core::Task<PrincipalPtr> standing(core::PlatformId platform, core::EndUserId end_user, core::KeyId key);
 
   // For storage::Notifier::subscribe and IdentityHooks::changed. Topics: key, platform, end_user, resync.
   void on_notify(std::string_view topic, std::string_view payload);

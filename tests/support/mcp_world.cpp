@@ -332,7 +332,8 @@ Json McpWorld::modern_message(const std::string& method, Json params, Json capab
 Fields McpWorld::modern_headers(const std::string& method, const Json& params) {
   Fields out = {{"mcp-protocol-version", kModern}, {"mcp-method", method}};
   for (const char* member : {"name", "taskId"}) {
-    if (params.contains(member) && params.at(member).is_string()) out.emplace_back("mcp-name", params.at(member).get<std::string>());
+    if (params.contains(member) && params.at(member).is_string())
+      out.emplace_back("mcp-name", params.at(member).get<std::string>());
   }
   return out;
 }

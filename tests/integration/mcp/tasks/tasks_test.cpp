@@ -81,15 +81,16 @@ class TaskNodes : public GrantsFixture {
   // A node as in production: its own services, its own connection for notices.
   struct Node {
     Node(TaskNodes& t)
-        : access(t.database_.db(), t.catalog_),
+        : access(t.database_.db(), t.book_),
           authenticator(t.database_.db(), t.keys_, t.clock_),
           sessions(t.clock_, 24h),
           store(t.database_.db(), *t.vault_, t.clock_),
-          tools({access, t.catalog_, t.upstream_, t.links_, t.approvals_, t.audit_}),
+          tools({access, t.upstream_, t.links_, t.approvals_, t.audit_}),
           mcp(t.io_, {}, {.tools = tools, .tasks = &store}, {sessions, *t.vault_, t.clock_, t.random_}),
-          runner(
-              {store, tools, t.clock_, t.random_,
-               [this](mcp::TaskOwner owner) { return authenticator.standing(owner.platform, owner.key); }}),
+          runner({store, tools, t.clock_, t.random_,
+                  [this](mcp::TaskOwner owner) {
+                    return authenticator.standing(owner.platform, owner.end_user, owner.key);
+                  }}),
           notifier(t.database_.url()) {
       notifier.subscribe([this](std::string_view topic, std::string_view payload) {
         access.on_notify(topic, payload);
@@ -162,7 +163,7 @@ class TaskNodes : public GrantsFixture {
   NoLinks links_;
   mcp::ApprovalService approvals_{database_.db(), audit_, *vault_, clock_, random_};
   mcp::GrantService grants_{
-      {database_.db(), audit_, catalog_, end_users_, keys_, [](std::string_view, std::string_view) {}}};
+      {database_.db(), audit_, book_, end_users_, keys_, [](std::string_view, std::string_view) {}}};
   std::unique_ptr<Node> one_, two_;
 };
 
