@@ -3,7 +3,9 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "core/error.h"
 #include "core/json_read.h"
+#include "core/log.h"
 #include "mcp/tasks/task_notice.h"
 
 namespace assistiv::mcp {
@@ -222,8 +224,14 @@ core::Task<DueTasks> PgTaskStore::claim(std::string runner, core::Time lease_unt
             std::string(kTaskColumns),
         {now, runner, epoch_text(lease_until), std::to_string(max)});
     for (const auto row : rows) {
-      out.tasks.push_back(read(row));
-      out.tasks.back().orphaned = row.boolean("orphaned");
+      // One that no key opens any more must not keep the others from being run; it goes when its time is
+      // over.
+      try {
+        out.tasks.push_back(read(row));
+        out.tasks.back().orphaned = row.boolean("orphaned");
+      } catch (const core::Error& e) {
+        core::log::error("mcp.task_unreadable", {{"detail", e.detail()}});
+      }
     }
     const auto next = tx.exec(
         "select assistiv_ms(min(due_at)) as due_ms from mcp_task where due_at is not null and expires_at > "
