@@ -24,12 +24,17 @@ namespace assistiv::test {
 // on it must have ended before.
 class IoThread {
  public:
-  IoThread() : context_(keep(std::make_unique<boost::asio::io_context>(1))), guard_(context_.get_executor()) {
+  IoThread()
+      : owned_(std::make_unique<boost::asio::io_context>(1)),
+        context_(*owned_),
+        guard_(context_.get_executor()) {
     thread_ = std::jthread([this] { serve(); });
   }
   ~IoThread() {
     guard_.reset();
     context_.stop();
+    thread_.join();
+    keep(std::move(owned_));
   }
   IoThread(const IoThread&) = delete;
   IoThread& operator=(const IoThread&) = delete;
@@ -84,12 +89,13 @@ class IoThread {
   // A pool's thread that has just posted a result may still be inside the context when the result has arrived
   // here. A program destroys its pools first; a test's database outlives this thread, so its context stays a
   // while.
-  static boost::asio::io_context& keep(std::unique_ptr<boost::asio::io_context> context) {
+  static void keep(std::unique_ptr<boost::asio::io_context> context) {
     static std::mutex mutex;
-    static std::deque<std::unique_ptr<boost::asio::io_context>> kept;
+    // Never destroyed: the process's own thread ends after other statics.
+    static auto& kept = *new std::deque<std::unique_ptr<boost::asio::io_context>>;
     const std::lock_guard lock(mutex);
     if (kept.size() == kKept) kept.pop_front();
-    return *kept.emplace_back(std::move(context));
+    kept.push_back(std::move(context));
   }
 
   void serve() {
@@ -98,6 +104,7 @@ class IoThread {
   }
 
   static constexpr std::size_t kKept = 64;
+  std::unique_ptr<boost::asio::io_context> owned_;
   boost::asio::io_context& context_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_;
   std::jthread thread_;
