@@ -68,12 +68,9 @@ TABLES = {
     "approval": "mcp/",
     "mcp_session": "mcp/",
     "mcp_stream_event": "mcp/",
-<<<<<<< HEAD
     "remote_server": "mcp/",
     "remote_tool": "mcp/",
-=======
     "mcp_task": "mcp/",
->>>>>>> dbfaa1a (mcp: tasks: calls that wait go on as rows, on any node)
     "llm_provider": "inference/",
     "llm_model": "inference/",
     "llm_config": "inference/",

@@ -28,6 +28,7 @@ class IoThread {
       : owned_(std::make_unique<boost::asio::io_context>(1)),
         context_(*owned_),
         guard_(context_.get_executor()) {
+    kept();
     thread_ = std::jthread([this] { serve(); });
   }
   ~IoThread() {
@@ -89,13 +90,20 @@ class IoThread {
   // A pool's thread that has just posted a result may still be inside the context when the result has arrived
   // here. A program destroys its pools first; a test's database outlives this thread, so its context stays a
   // while.
+  struct Kept {
+    std::mutex mutex;
+    std::deque<std::unique_ptr<boost::asio::io_context>> contexts;
+  };
+  // Made before the first thread, so that it outlives the process's own one.
+  static Kept& kept() {
+    static Kept all;
+    return all;
+  }
   static void keep(std::unique_ptr<boost::asio::io_context> context) {
-    static std::mutex mutex;
-    // Never destroyed: the process's own thread ends after other statics.
-    static auto& kept = *new std::deque<std::unique_ptr<boost::asio::io_context>>;
+    auto& [mutex, contexts] = kept();
     const std::lock_guard lock(mutex);
-    if (kept.size() == kKept) kept.pop_front();
-    kept.push_back(std::move(context));
+    if (contexts.size() == kKept) contexts.pop_front();
+    contexts.push_back(std::move(context));
   }
 
   void serve() {
