@@ -22,7 +22,7 @@ namespace {
 constexpr std::string_view kCorsMethods = "GET, POST, PUT, PATCH, DELETE, OPTIONS";
 constexpr std::string_view kCorsRequestHeaders =
     "authorization, content-type, accept, mcp-session-id, mcp-protocol-version, mcp-method, mcp-name, "
-    "last-event-id, "
+    "last-event-id, x-mcp-tools, x-mcp-toolsets, x-mcp-readonly, x-mcp-max-result-tokens, "
     "idempotency-key, traceparent, tracestate, x-api-key, x-goog-api-key, anthropic-version, anthropic-beta, "
     "openai-beta, x-cache, x-aig-tag, x-tag, x-aig-unsupported";
 constexpr std::string_view kCorsReplyHeaders =

@@ -3,29 +3,41 @@
 #include "api/config.h"
 #include "api/http/pipeline.h"
 #include "api/routes/routes.h"
+#include "api/web/inspect_page.h"
 #include "core/error.h"
 #include "core/json_read.h"
 #include "mcp/connectors/app_book.h"
 #include "mcp/protocol/endpoint.h"
 #include "mcp/tools/access_snapshot.h"
+#include "mcp/tools/tool_search.h"
 #include "oauth/authorize/authorization_server.h"
 
 namespace assistiv::api {
 
 namespace {
 
+// The tool that a call is of: call_tool is the call of the tool that it names, whether or not the session has
+// it.
+core::Json called_tool(const core::Json& params) {
+  const auto name = params.value("name", core::Json());
+  if (name != mcp::kCallTool) return name;
+  const auto arguments = params.find("arguments");
+  return arguments != params.end() && arguments->is_object() ? arguments->value("name", core::Json())
+                                                             : core::Json();
+}
+
 // A tool that only reads, or the way to connect an app. What is not known here could change something.
 bool only_reads(const mcp::Catalog& catalog, const std::string& name) {
   const auto* tool = catalog.find_tool(name);
-  return tool != nullptr ? tool->hints.read_only : name == mcp::kConnectTool;
+  if (tool != nullptr) return tool->hints.read_only;
+  return name == mcp::kConnectTool || name == mcp::kSearchTool || name == mcp::kGetTool;
 }
 
 // The id of a call that the token's scope is too small for; nothing when there is none in the body.
 std::optional<core::Json> call_beyond_scope(const mcp::Catalog& catalog, const core::Json& message) {
   if (!message.is_object() || message.value("method", core::Json()) != "tools/call") return std::nullopt;
   const auto params = message.find("params");
-  const auto name =
-      params != message.end() && params->is_object() ? params->value("name", core::Json()) : core::Json();
+  const auto name = params != message.end() && params->is_object() ? called_tool(*params) : core::Json();
   if (!name.is_string() || only_reads(catalog, name.get<std::string>())) return std::nullopt;
   return message.value("id", core::Json());
 }
@@ -92,6 +104,10 @@ core::Task<core::HttpReply> serve_sse(Services* s, Call call) {
   co_return co_await s->endpoint.handle_sse(std::move(call.request), std::move(call.principal));
 }
 
+core::Task<core::HttpReply> show_inspector(Services*, Call) {
+  co_return inspect_page();
+}
+
 core::Task<core::HttpReply> serve_fixtures(Services* s, Call call) {
   return s->conformance->handle(std::move(call.request), nullptr, {});
 }
@@ -109,6 +125,15 @@ void add_mcp_routes(RouteTable& table, Services& services) {
                      .summary = "Fixtures of the MCP conformance suite.",
                      .handle = with_services(services, serve_fixtures)});
   }
+  table.push_back({.method = "GET",
+                   .path = "/mcp/inspect",
+                   .access = Access::Public,
+                   .scope = "",
+                   .operation_id = "inspectPage",
+                   .tag = "Pages",
+                   .summary = "A page that lists and calls an end user's tools in the browser.",
+                   .reply_type = "text/html",
+                   .handle = with_services(services, show_inspector)});
   table.push_back({.method = "*",
                    .path = "/mcp",
                    .access = Access::EndUser,

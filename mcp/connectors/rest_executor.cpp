@@ -33,6 +33,13 @@ constexpr milliseconds kRetryPause{250};
 constexpr std::int64_t kRateWarning = 100;    // fewer calls left than this are worth telling
 constexpr std::size_t kEnvelopeBytes = 1200;  // what a result needs beside its items
 
+// How to get what was left out of a result.
+constexpr char kItemsCutNote[] =
+    "Cut to the size limit. For the rest, call again with next_cursor as cursor; fields makes results "
+    "smaller.";
+constexpr char kItemCutNote[] = "Cut to the size limit. Ask for less with fields, or for a part at a time.";
+constexpr char kCutNote[] = "Cut to the size limit.";
+
 // A response that the API calls a success.
 struct Answer {
   core::OutboundResponse response;
@@ -189,6 +196,8 @@ struct RestExecutor::Impl {
   core::Task<StepOutcome> run_step(RestCallPtr call, const Step* step, bool last);
   core::Task<bool> wait_for(RestCallPtr call, milliseconds time);
   ToolExecution finish(const RestCall& call, const Answer& answer);
+  // Bytes of the results themselves.
+  std::size_t room_of(const RestCall& call) const;
   Json item_result(const RestCall& call, const Answer& answer) const;
   Json items_result(const RestCall& call, const Answer& answer) const;
   void add_cursor(const RestCall& call, const Answer& answer, const TakenItems& taken,
@@ -201,7 +210,7 @@ RestExecutor::RestExecutor(RestExecutorParts parts, core::Secret cursor_key, Res
       return core::sleep_for(time, std::move(stop));
     };
   }
-  options.result_tokens_max = std::max<std::size_t>(options.result_tokens_max, 600);
+  options.result_tokens_max = std::max(options.result_tokens_max, kResultTokensMin);
   impl_ = std::make_shared<Impl>(Impl{parts, CursorSeal(std::move(cursor_key)), std::move(options)});
 }
 
@@ -363,13 +372,24 @@ ToolExecution RestExecutor::Impl::finish(const RestCall& call, const Answer& ans
   return succeeded(structured, answer.response.status);
 }
 
+std::size_t RestExecutor::Impl::room_of(const RestCall& call) const {
+  const std::size_t asked = call.invocation.result_tokens_max;
+  const std::size_t tokens = asked == 0
+                                 ? options.result_tokens_max
+                                 : std::min(options.result_tokens_max, std::max(asked, kResultTokensMin));
+  return tokens * 4 - kEnvelopeBytes;
+}
+
 Json RestExecutor::Impl::item_result(const RestCall& call, const Answer& answer) const {
   const auto& plan = call.tool.plan->result;
   static const Json kNothing;
   const Json* found = plan.at.find_value(answer.body);
   Json item = apply_shape(*plan.shape, found == nullptr ? kNothing : *found, call.bindings, call.fields);
   Json structured;
-  if (shrink_to(item, options.result_tokens_max * 4 - kEnvelopeBytes)) structured["truncated"] = true;
+  if (shrink_to(item, room_of(call))) {
+    structured["truncated"] = true;
+    structured["note"] = call.tool.hints.read_only ? kItemCutNote : kCutNote;
+  }
   structured["item"] = std::move(item);
   return structured;
 }
@@ -382,12 +402,13 @@ Json RestExecutor::Impl::items_result(const RestCall& call, const Answer& answer
   Json structured = {{"items", Json::array()}};
   // Without paging there is no way to come back for the rest.
   const std::int64_t limit = call.tool.plan->paginator ? call.limit : INT64_MAX;
-  const Window window{call.page.skip, limit, options.result_tokens_max * 4 - kEnvelopeBytes};
+  const Window window{call.page.skip, limit, room_of(call)};
   const auto taken = take_items(plan, page, call.bindings, call.fields, window, structured["items"]);
   if (taken.truncated) structured["truncated"] = true;
   const Json* total = plan.total ? plan.total->find_value(answer.body) : nullptr;
   if (total != nullptr && total->is_number_integer()) structured["total"] = *total;
   if (call.tool.plan->paginator) add_cursor(call, answer, taken, structured);
+  if (taken.truncated) structured["note"] = structured.contains("next_cursor") ? kItemsCutNote : kItemCutNote;
   return structured;
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/json_read.h"
+#include "mcp/protocol/selection.h"
 #include "mcp/protocol/services.h"
 #include "mcp/protocol/task_start.h"
 
@@ -72,7 +73,11 @@ Incoming::Incoming(core::HttpRequest request, oauth::PrincipalPtr caller, std::o
       app(std::move(app_name)),
       transport(which),
       head(read_head(http.headers)),
-      accepts(read_accept(head.accept)) {}
+      accepts(read_accept(head.accept)) {
+  SelectionReading reading = read_selection(head, http.query);
+  selection = std::move(reading.selection);
+  selection_fault = std::move(reading.fault);
+}
 
 SessionOwner Incoming::owner() const {
   SessionOwner out{};
@@ -106,6 +111,7 @@ CallContext make_context(const CallPtr& call) {
   CallContext out;
   out.principal = incoming.principal;
   out.app = incoming.app;
+  out.selection = call->selection;
   out.request_id = incoming.http.request_id;
   out.traceparent = incoming.http.traceparent;
   out.stop = call->stop.get_token();

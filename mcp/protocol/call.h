@@ -44,6 +44,8 @@ struct Incoming {
   Transport transport;
   RequestHead head;
   Accepts accepts;
+  std::shared_ptr<const ToolSelection> selection;  // of this request; null: none (selection.h)
+  std::string selection_fault;                     // why it cannot be read
 };
 using IncomingPtr = std::shared_ptr<const Incoming>;
 
@@ -73,7 +75,8 @@ struct Call {
   IncomingPtr incoming;
   Message message;
   Version version;
-  SessionPtr session;  // legacy, when there is one
+  SessionPtr session;                              // legacy, when there is one
+  std::shared_ptr<const ToolSelection> selection;  // of the session, else of the request
   ClientAbilities abilities;
   ClientLogLevel log_level = ClientLogLevel::Off;
   std::shared_ptr<Answer> answer;  // null where nothing can be said before the result

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "mcp/protocol/selection.h"
 #include "mcp/protocol/serve.h"
 #include "mcp/protocol/services.h"
 
@@ -58,6 +59,12 @@ core::Task<core::HttpReply> post(EndpointServices& services, IncomingPtr incomin
                           {kTransportRefused, "Send Accept: application/json, text/event-stream.", 406, {}});
   }
   ParsedBody body = parse_body(incoming->http.body);
+  // Clients hide what server/discover says when it fails; the next request tells them.
+  const bool discovers = !body.batch && body.messages.front().message.method == "server/discover";
+  const auto fault = discovers ? std::nullopt : co_await check_selection(services, incoming);
+  if (fault) {
+    co_return fault_reply(body.batch ? std::string() : body.messages.front().message.id, *fault);
+  }
   if (is_modern_message(*incoming, body)) {
     co_return co_await post_modern(services, std::move(incoming), std::move(body.messages.front()));
   }

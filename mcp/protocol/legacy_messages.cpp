@@ -6,6 +6,7 @@
 
 #include "core/json_read.h"
 #include "mcp/protocol/services.h"
+#include "mcp/tools/tool_selection.h"
 
 namespace assistiv::mcp {
 
@@ -79,6 +80,7 @@ CallPtr make_legacy_call(EndpointServices& services, const IncomingPtr& incoming
                          Version version, Message message) {
   auto call = std::make_shared<Call>(services, incoming, std::move(message), version);
   call->session = session;
+  call->selection = session ? stored_selection(session->tool_selection) : incoming->selection;
   call->progress_token = progress_token(call->params());
   if (!session) return call;
   call->abilities = parse_abilities(session->capabilities_json);

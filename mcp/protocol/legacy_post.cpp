@@ -7,6 +7,7 @@
 #include "mcp/protocol/legacy_messages.h"
 #include "mcp/protocol/serve.h"
 #include "mcp/protocol/services.h"
+#include "mcp/tools/tool_selection.h"
 
 namespace assistiv::mcp {
 
@@ -29,6 +30,7 @@ core::Task<core::HttpReply> initialize(EndpointServices& services, IncomingPtr i
   if (const auto* fault = std::get_if<Fault>(&session)) co_return fault_reply(message.id, *fault);
   auto& begun = std::get<Session>(session);
   const std::string members = initialize_members(services, begun);
+  begun.tool_selection = selection_text(incoming->selection);
   const std::string id = begun.id;
   co_await services.world.sessions.create(std::move(begun), services.options.sessions_per_user_max);
   auto reply = message_reply(incoming->accepts, 200, write_result(message.id, members));

@@ -8,7 +8,9 @@
 #include "mcp/protocol/client_requests.h"
 #include "mcp/protocol/legacy_messages.h"
 #include "mcp/protocol/open_stream.h"
+#include "mcp/protocol/selection.h"
 #include "mcp/protocol/serve.h"
+#include "mcp/tools/tool_selection.h"
 
 namespace assistiv::mcp {
 
@@ -44,8 +46,10 @@ std::string session_param(std::string_view query) {
 core::Task<core::HttpReply> open_sse_stream(EndpointServices& services, IncomingPtr incoming) {
   if (!incoming->accepts.events)
     co_return fault_reply({}, sse_refused("GET opens an event stream: send Accept: text/event-stream.", 406));
+  if (const auto fault = co_await check_selection(services, incoming)) co_return fault_reply({}, *fault);
   auto session = std::make_shared<Session>();
   session->owner = incoming->owner();
+  session->tool_selection = selection_text(incoming->selection);
   session->id = core::random_token(services.world.random, kSseSessionIdBytes);
   session->protocol_version = version_name(Version::v2024_11_05);
   session->client_json = session->capabilities_json = "{}";

@@ -7,6 +7,7 @@
 #include "mcp/protocol/services.h"
 #include "mcp/protocol/task_start.h"
 #include "mcp/tasks/task_store.h"
+#include "mcp/tools/tool_selection.h"
 
 namespace assistiv::mcp {
 
@@ -67,6 +68,7 @@ core::Task<std::optional<Reply>> start_task(CallPtr call, ToolWait wait) {
   task.call.tool = params.at("name").get<std::string>();
   if (arguments != params.end() && arguments->is_object())
     task.call.arguments_json = core::dump_json(*arguments);
+  task.call.selection = selection_text(call->selection);
   if (task.call.arguments_json.size() > kTaskCallBytesMax) co_return std::nullopt;
   task.call.client = call->abilities;
   task.call.request_id = call->incoming->http.request_id;

@@ -46,6 +46,7 @@ core::Task<core::HttpReply> post_modern(EndpointServices& services, IncomingPtr 
   if (auto fault = check_request(*incoming, message, meta)) co_return fault_reply(message.id, *fault);
   auto call = std::make_shared<Call>(services, std::move(incoming), std::move(message), Version::v2026_07_28);
   call->abilities = meta.abilities;
+  call->selection = call->incoming->selection;
   if (services.doors.logging == LogSupport::Yes) call->log_level = meta.log_level;
   call->progress_token = progress_token(call->params());
   if (call->message.method == "subscriptions/listen") co_return co_await open_listen(std::move(call));

@@ -8,6 +8,7 @@
 #include "mcp/protocol/client_meta.h"
 #include "mcp/protocol/jsonrpc.h"
 #include "mcp/tasks/task_store.h"
+#include "mcp/tools/tool_selection.h"
 
 namespace assistiv::mcp {
 
@@ -49,6 +50,7 @@ core::Task<std::string> present_mark(StreamPtr stream) {
   CallContext context;
   context.principal = stream->principal;
   context.app = stream->app;
+  if (stream->session) context.selection = stored_selection(stream->session->tool_selection);
   try {
     co_return etag_mark((co_await stream->services.doors.tools.list(std::move(context)))->etag);
   } catch (const core::Error& e) {

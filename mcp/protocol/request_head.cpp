@@ -26,7 +26,7 @@ struct HeaderSlot {
   std::optional<std::string_view> RequestHead::*slot;
 };
 
-constexpr std::array<HeaderSlot, 9> kHeaderSlots = {{
+constexpr std::array<HeaderSlot, 13> kHeaderSlots = {{
     {"host", &RequestHead::host},
     {"origin", &RequestHead::origin},
     {"accept", &RequestHead::accept},
@@ -36,6 +36,10 @@ constexpr std::array<HeaderSlot, 9> kHeaderSlots = {{
     {"last-event-id", &RequestHead::last_event_id},
     {"mcp-method", &RequestHead::method},
     {"mcp-name", &RequestHead::name},
+    {"x-mcp-tools", &RequestHead::tools},
+    {"x-mcp-toolsets", &RequestHead::toolsets},
+    {"x-mcp-readonly", &RequestHead::readonly},
+    {"x-mcp-max-result-tokens", &RequestHead::max_result_tokens},
 }};
 
 // The host without its port, brackets of IPv6 kept.

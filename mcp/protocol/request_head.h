@@ -17,6 +17,7 @@ struct RequestHead {
   std::optional<std::string_view> session_id, protocol_version,
       last_event_id;                             // legacy; the second in both eras
   std::optional<std::string_view> method, name;  // Mcp-Method, Mcp-Name
+  std::optional<std::string_view> tools, toolsets, readonly, max_result_tokens;  // selection.h
   // A header of the protocol that came more than once with different values: proxies and we could read
   // different ones.
   std::string_view ambiguous;

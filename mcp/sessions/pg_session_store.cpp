@@ -20,8 +20,8 @@ constexpr std::size_t kSweepMax = 1000;
 
 // Subscriptions come back as lines: no URI has a line break (subscribe() sees to it).
 constexpr std::string_view kSessionColumns =
-    "end_user_id, endpoint, protocol_version, client, capabilities, log_level, list_etag, "
-    "array_to_string(subscriptions, E'\\n') as subscriptions";
+    "end_user_id, endpoint, protocol_version, client, capabilities, tool_selection, log_level, "
+    "list_etag, array_to_string(subscriptions, E'\\n') as subscriptions";
 
 std::vector<std::string> split_lines(const std::string& text) {
   std::vector<std::string> out;
@@ -45,6 +45,7 @@ Session session_of(const storage::Row& row, core::PlatformId platform, std::stri
   out.protocol_version = row.text("protocol_version");
   out.client_json = row.text("client");
   out.capabilities_json = row.text("capabilities");
+  out.tool_selection = row.text("tool_selection");
   out.log_level = row.text("log_level");
   out.list_etag = row.text("list_etag");
   out.subscriptions = split_lines(row.text("subscriptions"));
@@ -63,10 +64,11 @@ void evict(Transaction& tx, const SessionOwner& owner, std::size_t per_user_max)
 void insert(Transaction& tx, const Session& session, core::Time now) {
   tx.exec(
       "insert into mcp_session (platform_id, session_id, end_user_id, endpoint, protocol_version, client, "
-      "capabilities, created_at, used_at) values ($1::uuid, $2, $3::uuid, $4, $5, $6, $7, "
-      "assistiv_time($8::bigint), assistiv_time($8::bigint))",
+      "capabilities, created_at, used_at, tool_selection) values ($1::uuid, $2, $3::uuid, $4, $5, $6, $7, "
+      "assistiv_time($8::bigint), assistiv_time($8::bigint), $9)",
       {session.owner.platform.str(), session.id, session.owner.end_user.str(), session.owner.endpoint,
-       session.protocol_version, session.client_json, session.capabilities_json, ms(now)});
+       session.protocol_version, session.client_json, session.capabilities_json, ms(now),
+       session.tool_selection});
 }
 
 // Keeps what is stored for resumption within its bounds: everything up to the newest event that is too much

@@ -34,6 +34,7 @@ struct Session {
   std::string protocol_version;
   std::string client_json;                 // clientInfo as it was sent, "{}" when absent
   std::string capabilities_json;           // the client's capabilities as they were sent
+  std::string tool_selection;              // selection_text() of what initialize asked for
   std::string log_level;                   // "" until logging/setLevel
   std::string list_etag;                   // of the tool list that the client was shown last
   std::vector<std::string> subscriptions;  // URIs of resources/subscribe

@@ -41,6 +41,7 @@ std::string call_text(const TaskCall& call) {
                           {"state", call.state},
                           {"requests", call.requests_json},
                           {"responses", call.responses_json},
+                          {"selection", call.selection},
                           {"request_id", call.request_id},
                           {"client",
                            {{"form", client.elicitation_form},
@@ -59,6 +60,7 @@ TaskCall call_of(const std::string& text) {
   out.state = json.at("state").get<std::string>();
   out.requests_json = json.at("requests").get<std::string>();
   out.responses_json = json.at("responses").get<std::string>();
+  out.selection = json.at("selection").get<std::string>();
   out.request_id = json.at("request_id").get<std::string>();
   out.client.elicitation_form = client.at("form").get<bool>();
   out.client.elicitation_url = client.at("url").get<bool>();

@@ -38,6 +38,7 @@ struct TaskCall {
   std::string state;           // CallContext::input_state of the next turn
   std::string requests_json;   // InputRequired: what the client is still asked, by the keys it sees
   std::string responses_json;  // its answers of this round, by the door's keys; "" without
+  std::string selection;       // as selection_text() gives it
   ClientAbilities client;
   std::string request_id;
   bool operator==(const TaskCall&) const = default;

@@ -14,6 +14,7 @@
 #include "core/metrics.h"
 #include "mcp/protocol/fault.h"
 #include "mcp/protocol/missing_capability.h"
+#include "mcp/tools/tool_selection.h"
 
 namespace assistiv::mcp {
 
@@ -171,6 +172,7 @@ core::Task<ToolCallResult> TaskRunner::Impl::call_door(TurnPtr turn, oauth::Prin
   CallContext context;
   context.principal = std::move(caller);
   if (!task.owner.endpoint.empty()) context.app = task.owner.endpoint;
+  context.selection = stored_selection(task.call.selection);
   context.request_id = task.call.request_id;
   context.stop = turn->stop.get_token();
   context.client = task.call.client;

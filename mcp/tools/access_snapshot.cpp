@@ -42,12 +42,27 @@ AppAccess app_access(const App& app, const oauth::ConnectedApp& connected, const
   return out;
 }
 
+ToolView view_of(const Tool& tool) {
+  return {.name = tool.name,
+          .definition_json = tool.definition_json,
+          .app = tool.app,
+          .group = tool.group,
+          .title = tool.title,
+          .description = tool.description,
+          .read_only = tool.hints.read_only,
+          .destructive = tool.hints.destructive,
+          .idempotent = tool.hints.idempotent};
+}
+
 std::shared_ptr<const ToolList> build_list(const std::vector<const Tool*>& tools, bool with_connect_tool,
                                            std::string etag) {
   auto list = std::make_shared<ToolList>();
   list->etag = std::move(etag);
-  for (const Tool* tool : tools) list->tools.push_back({tool->name, tool->definition_json});
-  if (with_connect_tool) list->tools.push_back({kConnectTool, std::string(connect_tool_definition())});
+  for (const Tool* tool : tools) list->tools.push_back(view_of(*tool));
+  if (with_connect_tool)
+    list->tools.push_back({.name = kConnectTool,
+                           .definition_json = std::string(connect_tool_definition()),
+                           .title = "Connect an app"});
   for (const auto& tool : list->tools) {
     if (!list->joined_json.empty()) list->joined_json += ",";
     list->joined_json += tool.definition_json;

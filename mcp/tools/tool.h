@@ -17,10 +17,15 @@
 
 namespace assistiv::mcp {
 
+struct ToolSelection;
+
 // One tool as tools/list shows it. `definition_json` is the finished object, serialized once.
 struct ToolView {
   std::string name;
   std::string definition_json;
+  // What it is selected and found by. A tool of no app has an empty `app`.
+  std::string app = {}, group = {}, title = {}, description = {};
+  bool read_only = false, destructive = true, idempotent = false;
 };
 
 // What a caller may see now. Immutable and shared between requests until a grant, connection or manifest
@@ -53,6 +58,8 @@ struct MirroredArgument {
 struct CallContext {
   oauth::PrincipalPtr principal;
   std::optional<std::string> app;  // /mcp/{app}: only this app's tools
+  // What the session, or the modern request, works with; null: everything that the caller may use.
+  std::shared_ptr<const ToolSelection> selection;
   std::string request_id;
   std::string traceparent;
   std::stop_token stop;          // requested when the call is cancelled
@@ -121,6 +128,11 @@ class ToolDoor {
   // `arguments` is an object (or null for none). Never throws for what a tool did; throws core::Error for our
   // faults.
   virtual core::Task<ToolCallResult> call(CallContext context, std::string name, core::Json arguments) = 0;
+  // The names in `context.selection` that are no tools or toolsets here, also of apps that the caller cannot
+  // use.
+  virtual core::Task<std::vector<std::string>> unknown_names(CallContext /*context*/) {
+    co_return std::vector<std::string>();
+  }
   // The mirrored arguments of a tool; by name only, so that it costs nothing on tools that have none.
   virtual const std::vector<MirroredArgument>* mirrored(const std::string& /*name*/) const { return nullptr; }
 };

@@ -2,6 +2,7 @@
 // What runs a tool after the door has let the call through: the REST executor of mcp/connectors, a fake in
 // tests.
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -16,6 +17,9 @@ namespace assistiv::mcp {
 
 class Catalog;
 
+// No result is held to less: it needs room beside its items.
+inline constexpr std::size_t kResultTokensMin = 600;
+
 // One authorized call. Arguments are valid against the tool's input schema.
 struct ToolInvocation {
   core::PlatformId platform_id;
@@ -27,6 +31,7 @@ struct ToolInvocation {
   std::shared_ptr<const core::Json> arguments;  // an object
   std::string request_id;
   std::string traceparent;
+  std::size_t result_tokens_max = 0;  // what the caller asked for, from kResultTokensMin on; 0: nothing
   std::stop_token stop;
   std::function<core::Task<>(double, std::optional<double>, std::string)> progress;  // may be empty
 };

@@ -1,6 +1,7 @@
 #include "mcp/tools/tool_service.h"
 
 #include <exception>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -16,6 +17,8 @@
 #include "mcp/tools/tool_access.h"
 #include "mcp/tools/tool_executor.h"
 #include "mcp/tools/tool_result.h"
+#include "mcp/tools/tool_search.h"
+#include "mcp/tools/tool_selection.h"
 
 namespace assistiv::mcp {
 
@@ -77,6 +80,18 @@ struct ToolService::Impl {
   ToolServiceParts parts;
   InFlight in_flight;
   RefusalLimit refusals;
+  SelectionCache selections;
+
+  // One call of one tool, with its audit entry. The caller holds on to this.
+  core::Task<ToolCallResult> call_one(CallContext context, std::string name, core::Json arguments);
+  // What the caller sees at this address.
+  core::Task<std::shared_ptr<const ToolList>> whole_list(CallContext context) {
+    const auto access = co_await parts.access.get(context.principal);
+    if (!context.app) co_return access->all;
+    const AppAccess* app = access->find(*context.app);
+    if (app == nullptr) throw core::not_found(not_activated(context, *context.app));
+    co_return app->tools;
+  }
 };
 
 namespace {
@@ -106,7 +121,8 @@ class ToolCall {
 
   core::Task<ToolCallResult> run() {
     access_ = co_await parts_.access.get(context_.principal);
-    if (record_->tool == kConnectTool && !context_.app) co_return co_await connect();
+    if (record_->tool == kConnectTool && !context_.app && selected({kConnectTool, {}, {}, false}))
+      co_return co_await connect();
     if (!resolve()) co_return unknown();
     if (record_->decision->verdict == Verdict::Deny) co_return denied();
     if (auto faults = tool_->input->check(arguments_); !faults.empty()) co_return invalid(std::move(faults));
@@ -119,9 +135,15 @@ class ToolCall {
   }
 
  private:
+  bool selected(const ToolSelection::Traits& tool) {
+    out_of_selection_ = context_.selection && !context_.selection->admits(tool);
+    return !out_of_selection_;
+  }
+
   bool resolve() {
     const Tool* found = access_->catalog->find_tool(record_->tool);
     if (found == nullptr || (context_.app && found->app != *context_.app)) return false;
+    if (!selected({found->name, found->app, found->group, found->hints.read_only})) return false;
     tool_ = found;
     app_ = access_->find(tool_->app);
     if (app_ == nullptr) return false;
@@ -138,7 +160,8 @@ class ToolCall {
     out.outcome = ToolOutcome::Unknown;
     out.code = "unknown_tool";
     out.message = tool_ != nullptr && app_ == nullptr ? not_activated(context_, tool_->app)
-                                                      : "There is no tool of this name for this caller.";
+                  : out_of_selection_ ? "This tool is not among those that this session was opened with."
+                                      : "There is no tool of this name for this caller.";
     return out;
   }
 
@@ -316,6 +339,7 @@ class ToolCall {
          .arguments = std::make_shared<const core::Json>(std::move(arguments_)),
          .request_id = context_.request_id,
          .traceparent = context_.traceparent,
+         .result_tokens_max = context_.selection ? context_.selection->result_tokens_max : 0,
          .stop = context_.stop,
          .progress = context_.progress});
     record_->upstream_status = execution.upstream_status;
@@ -365,6 +389,7 @@ class ToolCall {
   std::shared_ptr<const AccessSnapshot> access_;
   const AppAccess* app_ = nullptr;
   const Tool* tool_ = nullptr;
+  bool out_of_selection_ = false;
 };
 
 ToolCallResult too_many_refusals(std::chrono::seconds retry_after) {
@@ -376,6 +401,32 @@ ToolCallResult too_many_refusals(std::chrono::seconds retry_after) {
                     "Too many calls with this key were refused. Read what the refusals said, and wait before "
                     "another try.",
                     {{"retry_after_s", retry_after.count()}});
+}
+
+// Among the tools that the platform could have, also those of apps that this caller cannot use.
+bool any_tool(const Catalog& catalog, const std::function<bool(const ToolSelection::Traits&)>& is_it) {
+  for (const auto& app : catalog.apps()) {
+    for (const auto& tool : app->tools) {
+      if (is_it({tool.name, tool.app, tool.group, tool.hints.read_only})) return true;
+    }
+  }
+  return false;
+}
+
+std::vector<std::string> unknown_in(const Catalog& catalog, const ToolSelection& selection) {
+  std::vector<std::string> out;
+  for (const auto& name : selection.tools) {
+    const auto is_it = [&name](const ToolSelection::Traits& tool) { return tool.name == name; };
+    if (name != kConnectTool && !any_tool(catalog, is_it)) out.push_back(name);
+  }
+  for (const auto& name : selection.toolsets) {
+    const ToolSelection only{.toolsets = {name}};
+    const auto is_in = [&only](const ToolSelection::Traits& tool) {
+      return !tool.app.empty() && only.admits(tool);
+    };
+    if (!any_tool(catalog, is_in)) out.push_back(name);
+  }
+  return out;
 }
 
 void require_end_user(const CallContext& context) {
@@ -393,25 +444,48 @@ ToolService::~ToolService() = default;
 core::Task<std::shared_ptr<const ToolList>> ToolService::list(CallContext context) {
   const auto impl = impl_;
   require_end_user(context);
+  const auto selection = context.selection;
+  auto whole = co_await impl->whole_list(std::move(context));
+  if (!selection) co_return whole;
+  co_return impl->selections.get(whole, selection)->listed;
+}
+
+core::Task<std::vector<std::string>> ToolService::unknown_names(CallContext context) {
+  const auto impl = impl_;
+  require_end_user(context);
   const auto access = co_await impl->parts.access.get(context.principal);
-  if (!context.app) co_return access->all;
-  const AppAccess* app = access->find(*context.app);
-  if (app == nullptr) throw core::not_found(not_activated(context, *context.app));
-  co_return app->tools;
+  co_return unknown_in(*access->catalog, *context.selection);
 }
 
 core::Task<ToolCallResult> ToolService::call(CallContext context, std::string name, core::Json arguments) {
   const auto impl = impl_;
   require_end_user(context);
   if (arguments.is_null()) arguments = core::Json::object();
+  if (context.selection && context.selection->search && is_search_mode_tool(name)) {
+    if (name != kCallTool) {
+      const auto selection = context.selection;
+      const auto whole = co_await impl->whole_list(std::move(context));
+      co_return run_search_tool(*impl->selections.get(whole, selection), name, arguments);
+    }
+    ForwardedCall forwarded = forwarded_call(arguments);
+    if (!forwarded.fault.empty())
+      co_return tool_error("validation", std::move(forwarded.fault), core::Json::object());
+    name = std::move(forwarded.name);
+    arguments = std::move(forwarded.arguments);
+  }
+  co_return co_await impl->call_one(std::move(context), std::move(name), std::move(arguments));
+}
+
+core::Task<ToolCallResult> ToolService::Impl::call_one(CallContext context, std::string name,
+                                                       core::Json arguments) {
   const auto record = std::make_shared<CallRecord>(context, std::move(name), arguments);
   const bool in_task = context.in_task;
   std::string state = context.input_state;
-  const auto seat = impl->in_flight.enter(context.principal->platform_id, *context.principal->end_user_id);
+  const auto seat = in_flight.enter(context.principal->platform_id, *context.principal->end_user_id);
   ToolCallResult result;
   std::exception_ptr error;
   if (seat) {
-    ToolCall one(impl->parts, impl->refusals, std::move(context), std::move(arguments), record);
+    ToolCall one(parts, refusals, std::move(context), std::move(arguments), record);
     try {
       result = co_await one.run();
     } catch (const std::exception& e) {
@@ -428,11 +502,11 @@ core::Task<ToolCallResult> ToolService::call(CallContext context, std::string na
   }
   // A task's turns are as many as its waits, and its first call was counted.
   if (!record->executed && !error && !in_task) {
-    const auto turned_away = impl->refusals.take(record->principal->key_id, record->started);
-    if (!turned_away) co_return too_many_refusals(impl->refusals.retry_after());
+    const auto turned_away = refusals.take(record->principal->key_id, record->started);
+    if (!turned_away) co_return too_many_refusals(refusals.retry_after());
     record->unrecorded = *turned_away;
   }
-  co_await CallRecord::write(record, &impl->parts.audit);
+  co_await CallRecord::write(record, &parts.audit);
   if (error) std::rethrow_exception(error);
   co_return result;
 }

@@ -6,6 +6,8 @@
 // their own: the next entry of the key says how many there were.
 #include <cstddef>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "core/task.h"
 #include "mcp/tools/refusal_limit.h"
@@ -44,7 +46,10 @@ class ToolService final : public ToolDoor {
 
   // NotFound when `context.app` is not an app that the platform activated.
   core::Task<std::shared_ptr<const ToolList>> list(CallContext context) override;
+  // In search mode (tool_selection.h) call_tool is the call of the tool it names, here and in the audit
+  // trail.
   core::Task<ToolCallResult> call(CallContext context, std::string name, core::Json arguments) override;
+  core::Task<std::vector<std::string>> unknown_names(CallContext context) override;
 
  private:
   struct Impl;

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "core/json_read.h"
+#include "mcp/tools/tool_selection.h"
 
 namespace assistiv::test {
 
@@ -207,6 +208,16 @@ core::Task<mcp::ToolCallResult> ScriptedTools::call(mcp::CallContext context, st
 const std::vector<mcp::MirroredArgument>* ScriptedTools::mirrored(const std::string& name) const {
   const auto it = mirrored_.find(name);
   return it == mirrored_.end() ? nullptr : &it->second;
+}
+
+// What is in no list.
+core::Task<std::vector<std::string>> ScriptedTools::unknown_names(mcp::CallContext context) {
+  std::lock_guard lock(mutex_);
+  std::vector<std::string> out;
+  for (const auto& name : context.selection->tools) {
+    if (!tools_.contains(name)) out.push_back(name);
+  }
+  co_return out;
 }
 
 mcp::ToolCallResult text_answer(std::string text) {

@@ -95,6 +95,7 @@ class ScriptedTools final : public mcp::ToolDoor {
   core::Task<std::shared_ptr<const mcp::ToolList>> list(mcp::CallContext context) override;
   core::Task<mcp::ToolCallResult> call(mcp::CallContext context, std::string name, Json arguments) override;
   const std::vector<mcp::MirroredArgument>* mirrored(const std::string& name) const override;
+  core::Task<std::vector<std::string>> unknown_names(mcp::CallContext context) override;
 
  private:
   std::mutex mutex_;

@@ -14,6 +14,8 @@
 #include "mcp/tools/tool_access.h"
 #include "mcp/tools/tool_executor.h"
 #include "mcp/tools/tool_result.h"
+#include "mcp/tools/tool_search.h"
+#include "mcp/tools/tool_selection.h"
 #include "support/grants_fixture.h"
 
 namespace assistiv::mcp {
@@ -395,6 +397,52 @@ TEST_F(ToolServiceTest, is_for_end_users_only) {
   EXPECT_EQ(error_of([&] { run(service_.call(platform, "notes_get", core::Json::object())); }).kind(),
             core::ErrorKind::PermissionDenied);
   EXPECT_EQ(error_of([&] { run(service_.list(platform)); }).kind(), core::ErrorKind::PermissionDenied);
+}
+
+TEST_F(ToolServiceTest, a_selection_takes_tools_away_from_list_and_call_alike) {
+  auto narrow = context();
+  narrow.selection = std::make_shared<const ToolSelection>(
+      ToolSelection{.tools = {"notes_add", "notes_get"}, .read_only = true});
+  const auto list = run(service_.list(narrow));
+  ASSERT_EQ(list->tools.size(), 1u);
+  EXPECT_EQ(list->tools[0].name, "notes_get");
+  const core::Json text = {{"text", "x"}};
+  EXPECT_EQ(run(service_.call(narrow, "notes_get", text)).outcome, ToolOutcome::Done);
+  EXPECT_EQ(run(service_.call(narrow, "notes_add", text)).outcome, ToolOutcome::Unknown);
+  EXPECT_EQ(executor_.calls().size(), 1u);
+  EXPECT_EQ(audit("tool.denied")[0]["subject"], "notes_add");
+}
+
+TEST_F(ToolServiceTest, in_search_mode_call_tool_is_the_call_of_the_tool_itself) {
+  policy(R"({"mode": "all", "deny": ["notes_wipe"]})");
+  auto search = context();
+  search.selection =
+      std::make_shared<const ToolSelection>(ToolSelection{.search = true, .result_tokens_max = 700});
+  const auto through = [&](const std::string& name) {
+    return run(service_.call(search, kCallTool, {{"name", name}, {"arguments", {{"text", "x"}}}}));
+  };
+  EXPECT_EQ(through("notes_add").outcome, ToolOutcome::Done);
+  ASSERT_EQ(executor_.calls().size(), 1u);
+  EXPECT_EQ(executor_.calls()[0].tool, "notes_add");
+  EXPECT_EQ(*executor_.calls()[0].arguments, (core::Json{{"text", "x"}}));
+  EXPECT_EQ(executor_.calls()[0].result_tokens_max, 700u);
+  const auto entries = audit("tool.called");
+  ASSERT_EQ(entries.size(), 1u);
+  EXPECT_EQ(entries[0]["subject"], "notes_add");
+  EXPECT_EQ(entries[0]["details"]["arguments_sha256"], core::sha256_hex(R"({"text":"x"})"));
+  EXPECT_EQ(error_in(through("notes_wipe"))["code"], "denied");
+  EXPECT_EQ(through(kCallTool).outcome, ToolOutcome::Unknown);
+  EXPECT_EQ(call(kCallTool, {{"name", "notes_get"}}).outcome, ToolOutcome::Unknown)
+      << "not without search mode";
+  const auto found = run(service_.call(search, kSearchTool, {{"query", "notes"}}));
+  EXPECT_EQ(core::parse_json(found.result_json)["structuredContent"]["total"], 3);
+}
+
+TEST_F(ToolServiceTest, knows_every_name_of_the_catalogue_in_a_selection_and_no_other) {
+  auto asked = context();
+  asked.selection = std::make_shared<const ToolSelection>(ToolSelection{
+      .tools = {"mail_list", "nothing"}, .toolsets = {"mail", "mail:notes", "nowhere", "notes"}});
+  EXPECT_EQ(run(service_.unknown_names(asked)), (std::vector<std::string>{"nothing", "nowhere"}));
 }
 
 TEST_F(ToolServiceTest, counts_calls_by_app_tool_and_outcome) {
