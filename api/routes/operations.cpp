@@ -36,7 +36,15 @@ core::Task<core::HttpReply> home(Services* s, Call) {
 }
 
 core::Task<core::HttpReply> style(Services*, Call) {
-  co_return stylesheet();
+  co_return asset("style.css", "text/css");
+}
+
+core::Task<core::HttpReply> inspect_style(Services*, Call) {
+  co_return asset("inspect.css", "text/css");
+}
+
+core::Task<core::HttpReply> inspect_script(Services*, Call) {
+  co_return asset("inspect.js", "text/javascript");
 }
 
 }  // namespace
@@ -98,6 +106,24 @@ void add_operations_routes(RouteTable& table, Services& services) {
                    .summary = "The pages' style sheet.",
                    .reply_type = "text/css",
                    .handle = with_services(services, style)});
+  table.push_back({.method = "GET",
+                   .path = "/assets/inspect.css",
+                   .access = Access::Public,
+                   .scope = "",
+                   .operation_id = "inspectStyle",
+                   .tag = "Pages",
+                   .summary = "The style sheet of /mcp/inspect.",
+                   .reply_type = "text/css",
+                   .handle = with_services(services, inspect_style)});
+  table.push_back({.method = "GET",
+                   .path = "/assets/inspect.js",
+                   .access = Access::Public,
+                   .scope = "",
+                   .operation_id = "inspectScript",
+                   .tag = "Pages",
+                   .summary = "The script of /mcp/inspect.",
+                   .reply_type = "text/javascript",
+                   .handle = with_services(services, inspect_script)});
 }
 
 }  // namespace assistiv::api

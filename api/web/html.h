@@ -7,9 +7,13 @@
 
 namespace assistiv::api {
 
-// A page without scripts under a strict content security policy; it can be framed by nobody.
+// Own: files of this server (/assets), which may call this server; a page with a script sends no form.
+enum class PageScripts { None, Own };
+
+// A page under a strict content security policy, without any script unless it is said; it can be framed by
+// nobody.
 core::HttpReply html_page(int status, const std::string& title, const std::string& body,
-                          const std::string& head = {});
+                          const std::string& head = {}, PageScripts scripts = PageScripts::None);
 // For text and quoted attributes.
 std::string esc(const std::string& text);
 // Without control characters and those that turn the direction of text.

@@ -92,10 +92,10 @@ core::HttpReply home_page(const std::string& base_url, const std::string& mcp_ur
                        "href=\"/readyz\">/readyz</a>.</p>");
 }
 
-core::HttpReply stylesheet() {
+core::HttpReply asset(std::string_view path, const std::string& content_type) {
   for (const auto& file : embedded_assets()) {
-    if (file.path != "style.css") continue;
-    auto reply = core::text_reply(200, std::string(file.content), "text/css; charset=utf-8");
+    if (file.path != path) continue;
+    auto reply = core::text_reply(200, std::string(file.content), content_type + "; charset=utf-8");
     reply.headers.add("cache-control", "public, max-age=3600");
     return reply;
   }

@@ -1,6 +1,8 @@
 #pragma once
-// The pages that people see. Server-rendered, no script, a strict content security policy.
+// The pages that people see. Server-rendered, without scripts (but inspect_page.h), under a strict content
+// security policy.
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/http.h"
@@ -37,6 +39,7 @@ core::HttpReply connected_page(const std::string& app_title);
 core::HttpReply problem_page(int status, const std::string& title, const std::string& explanation,
                              const std::string& next_step);
 core::HttpReply home_page(const std::string& base_url, const std::string& mcp_url);
-core::HttpReply stylesheet();
+// A file of api/web/assets; 404 without a body when there is none.
+core::HttpReply asset(std::string_view path, const std::string& content_type);
 
 }  // namespace assistiv::api
