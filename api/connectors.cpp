@@ -107,10 +107,12 @@ core::Task<> ConnectionTokens::rejected(mcp::CredentialRef credential, std::int6
 }
 
 core::Task<mcp::ConnectLink> FlowLinks::create(oauth::PrincipalPtr who, std::string app,
-                                               std::string request_id) {
+                                               std::string request_id,
+                                               std::optional<core::ConnectionId> repair) {
   oauth::NewLink input;
   input.app = std::move(app);
   input.reuse = true;
+  input.connection_id = repair;
   const auto link = co_await flow_.create_link(who->platform_id, who->end_user_id.value(), std::move(input),
                                                {who, std::move(request_id)});
   co_return mcp::ConnectLink{link.url, link.expires_at};

@@ -48,8 +48,8 @@ class ConnectionTokens final : public mcp::TokenSource {
 class FlowLinks final : public mcp::ConnectLinks {
  public:
   explicit FlowLinks(oauth::ConnectFlow& flow) : flow_(flow) {}
-  core::Task<mcp::ConnectLink> create(oauth::PrincipalPtr who, std::string app,
-                                      std::string request_id) override;
+  core::Task<mcp::ConnectLink> create(oauth::PrincipalPtr who, std::string app, std::string request_id,
+                                      std::optional<core::ConnectionId> repair) override;
 
  private:
   oauth::ConnectFlow& flow_;

@@ -6,6 +6,7 @@
 #include "api/routes/requests.h"
 #include "api/routes/routes.h"
 #include "api/web/forms.h"
+#include "api/web/html.h"
 #include "api/web/pages.h"
 #include "core/encoding.h"
 #include "oauth/connect/connect_flow.h"
@@ -78,7 +79,9 @@ core::Task<core::HttpReply> authorize(Services* s, Call call) {
 }
 
 constexpr std::string_view kAnswerPrefix = "var_";
+constexpr std::string_view kLabelField = "label";
 constexpr std::size_t kAnswerMax = 256;
+constexpr std::size_t kLabelCharactersMax = 80;
 
 // What people paste has spaces around it.
 std::string clean_answer(std::string_view text) {
@@ -88,9 +91,21 @@ std::string clean_answer(std::string_view text) {
   return std::string(text.substr(0, kAnswerMax));
 }
 
+// A name for people, without what they could not see; too long, it ends early.
+std::string clean_label(std::string_view text) {
+  std::string out = without_controls(clean_answer(text));
+  if (!core::is_valid_utf8(out)) return {};
+  std::size_t characters = 0, end = 0;
+  for (; end < out.size(); ++end) {
+    const bool starts = (static_cast<unsigned char>(out[end]) & 0xC0) != 0x80;
+    if (starts && ++characters > kLabelCharactersMax) break;
+  }
+  return out.substr(0, end);
+}
+
 // The page of a link; with `answers` once more, because `refused` is not good.
 core::Task<core::HttpReply> consent_of(Services* s, std::string token, std::string cookie,
-                                       oauth::Values answers, std::string refused) {
+                                       oauth::Values answers, std::string label, std::string refused) {
   const auto page = co_await s->connect.page(token, cookie);
   if (page.fault) co_return fault_page(*page.fault);
   ConsentPage view;
@@ -101,6 +116,13 @@ core::Task<core::HttpReply> consent_of(Services* s, std::string token, std::stri
   for (const auto& ask : page.asks) {
     view.fields.push_back(
         {std::string(kAnswerPrefix) + ask.name, ask.title, ask.hint, answers[ask.name], ask.name == refused});
+  }
+  if (page.asks_label) {
+    view.fields.push_back({.name = std::string(kLabelField),
+                           .title = "Name for this account (optional)",
+                           .hint = "You have connected one already. A name tells your agents which is which.",
+                           .value = label,
+                           .optional = true});
   }
   for (const auto& scope : page.scopes)
     view.permissions.push_back(scope.title.empty() ? scope.scope : scope.title);
@@ -113,13 +135,14 @@ core::Task<core::HttpReply> consent_of(Services* s, std::string token, std::stri
 
 core::Task<core::HttpReply> show_consent(Services* s, Call call) {
   co_return co_await consent_of(s, call.params.at("token"),
-                                core::cookie(call.request.headers, s->connect.cookie_name()), {}, {});
+                                core::cookie(call.request.headers, s->connect.cookie_name()), {}, {}, {});
 }
 
 struct ConsentForm {
   std::string csrf;
   bool cancelled = false;
   oauth::Values answers;
+  std::string label;
 };
 
 ConsentForm read_consent(const std::string& body) {
@@ -129,6 +152,7 @@ ConsentForm read_consent(const std::string& body) {
   for (const auto& [name, value] : *fields) {
     if (name == "csrf") out.csrf = value;
     if (name == "decision") out.cancelled = value == "cancel";
+    if (name == kLabelField) out.label = clean_label(value);
     if (name.starts_with(kAnswerPrefix)) {
       out.answers[name.substr(kAnswerPrefix.size())] = clean_answer(value);
     }
@@ -147,11 +171,13 @@ core::Task<core::HttpReply> start_flow(Services* s, Call call) {
     if (end.return_to) co_return forward_page(*end.return_to, authority_of_url(*end.return_to));
     co_return fault_page(end.fault.value_or(oauth::FlowReason::AccessDenied));
   }
-  const auto flow = co_await s->connect.start(call.params.at("token"), cookie, form.csrf,
-                                              call.request.request_id, form.answers);
+  const auto flow =
+      co_await s->connect.start(call.params.at("token"), cookie, form.csrf, call.request.request_id,
+                                form.answers, form.label.empty() ? std::nullopt : std::optional(form.label));
   if (flow.fault) co_return fault_page(*flow.fault);
   if (!flow.refused_var.empty()) {
-    co_return co_await consent_of(s, call.params.at("token"), cookie, form.answers, flow.refused_var);
+    co_return co_await consent_of(s, call.params.at("token"), cookie, form.answers, form.label,
+                                  flow.refused_var);
   }
   auto reply = forward_page(flow.provider_url, authority_of_url(flow.provider_url));
   reply.headers.add("set-cookie", s->connect.set_cookie(flow.cookie));

@@ -49,6 +49,19 @@ core::Task<core::HttpReply> list_connections(Services* s, Call call) {
   co_return list_reply(rows, page.total, call);
 }
 
+core::Task<core::HttpReply> change_connection(Services* s, Call call) {
+  const bool own = call.principal->kind == oauth::PrincipalKind::EndUser;
+  const auto platform = own ? call.principal->platform_id : call.platform_id();
+  const auto end_user = own ? call.principal->end_user_id : std::optional(end_user_param(call));
+  oauth::ConnectionChange change;
+  const core::JsonReader body(*call.body);
+  if (call.body->contains("label")) change.label = body.optional_string("label");
+  change.make_default = body.optional_bool("is_default").value_or(false);
+  const auto changed = co_await s->connections.change(platform, end_user, connection_param(call),
+                                                      std::move(change), audit_context(call));
+  co_return data_reply(200, connection_view(changed));
+}
+
 core::Task<core::HttpReply> disconnect(Services* s, Call call) {
   const bool own = call.principal->kind == oauth::PrincipalKind::EndUser;
   const auto platform = own ? call.principal->platform_id : call.platform_id();
@@ -68,11 +81,47 @@ core::Task<core::HttpReply> confirm_flow(Services* s, Call call) {
   co_return data_reply(200, view);
 }
 
+std::vector<QueryParam> by_app() {
+  return {{"app", "Only this app.", {}}};
+}
+
+void add_own_routes(RouteTable& table, Services& services) {
+  table.push_back({.method = "GET",
+                   .path = "/v1/me/connections",
+                   .access = Access::EndUser,
+                   .scope = "connections",
+                   .operation_id = "listMyConnections",
+                   .tag = "Me",
+                   .summary = "The caller's connections.",
+                   .query = by_app(),
+                   .paginated = true,
+                   .reply_schema = "Connection",
+                   .handle = with_services(services, list_connections)});
+  table.push_back({.method = "PATCH",
+                   .path = "/v1/me/connections/{connection_id}",
+                   .access = Access::EndUser,
+                   .scope = "connections",
+                   .operation_id = "changeMyConnection",
+                   .tag = "Me",
+                   .summary = "Name a connection, or make it the app's default.",
+                   .body_schema = "ConnectionPatch",
+                   .reply_schema = "Connection",
+                   .handle = with_services(services, change_connection)});
+  table.push_back({.method = "DELETE",
+                   .path = "/v1/me/connections/{connection_id}",
+                   .access = Access::EndUser,
+                   .scope = "connections",
+                   .operation_id = "disconnectMine",
+                   .tag = "Me",
+                   .summary = "Disconnect; the tokens are revoked at the provider first.",
+                   .reply_schema = "Disconnected",
+                   .handle = with_services(services, disconnect)});
+}
+
 }  // namespace
 
 void add_connection_routes(RouteTable& table, Services& services) {
   const std::string user = "/v1/platforms/{platform_id}/end-users/{end_user_id}";
-  const std::vector<QueryParam> by_app = {{"app", "Only this app.", {}}};
   table.push_back(
       {.method = "POST",
        .path = user + "/connect-links",
@@ -103,10 +152,20 @@ void add_connection_routes(RouteTable& table, Services& services) {
                    .operation_id = "listEndUserConnections",
                    .tag = "Connections",
                    .summary = "An end user's connections.",
-                   .query = by_app,
+                   .query = by_app(),
                    .paginated = true,
                    .reply_schema = "Connection",
                    .handle = with_services(services, list_connections)});
+  table.push_back({.method = "PATCH",
+                   .path = user + "/connections/{connection_id}",
+                   .access = Access::Platform,
+                   .scope = "management",
+                   .operation_id = "changeConnection",
+                   .tag = "Connections",
+                   .summary = "Name a connection, or make it the app's default.",
+                   .body_schema = "ConnectionPatch",
+                   .reply_schema = "Connection",
+                   .handle = with_services(services, change_connection)});
   table.push_back({.method = "DELETE",
                    .path = user + "/connections/{connection_id}",
                    .access = Access::Platform,
@@ -123,30 +182,11 @@ void add_connection_routes(RouteTable& table, Services& services) {
                    .operation_id = "listConnections",
                    .tag = "Connections",
                    .summary = "All connections of the platform.",
-                   .query = by_app,
+                   .query = by_app(),
                    .paginated = true,
                    .reply_schema = "Connection",
                    .handle = with_services(services, list_connections)});
-  table.push_back({.method = "GET",
-                   .path = "/v1/me/connections",
-                   .access = Access::EndUser,
-                   .scope = "connections",
-                   .operation_id = "listMyConnections",
-                   .tag = "Me",
-                   .summary = "The caller's connections.",
-                   .query = by_app,
-                   .paginated = true,
-                   .reply_schema = "Connection",
-                   .handle = with_services(services, list_connections)});
-  table.push_back({.method = "DELETE",
-                   .path = "/v1/me/connections/{connection_id}",
-                   .access = Access::EndUser,
-                   .scope = "connections",
-                   .operation_id = "disconnectMine",
-                   .tag = "Me",
-                   .summary = "Disconnect; the tokens are revoked at the provider first.",
-                   .reply_schema = "Disconnected",
-                   .handle = with_services(services, disconnect)});
+  add_own_routes(table, services);
 }
 
 }  // namespace assistiv::api

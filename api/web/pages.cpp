@@ -20,8 +20,8 @@ std::string field_input(const ConsentField& field) {
   const std::string name = esc(field.name);
   std::string out = "<p class=\"field\"><label for=\"" + name + "\">" + esc(field.title) +
                     "</label><input type=\"text\" id=\"" + name + "\" name=\"" + name + "\" value=\"" +
-                    esc(without_controls(field.value)) +
-                    "\" required maxlength=\"256\" autocomplete=\"off\" autocapitalize=\"none\" "
+                    esc(without_controls(field.value)) + "\"" + (field.optional ? "" : " required") +
+                    " maxlength=\"256\" autocomplete=\"off\" autocapitalize=\"none\" "
                     "spellcheck=\"false\" aria-describedby=\"" +
                     name + "-hint\"" + (field.refused ? " aria-invalid=\"true\"" : "") + ">";
   if (field.refused) out += "<strong class=\"bad\">This value cannot be used.</strong> ";

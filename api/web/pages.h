@@ -15,6 +15,7 @@ struct ConsentField {
   std::string title, hint;
   std::string value;  // what was answered before
   bool refused = false;
+  bool optional = false;
 };
 
 struct ConsentPage {

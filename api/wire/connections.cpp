@@ -12,6 +12,8 @@ core::Json connection_view(const oauth::Connection& connection) {
           {"app", connection.app},
           {"status", oauth::connection_status(connection.status)},
           {"account", {{"id", connection.account_id}, {"label", connection.account_label}}},
+          {"label", oauth::shown_label(connection)},
+          {"is_default", connection.is_default},
           {"scopes", connection.scopes},
           {"created_at", core::format_time(connection.created_at)},
           {"updated_at", core::format_time(connection.updated_at)},

@@ -6,6 +6,7 @@
 
 #include "mcp/connectors/app_tools.h"
 #include "mcp/connectors/plan_parser.h"
+#include "mcp/tools/accounts.h"
 
 namespace assistiv::mcp {
 
@@ -91,7 +92,9 @@ void lint_property(const std::string& name, const ManifestNode& property) {
   const bool plain = name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos;
   if (!plain || name.empty() || name[0] < 'a' || name.size() > 64)
     property.fault("must have a snake_case name");
-  if (in_list(std::array<std::string_view, 3>{kLimitArgument, kCursorArgument, kFieldsArgument}, name)) {
+  if (in_list(
+          std::array<std::string_view, 4>{kLimitArgument, kCursorArgument, kFieldsArgument, kAccountArgument},
+          name)) {
     property.fault("is added by the engine");
   }
   property["description"].text(5, 400);

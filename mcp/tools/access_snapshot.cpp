@@ -12,10 +12,11 @@ namespace assistiv::mcp {
 
 namespace {
 
-ConnectionState state_of(const oauth::ConnectedApp& app) {
-  if (!app.link) return ConnectionState::None;
-  return app.link->status == oauth::ConnectionStatus::Active ? ConnectionState::Active
-                                                             : ConnectionState::NeedsReauth;
+Account account_of(const oauth::ConnectedApp::Link& link) {
+  return {
+      link.id,
+      link.status == oauth::ConnectionStatus::Active ? ConnectionState::Active : ConnectionState::NeedsReauth,
+      link.scopes, link.label, link.account_id};
 }
 
 std::vector<const Tool*> not_denied(const AppAccess& access) {
@@ -27,24 +28,34 @@ std::vector<const Tool*> not_denied(const AppAccess& access) {
 }
 
 AppAccess app_access(const App& app, const oauth::ConnectedApp& connected, const BindingRules& rules,
-                     ToolLists& lists) {
+                     ToolLists& lists, AccountSchemas& schemas) {
   AppAccess out;
   out.app = &app;
-  out.state = state_of(connected);
   if (connected.link) {
-    out.connection_id = connected.link->id;
-    out.granted_scopes = connected.link->scopes;
+    out.accounts.push_back(account_of(*connected.link));
+    for (const auto& link : connected.others) out.accounts.push_back(account_of(link));
+    out.state = out.accounts.front().state;
+    out.connection_id = out.accounts.front().id;
+    out.granted_scopes = out.accounts.front().scopes;
   }
   for (const auto& tool : app.tools) {
     out.decisions.push_back(evaluate(rules, {tool.name, tool.risk, tool.hints.read_only}));
   }
-  out.tools = lists.list(not_denied(out), false);
+  auto schema = account_schema(out.accounts);
+  if (!schema.empty()) schemas[app.id] = std::move(schema);
+  out.tools = lists.list(not_denied(out), false, schemas);
   return out;
 }
 
-ToolView view_of(const Tool& tool) {
+std::string definition_of(const Tool& tool, const AccountSchemas& accounts) {
+  const auto schema = accounts.find(tool.app);
+  return schema == accounts.end() ? tool.definition_json
+                                  : with_account_argument(tool.definition_json, schema->second);
+}
+
+ToolView view_of(const Tool& tool, const AccountSchemas& accounts) {
   return {.name = tool.name,
-          .definition_json = tool.definition_json,
+          .definition_json = definition_of(tool, accounts),
           .app = tool.app,
           .group = tool.group,
           .title = tool.title,
@@ -55,10 +66,10 @@ ToolView view_of(const Tool& tool) {
 }
 
 std::shared_ptr<const ToolList> build_list(const std::vector<const Tool*>& tools, bool with_connect_tool,
-                                           std::string etag) {
+                                           const AccountSchemas& accounts, std::string etag) {
   auto list = std::make_shared<ToolList>();
   list->etag = std::move(etag);
-  for (const Tool* tool : tools) list->tools.push_back(view_of(*tool));
+  for (const Tool* tool : tools) list->tools.push_back(view_of(*tool, accounts));
   if (with_connect_tool)
     list->tools.push_back({.name = kConnectTool,
                            .definition_json = std::string(connect_tool_definition()),
@@ -88,16 +99,20 @@ const AppAccess* AccessSnapshot::find(std::string_view app) const {
   return nullptr;
 }
 
-std::shared_ptr<const ToolList> ToolLists::list(const std::vector<const Tool*>& tools,
-                                                bool with_connect_tool) {
+std::shared_ptr<const ToolList> ToolLists::list(const std::vector<const Tool*>& tools, bool with_connect_tool,
+                                                const AccountSchemas& accounts) {
   std::string content;
-  for (const Tool* tool : tools) content += tool->definition_sha256;
+  for (const Tool* tool : tools) {
+    content += tool->definition_sha256;
+    const auto schema = accounts.find(tool->app);
+    if (schema != accounts.end()) content += core::sha256(schema->second);
+  }
   if (with_connect_tool) content += core::sha256(connect_tool_definition());
   std::string etag = core::sha256_hex(content).substr(0, 32);
   std::lock_guard lock(mutex_);
   auto& slot = shared_[etag];
   if (auto list = slot.lock()) return list;
-  auto list = build_list(tools, with_connect_tool, std::move(etag));
+  auto list = build_list(tools, with_connect_tool, accounts, std::move(etag));
   slot = list;
   if (shared_.size() >= prune_at_) {
     std::erase_if(shared_, [](const auto& entry) { return entry.second.expired(); });
@@ -112,11 +127,12 @@ std::shared_ptr<const AccessSnapshot> make_snapshot(std::shared_ptr<const Catalo
   auto out = std::make_shared<AccessSnapshot>();
   out->catalog = std::move(catalog);
   std::vector<const Tool*> visible;
+  AccountSchemas schemas;
   bool connectable = false;
   for (const auto& connected : apps) {
     const App* app = out->catalog->find_app(connected.app);
     if (app == nullptr || !connected.is_active) continue;
-    out->apps.push_back(app_access(*app, connected, grants.binding(app->id, true, key), lists));
+    out->apps.push_back(app_access(*app, connected, grants.binding(app->id, true, key), lists, schemas));
     const AppAccess& access = out->apps.back();
     if (access.state == ConnectionState::None) {
       connectable = connectable || (access.usable() && access.by_link());
@@ -125,7 +141,7 @@ std::shared_ptr<const AccessSnapshot> make_snapshot(std::shared_ptr<const Catalo
     const auto tools = not_denied(access);
     visible.insert(visible.end(), tools.begin(), tools.end());
   }
-  out->all = lists.list(visible, connectable);
+  out->all = lists.list(visible, connectable, schemas);
   return out;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // What one caller may see and call, worked out once from its apps, connections and rules. tools/list and
 // tools/call read the same decisions, so that they cannot disagree. Pure.
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -11,6 +12,7 @@
 
 #include "core/ids.h"
 #include "mcp/grants/policy.h"
+#include "mcp/tools/accounts.h"
 #include "mcp/tools/tool.h"
 
 namespace assistiv::oauth {
@@ -27,14 +29,13 @@ struct Tool;
 // The built-in tool of /mcp that gives the way to connect an app; listed while there is one to connect.
 inline constexpr char kConnectTool[] = "assistiv_connect_app";
 
-enum class ConnectionState { None, Active, NeedsReauth };
-
 // One app that the platform activated and switched on, as one caller may use it.
 struct AppAccess {
   const App* app = nullptr;
   ConnectionState state = ConnectionState::None;
   std::optional<core::ConnectionId> connection_id;  // none in ConnectionState::None
   std::vector<std::string> granted_scopes;
+  std::vector<Account> accounts;          // all that are connected, the default (above) first
   std::vector<Decision> decisions;        // one per tool, in the catalogue's order
   std::shared_ptr<const ToolList> tools;  // what /mcp/{app} lists: what is not denied
 
@@ -50,10 +51,14 @@ struct AccessSnapshot {
   const AppAccess* find(std::string_view app) const;
 };
 
+using AccountSchemas = std::map<std::string, std::string, std::less<>>;  // by app
+
 // Makes tool lists. Callers with the same tools share one list, however many they are. Thread-safe.
 class ToolLists {
  public:
-  std::shared_ptr<const ToolList> list(const std::vector<const Tool*>& tools, bool with_connect_tool);
+  // `accounts` has the account argument (accounts.h) of the apps whose tools take one.
+  std::shared_ptr<const ToolList> list(const std::vector<const Tool*>& tools, bool with_connect_tool,
+                                       const AccountSchemas& accounts = {});
 
  private:
   std::mutex mutex_;

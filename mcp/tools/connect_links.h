@@ -1,7 +1,9 @@
 #pragma once
+#include <optional>
 #include <string>
 
 #include "core/clock.h"
+#include "core/ids.h"
 #include "core/task.h"
 #include "oauth/principal.h"
 
@@ -17,9 +19,9 @@ class ConnectLinks {
  public:
   virtual ~ConnectLinks() = default;
   // The link of the end user that `who` is. Calls that follow each other give the same one while it is good
-  // and unused.
-  virtual core::Task<ConnectLink> create(oauth::PrincipalPtr who, std::string app,
-                                         std::string request_id) = 0;
+  // and unused. With `repair` it renews that connection, and another account is refused.
+  virtual core::Task<ConnectLink> create(oauth::PrincipalPtr who, std::string app, std::string request_id,
+                                         std::optional<core::ConnectionId> repair = {}) = 0;
 };
 
 }  // namespace assistiv::mcp

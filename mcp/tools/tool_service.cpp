@@ -5,10 +5,12 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "core/json_read.h"
 #include "core/log.h"
 #include "core/metrics.h"
 #include "mcp/connectors/catalog.h"
 #include "mcp/grants/approval_service.h"
+#include "mcp/tools/accounts.h"
 #include "mcp/tools/call_record.h"
 #include "mcp/tools/call_wait.h"
 #include "mcp/tools/connect_links.h"
@@ -125,9 +127,10 @@ class ToolCall {
       co_return co_await connect();
     if (!resolve()) co_return unknown();
     if (record_->decision->verdict == Verdict::Deny) co_return denied();
+    if (!choose_account()) co_return wrong_account();
     if (auto faults = tool_->input->check(arguments_); !faults.empty()) co_return invalid(std::move(faults));
-    if (app_->state != ConnectionState::Active) co_return co_await not_connected();
-    if (!tool_->allowed_by(app_->granted_scopes)) co_return co_await scope_missing();
+    if (account_ == nullptr || account_->state != ConnectionState::Active) co_return co_await not_connected();
+    if (!tool_->allowed_by(account_->scopes)) co_return co_await scope_missing();
     if (record_->decision->verdict == Verdict::Approval) {
       if (auto refused = co_await ask_approval()) co_return std::move(*refused);
     }
@@ -152,6 +155,25 @@ class ToolCall {
     record_->connection_id = app_->connection_id;
     record_->decision = app_->decisions[static_cast<std::size_t>(tool_ - app_->app->tools.data())];
     return true;
+  }
+
+  // Without a choice there is no such argument: the schema refuses it.
+  bool choose_account() {
+    const auto& accounts = app_->accounts;
+    if (accounts.size() < 2) {
+      account_ = accounts.empty() ? nullptr : &accounts.front();
+      return true;
+    }
+    auto choice = take_account(accounts, arguments_);
+    account_ = choice.account;
+    account_fault_ = std::move(choice.fault);
+    if (account_ != nullptr) record_->connection_id = account_->id;
+    return account_ != nullptr;
+  }
+
+  ToolCallResult wrong_account() {
+    return refuse(CallEnd::InvalidArguments, "validation", account_fault_,
+                  {{"accounts", accounts_json(app_->accounts)}});
   }
 
   ToolCallResult unknown() {
@@ -187,9 +209,10 @@ class ToolCall {
   }
 
   // Asks for a link to connect the app. None when there cannot be one now; the reason is logged.
-  core::Task<std::optional<ConnectLink>> link(const AppAccess* app) {
+  core::Task<std::optional<ConnectLink>> link(const AppAccess* app,
+                                              std::optional<core::ConnectionId> repair) {
     try {
-      co_return co_await parts_.links.create(context_.principal, app->app->id, context_.request_id);
+      co_return co_await parts_.links.create(context_.principal, app->app->id, context_.request_id, repair);
     } catch (const core::Error& e) {
       core::log::warn("connect.no_link", {{"app", app->app->id},
                                           {"error", e.what()},
@@ -210,7 +233,9 @@ class ToolCall {
                        why + " Only the platform can connect it for the user: say so to them.",
                        std::move(details));
     }
-    const auto connect = co_await link(app_);
+    // The same account again: another one would be a connection of its own, and this one would stay as it is.
+    const auto connect =
+        co_await link(app_, account_ == nullptr ? std::nullopt : std::optional(account_->id));
     if (!connect) {
       co_return refuse(end, std::move(code),
                        why + " No connect link can be made right now; the platform can give the user one.",
@@ -227,25 +252,30 @@ class ToolCall {
     co_return out;
   }
 
+  std::string account_in_words() const {
+    const std::string& title = app_->app->title;
+    return app_->accounts.size() < 2 ? title : title + " (account " + core::dump_json(account_->label) + ")";
+  }
+
   core::Task<ToolCallResult> not_connected() {
-    if (app_->state == ConnectionState::NeedsReauth) return reauth();
+    if (account_ != nullptr && account_->state == ConnectionState::NeedsReauth) return reauth();
     return to_connect(CallEnd::NotConnected, "not_connected", app_->app->title + " is not connected yet.",
                       core::Json::object());
   }
 
   core::Task<ToolCallResult> reauth() {
     return to_connect(CallEnd::NeedsReauth, "reauth_required",
-                      "The connection to " + app_->app->title + " has ended and must be renewed.",
+                      "The connection to " + account_in_words() + " has ended and must be renewed.",
                       core::Json::object());
   }
 
   // Not a case of ToolOutcome::NotConnected: when the platform does not ask for the scope, connecting again
   // gives the same connection, and a client that opens the link by itself would go round in circles.
   core::Task<ToolCallResult> scope_missing() {
-    core::Json details = {{"scopes_any", tool_->scopes_any}, {"granted", app_->granted_scopes}};
+    core::Json details = {{"scopes_any", tool_->scopes_any}, {"granted", account_->scopes}};
     auto out = co_await to_connect(
         CallEnd::ScopeMissing, "scope_missing",
-        "The connection to " + app_->app->title + " lacks the scope " + scopes_in_words(tool_->scopes_any) +
+        "The connection to " + account_in_words() + " lacks the scope " + scopes_in_words(tool_->scopes_any) +
             ", which this tool needs. If the platform asks for that scope, connecting again grants it.",
         std::move(details));
     out.outcome = ToolOutcome::ToolError;
@@ -268,7 +298,7 @@ class ToolCall {
     Approval approval;
     try {
       approval =
-          co_await parts_.approvals.claim({context_.principal, *app_->connection_id, tool_->app, tool_->name,
+          co_await parts_.approvals.claim({context_.principal, account_->id, tool_->app, tool_->name,
                                            tool_->risk, canonical_json(arguments_), context_.request_id});
     } catch (const core::Error& e) {
       if (e.kind() != core::ErrorKind::RateLimited && e.kind() != core::ErrorKind::PayloadTooLarge) throw;
@@ -332,7 +362,7 @@ class ToolCall {
     ToolExecution execution = co_await parts_.executor.execute(
         {.platform_id = context_.principal->platform_id,
          .end_user_id = *context_.principal->end_user_id,
-         .connection_id = *app_->connection_id,
+         .connection_id = account_->id,
          .catalog = access_->catalog,
          .app = tool_->app,
          .tool = tool_->name,
@@ -367,7 +397,8 @@ class ToolCall {
     record_->executed = true;
     std::optional<ConnectLink> made;
     if (choice.app != nullptr && choice.app->state != ConnectionState::Active) {
-      made = co_await link(choice.app);
+      const bool ended = choice.app->state == ConnectionState::NeedsReauth;
+      made = co_await link(choice.app, ended ? choice.app->connection_id : std::nullopt);
       if (!made) {
         co_return refuse(
             CallEnd::ToolError, "unavailable",
@@ -389,6 +420,8 @@ class ToolCall {
   std::shared_ptr<const AccessSnapshot> access_;
   const AppAccess* app_ = nullptr;
   const Tool* tool_ = nullptr;
+  const Account* account_ = nullptr;  // none: not connected
+  std::string account_fault_;
   bool out_of_selection_ = false;
 };
 

@@ -253,7 +253,7 @@ core::ConnectionId ConnectFlow::save(storage::Transaction& tx, const FlowRow& fl
                                      const AuditContext& context) const {
   const ConnectionStore connections(world_.clock, world_.random);
   const CredentialStore credentials(world_.vault, world_.clock, world_.random);
-  const auto saved = connections.save(tx, flow.platform_id, flow.end_user_id, grant);
+  const auto saved = connections.save(tx, flow.platform_id, flow.end_user_id, grant, flow.label);
   if (!saved.created) {
     const auto connection = connections.get(tx, flow.platform_id, saved.id);
     const auto states = credentials.lock_all(tx, flow.platform_id, saved.id);

@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "oauth/connect/app_store.h"
 #include "oauth/connect/connect_world.h"
+#include "oauth/connect/connection_store.h"
 #include "oauth/connect/flow_store.h"
 #include "oauth/connect/platform_facts.h"
 #include "oauth/connect/provider_client.h"
@@ -65,6 +66,7 @@ struct Destination {
   AppRow app;
   PlatformFacts facts;
   ConnectorPtr spec;  // also of a link that leads nowhere any more, as far as it is known
+  bool others = false;  // the end user has connected an account of this app already
 };
 
 std::optional<FlowReason> link_fault(const std::optional<LinkRow>& link, core::Time now) {
@@ -90,6 +92,9 @@ Destination find_destination(const ConnectWorld& world, storage::Transaction& tx
   }
   out.app = *app;
   out.facts = *facts;
+  out.others = ConnectionStore(world.clock, world.random)
+                   .usable(tx, link->platform_id, link->end_user_id, link->app)
+                   .has_value();
   return out;
 }
 
@@ -172,7 +177,7 @@ core::Task<ConnectLink> ConnectFlow::create_link(core::PlatformId platform, core
         LinkRow link = checked_link(world_, tx, platform, end_user, input);
         const auto now = world_.clock.now();
         std::string token = fresh;
-        if (input.reuse && !input.connection_id) {
+        if (input.reuse) {
           if (const auto live = store.find_live_link(tx, link, now + kReusableLife)) {
             token = token_of(world_.vault, *live, *live->nonce);
             // Not after the key that it was made with has gone.
@@ -210,6 +215,7 @@ core::Task<ConnectPage> ConnectFlow::page(std::string token, std::string cookie)
   for (const auto* var : spec->vars_to_ask(found.link.vars)) {
     page.asks.push_back({var->name, var->title, var->ask});
   }
+  page.asks_label = found.others && !found.link.connection_id;
   page.provider_host = spec->oauth.authorize_url.host().preview(spec->with_fallbacks(found.link.vars));
   page.cookie = is_browser_secret(cookie) ? cookie : core::random_token(world_.random, kSecretBytes);
   page.csrf = csrf_of(page.cookie, token);
@@ -239,7 +245,8 @@ StartedFlow not_started(FlowReason fault) {
 }  // namespace
 
 core::Task<StartedFlow> ConnectFlow::start(std::string token, std::string cookie, std::string csrf,
-                                           std::string request_id, Values answers) {
+                                           std::string request_id, Values answers,
+                                           std::optional<std::string> label) {
   if (!is_browser_secret(cookie) || !core::constant_time_equal(csrf, csrf_of(cookie, token))) {
     co_return not_started(FlowReason::WrongBrowser);
   }
@@ -248,7 +255,7 @@ core::Task<StartedFlow> ConnectFlow::start(std::string token, std::string cookie
   // As page(): the token says which tenant this is.
   co_return co_await world_.database.run(
       storage::Scope::system(),
-      [this, token, cookie, state, verifier, request_id, answers](storage::Transaction& tx) {
+      [this, token, cookie, state, verifier, request_id, answers, label](storage::Transaction& tx) {
         const FlowStore store(world_.vault, world_.clock);
         // A wrong answer is asked for again, so the link is used up only after the answers are good.
         auto found = find_destination(world_, tx, store.find_link(tx, token));
@@ -274,6 +281,7 @@ core::Task<StartedFlow> ConnectFlow::start(std::string token, std::string cookie
         flow.scopes = spec.scopes_to_request(found.app.app.scopes);
         flow.connection_id = found.link.connection_id;
         flow.created_by = found.link.created_by;
+        flow.label = label;
         flow.expires_at = world_.clock.now() + kFlowLife;
         store.insert_flow(tx, flow, state.reveal());
         world_.audit.append(

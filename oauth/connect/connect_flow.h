@@ -43,7 +43,7 @@ struct NewLink {
   // Repairs this connection: another account than its own is refused (account_mismatch).
   std::optional<core::ConnectionId> connection_id;
   // Gives the end user's live link to this app again while it is good for five more minutes, so that asking
-  // over and over does not make link after link. For callers that act for the end user; not for repairs.
+  // over and over does not make link after link. For callers that act for the end user.
   bool reuse = false;
 };
 
@@ -84,8 +84,9 @@ struct ConnectPage {
   std::string provider_host;  // where the person signs in next; "..." stands for what is not known yet
   std::vector<ScopeLine> scopes;
   std::vector<AskedVar> asks;
-  std::string cookie;  // the browser's value: the one it sent, or a fresh one; set it with set_cookie()
-  std::string csrf;    // goes into the form; ties the form to the cookie and the link
+  bool asks_label = false;  // it is a further account of this app: it may be given a name
+  std::string cookie;       // the browser's value: the one it sent, or a fresh one; set it with set_cookie()
+  std::string csrf;         // goes into the form; ties the form to the cookie and the link
 };
 
 struct StartedFlow {
@@ -135,9 +136,10 @@ class ConnectFlow {
                                       AuditContext context);
   core::Task<ConnectPage> page(std::string token, std::string cookie);
   // `csrf` is what page() gave for this cookie and token; a wrong one is WrongBrowser. `answers` are the
-  // values of what the page asked.
+  // values of what the page asked; `label` is what the end user calls the account, checked by the caller.
   core::Task<StartedFlow> start(std::string token, std::string cookie, std::string csrf,
-                                std::string request_id, Values answers = {});
+                                std::string request_id, Values answers = {},
+                                std::optional<std::string> label = {});
   // The no on our own page: uses the link up. `csrf` as for start().
   core::Task<CancelledLink> cancel(std::string token, std::string cookie, std::string csrf,
                                    std::string request_id);

@@ -5,22 +5,34 @@
 
 namespace assistiv::oauth {
 
+namespace {
+
+constexpr char kConnectedApps[] =
+    "select a.app, a.is_active, c.connection_id, c.status, c.scopes::text as scopes, c.label, c.account_id"
+    " from mcp_app a left join lateral (select connection_id, status, scopes,"
+    "  coalesce(label, account_label) as label, provider_account_id as account_id, row_number() over"
+    "   (order by is_default desc, status = 'active' desc, updated_at desc) as place from connection"
+    "  where platform_id = a.platform_id and end_user_id = $2::uuid and app = a.app and status <> 'revoked'"
+    "  order by place limit 20) c on true"
+    " where a.platform_id = $1::uuid order by a.app, c.place > 1, c.label, c.connection_id";
+
+}  // namespace
+
 std::vector<ConnectedApp> connected_apps(storage::Transaction& tx, core::PlatformId platform,
                                          core::EndUserId end_user) {
-  const auto rows = tx.exec(
-      "select a.app, a.is_active, c.connection_id, c.status, c.scopes::text as scopes from mcp_app a"
-      " left join lateral (select connection_id, status, scopes from connection"
-      "  where platform_id = a.platform_id and end_user_id = $2::uuid and app = a.app and status <> 'revoked'"
-      "  order by status = 'active' desc, updated_at desc limit 1) c on true"
-      " where a.platform_id = $1::uuid order by a.app",
-      {platform.str(), end_user.str()});
   std::vector<ConnectedApp> out;
-  for (const auto& row : rows) {
-    ConnectedApp app{row.text("app"), row.boolean("is_active"), {}};
-    if (const auto id = row.optional_id<core::ConnectionId>("connection_id")) {
-      app.link = {*id, connection_status_of(row.text("status")), strings_of_json(row.text("scopes"))};
+  for (const auto& row : tx.exec(kConnectedApps, {platform.str(), end_user.str()})) {
+    if (out.empty() || out.back().app != row.text("app"))
+      out.push_back({row.text("app"), row.boolean("is_active"), {}});
+    const auto id = row.optional_id<core::ConnectionId>("connection_id");
+    if (!id) continue;
+    ConnectedApp::Link link{*id, connection_status_of(row.text("status")),
+                            strings_of_json(row.text("scopes")), row.text("label"), row.text("account_id")};
+    if (out.back().link) {
+      out.back().others.push_back(std::move(link));
+    } else {
+      out.back().link = std::move(link);
     }
-    out.push_back(std::move(app));
   }
   return out;
 }

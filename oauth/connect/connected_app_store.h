@@ -1,6 +1,6 @@
 #pragma once
 // What the tools of an end user depend on, in one statement: the platform's activated apps and, for each, the
-// end user's usable connection (as ConnectionStore::usable picks it).
+// end user's usable connection (as ConnectionStore::usable picks it) and its further ones.
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,10 +16,12 @@ struct ConnectedApp {
     core::ConnectionId id;
     ConnectionStatus status = ConnectionStatus::Active;  // never Revoked
     std::vector<std::string> scopes;                     // granted
+    std::string label = {}, account_id = {};             // shown_label(), and the app's own id
   };
   std::string app;
-  bool is_active = true;     // the activation's switch
-  std::optional<Link> link;  // none: not connected
+  bool is_active = true;          // the activation's switch
+  std::optional<Link> link;       // none: not connected
+  std::vector<Link> others = {};  // further accounts, by label
 };
 
 // By name.

@@ -10,11 +10,13 @@
 #include "oauth/connect/flow_store.h"
 #include "oauth/connect/platform_facts.h"
 #include "oauth/connect/revocation_queue.h"
+#include "oauth/identity/input.h"
 
 namespace assistiv::oauth {
 
 namespace {
 
+constexpr std::size_t kConnectionLabelMax = 80;
 constexpr std::size_t kConnectionsPerRound = 200;
 constexpr std::size_t kUsesMax = 100000;
 constexpr std::size_t kUsesPerStatement = 1000;
@@ -33,7 +35,41 @@ void end_connection(const ConnectWorld& world, storage::Transaction& tx, const C
   tx.notify("connection", connection.platform_id.str() + "/" + connection.end_user_id.str());
 }
 
+struct Wanted {
+  core::PlatformId platform;
+  std::optional<core::EndUserId> end_user;
+  core::ConnectionId id;
+};
+
+Connection apply_change(const ConnectWorld& world, storage::Transaction& tx, const Wanted& wanted,
+                        const ConnectionChange& change, const AuditContext& context) {
+  const ConnectionStore store(world.clock, world.random);
+  const auto found = store.lock(tx, wanted.platform, wanted.id);
+  const bool own = found && (!wanted.end_user || found->end_user_id == *wanted.end_user);
+  if (!own || found->status == ConnectionStatus::Revoked) throw connection_not_found();
+  core::Json details = {{"app", found->app}};
+  if (change.label) {
+    if (*change.label && store.label_taken(tx, *found, **change.label))
+      throw core::conflict("Another account of this app has this label.").with_code("label_taken");
+    store.set_label(tx, *found, *change.label);
+    details["label"] = *change.label ? core::Json(**change.label) : core::Json();
+  }
+  if (change.make_default) {
+    store.make_default(tx, *found);
+    details["is_default"] = true;
+  }
+  world.audit.append(
+      tx, wanted.platform,
+      audit_event(context, "connection.updated", found->end_user_id, wanted.id.str(), details));
+  tx.notify("connection", wanted.platform.str() + "/" + found->end_user_id.str());
+  return *store.get(tx, wanted.platform, wanted.id);
+}
+
 }  // namespace
+
+const std::string& shown_label(const Connection& connection) {
+  return connection.label ? *connection.label : connection.account_label;
+}
 
 core::Task<Page<Connection>> ConnectionService::list(core::PlatformId platform, ConnectionFilter filter,
                                                      PageRequest page) {
@@ -51,6 +87,21 @@ core::Task<Connection> ConnectionService::get(core::PlatformId platform, core::C
       });
   if (!connection) throw connection_not_found();
   co_return *connection;
+}
+
+core::Task<Connection> ConnectionService::change(core::PlatformId platform,
+                                                 std::optional<core::EndUserId> end_user,
+                                                 core::ConnectionId id, ConnectionChange change,
+                                                 AuditContext context) {
+  if (change.label && *change.label)
+    change.label = checked_text(**change.label, 1, kConnectionLabelMax, "/label");
+  auto changed = co_await world_.database.run(
+      storage::Scope::tenant(platform),
+      [this, platform, end_user, id, change, context](storage::Transaction& tx) {
+        return apply_change(world_, tx, {platform, end_user, id}, change, context);
+      });
+  announce_connection(world_, platform, changed.end_user_id);
+  co_return changed;
 }
 
 core::Task<std::optional<Connection>> ConnectionService::usable(core::PlatformId platform,

@@ -30,11 +30,23 @@ struct Connection {
   core::EndUserId end_user_id;
   std::string app;
   ConnectionStatus status = ConnectionStatus::Active;
-  std::string account_id, account_label;
-  std::vector<std::string> scopes;  // granted
+  std::string account_id, account_label;  // as the app calls it
+  std::optional<std::string> label;       // as a person called it
+  bool is_default = false;                // the one that tools use when no account is named
+  std::vector<std::string> scopes;        // granted
   Values vars;
   core::Time created_at, updated_at;
   std::optional<core::Time> last_used_at;
+};
+
+// What people are shown, and tools are told.
+const std::string& shown_label(const Connection& connection);
+
+struct ConnectionChange {
+  // Set: the new name, or none for the app's own. 1 to 80 characters; taken by another live connection of the
+  // end user and app (whatever the case), it throws Error{Conflict}.
+  std::optional<std::optional<std::string>> label;
+  bool make_default = false;
 };
 
 struct ConnectionFilter {
@@ -60,7 +72,11 @@ class ConnectionService {
 
   core::Task<Page<Connection>> list(core::PlatformId platform, ConnectionFilter filter, PageRequest page);
   core::Task<Connection> get(core::PlatformId platform, core::ConnectionId id);
-  // Of this end user and app, the newest that is active; else the newest that needs consent again.
+  // With `end_user`, only that end user's connection; not one that was disconnected.
+  core::Task<Connection> change(core::PlatformId platform, std::optional<core::EndUserId> end_user,
+                                core::ConnectionId id, ConnectionChange change, AuditContext context);
+  // Of this end user and app, the default; else the newest that is active; else the newest that needs consent
+  // again.
   core::Task<std::optional<Connection>> usable(core::PlatformId platform, core::EndUserId end_user,
                                                std::string app);
   // From the first moment nobody can use the connection; then its tokens are revoked upstream; then, when

@@ -11,7 +11,7 @@ namespace {
 
 constexpr char kConnectionColumns[] =
     "platform_id, connection_id, end_user_id, app, status, provider_account_id, account_label,"
-    " scopes::text as scopes, vars::text as vars, assistiv_ms(created_at) as created_at,"
+    " label, is_default, scopes::text as scopes, vars::text as vars, assistiv_ms(created_at) as created_at,"
     " assistiv_ms(updated_at) as updated_at, assistiv_ms(last_used_at) as last_used_at";
 
 constexpr char kConnectionFilter[] =
@@ -27,6 +27,8 @@ Connection read_connection(const storage::Row& row) {
   out.status = connection_status_of(row.text("status"));
   out.account_id = row.text("provider_account_id");
   out.account_label = row.text("account_label");
+  out.label = row.optional_text("label");
+  out.is_default = row.boolean("is_default");
   out.scopes = strings_of_json(row.text("scopes"));
   out.vars = values_of_json(row.text("vars"));
   out.created_at = row.time("created_at");
@@ -107,7 +109,8 @@ std::optional<Connection> ConnectionStore::usable(storage::Transaction& tx, core
   return first_connection(
       tx.exec(std::string("select ") + kConnectionColumns +
                   " from connection where platform_id = $1::uuid and end_user_id = $2::uuid and app = $3"
-                  " and status <> 'revoked' order by status = 'active' desc, updated_at desc limit 1",
+                  " and status <> 'revoked' order by is_default desc, status = 'active' desc, updated_at desc"
+                  " limit 1",
               {platform.str(), end_user.str(), app}));
 }
 
@@ -124,28 +127,68 @@ std::vector<Connection> ConnectionStore::lock_live(storage::Transaction& tx, cor
 }
 
 SavedConnection ConnectionStore::save(storage::Transaction& tx, core::PlatformId platform,
-                                      core::EndUserId end_user, const GrantRecord& grant) const {
+                                      core::EndUserId end_user, const GrantRecord& grant,
+                                      const std::optional<std::string>& label) const {
   const auto rows = tx.exec(
       "insert into connection (platform_id, connection_id, end_user_id, app, client_id, provider_account_id,"
-      " account_label, status, scopes, vars, created_at, updated_at) values ($1::uuid, $2::uuid, $3::uuid, "
-      "$4, $5, $6,"
-      " $7, 'active', $8::jsonb, $9::jsonb, assistiv_time($10::bigint), assistiv_time($10::bigint))"
+      " account_label, status, scopes, vars, created_at, updated_at, label, is_default)"
+      " values ($1::uuid, $2::uuid, $3::uuid, $4, $5, $6, $7, 'active', $8::jsonb, $9::jsonb,"
+      " assistiv_time($10::bigint), assistiv_time($10::bigint), (select $11::text where not exists"
+      "  (select 1 from connection where platform_id = $1::uuid and end_user_id = $3::uuid and app = $4"
+      "   and provider_account_id <> $6 and status <> 'revoked'"
+      "   and lower(coalesce(label, account_label)) = lower($11::text))),"
+      " not exists (select 1 from connection where platform_id = $1::uuid and end_user_id = $3::uuid"
+      "  and app = $4 and is_default))"
       " on conflict (platform_id, end_user_id, app, provider_account_id) do update set client_id = "
       "excluded.client_id,"
       " account_label = excluded.account_label, status = 'active', status_reason = null, scopes = "
       "excluded.scopes,"
-      " vars = excluded.vars, updated_at = excluded.updated_at returning connection_id, xmax::text = '0' as "
+      " vars = excluded.vars, updated_at = excluded.updated_at,"
+      " label = coalesce(excluded.label, connection.label),"
+      " is_default = connection.is_default or excluded.is_default returning connection_id, xmax::text = '0' "
+      "as "
       "created",
       {platform.str(), core::ConnectionId::make(clock_, random_).str(), end_user.str(), grant.app,
        grant.client_id, grant.account_id, grant.account_label, to_json_text(grant.scopes),
-       to_json_text(grant.vars), now_param(clock_)});
+       to_json_text(grant.vars), now_param(clock_), label});
   return {rows[0].id<core::ConnectionId>("connection_id"), rows[0].boolean("created")};
+}
+
+void ConnectionStore::set_label(storage::Transaction& tx, const Connection& connection,
+                                const std::optional<std::string>& label) const {
+  tx.exec(
+      "update connection set label = $3, updated_at = assistiv_time($4::bigint)"
+      " where platform_id = $1::uuid and connection_id = $2::uuid",
+      {connection.platform_id.str(), connection.id.str(), label, now_param(clock_)});
+}
+
+void ConnectionStore::make_default(storage::Transaction& tx, const Connection& connection) const {
+  tx.exec(
+      "update connection set is_default = false where platform_id = $1::uuid and end_user_id = $2::uuid"
+      " and app = $3 and is_default",
+      {connection.platform_id.str(), connection.end_user_id.str(), connection.app});
+  tx.exec(
+      "update connection set is_default = true, updated_at = assistiv_time($3::bigint)"
+      " where platform_id = $1::uuid and connection_id = $2::uuid",
+      {connection.platform_id.str(), connection.id.str(), now_param(clock_)});
+}
+
+bool ConnectionStore::label_taken(storage::Transaction& tx, const Connection& connection,
+                                  const std::string& label) const {
+  return !tx.exec(
+                "select 1 as found from connection where platform_id = $1::uuid and end_user_id = $2::uuid"
+                " and app = $3 and connection_id <> $4::uuid and status <> 'revoked'"
+                " and lower(coalesce(label, account_label)) = lower($5)",
+                {connection.platform_id.str(), connection.end_user_id.str(), connection.app,
+                 connection.id.str(), label})
+              .empty();
 }
 
 void ConnectionStore::set_status(storage::Transaction& tx, core::PlatformId platform, core::ConnectionId id,
                                  ConnectionStatus status, const std::string& reason) const {
   tx.exec(
-      "update connection set status = $3, status_reason = $4, updated_at = assistiv_time($5::bigint)"
+      "update connection set status = $3, status_reason = $4, is_default = is_default and $3 <> 'revoked',"
+      " updated_at = assistiv_time($5::bigint)"
       " where platform_id = $1::uuid and connection_id = $2::uuid",
       {platform.str(), id.str(), std::string(connection_status(status)), reason, now_param(clock_)});
 }

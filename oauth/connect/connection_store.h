@@ -43,9 +43,17 @@ class ConnectionStore {
   // Up to `limit` connections that still have something to take down, locked.
   std::vector<Connection> lock_live(storage::Transaction& tx, core::PlatformId platform,
                                     const ConnectionFilter& filter, std::size_t limit) const;
-  // The one row of (platform, end user, app, provider account), active again.
+  // The one row of (platform, end user, app, provider account), active again. A name that is taken is left
+  // out.
   SavedConnection save(storage::Transaction& tx, core::PlatformId platform, core::EndUserId end_user,
-                       const GrantRecord& grant) const;
+                       const GrantRecord& grant, const std::optional<std::string>& label = {}) const;
+  // The first live connection of an end user and app is the default from the start.
+  void set_label(storage::Transaction& tx, const Connection& connection,
+                 const std::optional<std::string>& label) const;
+  void make_default(storage::Transaction& tx, const Connection& connection) const;
+  // Whether another live connection of the same end user and app is shown under this label.
+  bool label_taken(storage::Transaction& tx, const Connection& connection, const std::string& label) const;
+  // One that was revoked is nobody's default any more.
   void set_status(storage::Transaction& tx, core::PlatformId platform, core::ConnectionId id,
                   ConnectionStatus status, const std::string& reason) const;
   // In the system's scope.

@@ -17,7 +17,7 @@ constexpr char kFlowColumns[] =
     "f.platform_id, f.flow_id, f.cookie_hash, f.end_user_id, f.app, f.client_id, f.code_verifier, "
     "f.redirect_uri,"
     " f.return_url, f.vars::text as vars, f.scopes::text as scopes, f.connection_id, f.created_by, "
-    "f.status, f.outcome,"
+    "f.label, f.status, f.outcome,"
     " assistiv_ms(f.expires_at) as expires_at";
 
 LinkRow read_link(const storage::Row& row) {
@@ -75,10 +75,12 @@ std::optional<LinkRow> FlowStore::find_live_link(storage::Transaction& tx, const
   const auto rows = tx.exec(
       std::string("select ") + kLinkColumns +
           " from connect_link l where l.platform_id = $1::uuid and l.end_user_id = $2::uuid and l.app "
-          "= $3 and l.nonce is not null and l.consumed_at is null and l.connection_id is null"
+          "= $3 and l.nonce is not null and l.consumed_at is null and l.connection_id is not distinct from "
+          "$7::uuid"
           " and l.return_url is not distinct from $4 and l.vars = $5::jsonb"
           " and l.expires_at >= assistiv_time($6::bigint) order by l.expires_at desc limit 1",
-      {platform, end_user, wanted.app, wanted.return_url, to_json_text(wanted.vars), epoch_param(until)});
+      {platform, end_user, wanted.app, wanted.return_url, to_json_text(wanted.vars), epoch_param(until),
+       optional_id_param(wanted.connection_id)});
   return rows.empty() ? std::nullopt : std::optional(read_link(rows[0]));
 }
 
@@ -120,6 +122,7 @@ FlowRow FlowStore::read_flow(const storage::Row& row) const {
   out.scopes = strings_of_json(row.text("scopes"));
   out.connection_id = row.optional_id<core::ConnectionId>("connection_id");
   out.created_by = row.optional_id<core::KeyId>("created_by");
+  out.label = row.optional_text("label");
   out.status = flow_status_of(row.text("status"));
   out.outcome_sealed = row.optional_text("outcome");
   out.expires_at = row.time("expires_at");
@@ -134,13 +137,14 @@ void FlowStore::insert_flow(storage::Transaction& tx, const FlowRow& flow, std::
   tx.exec(
       "insert into connect_flow (platform_id, flow_id, state_hash, cookie_hash, end_user_id, app, client_id,"
       " code_verifier, redirect_uri, return_url, vars, scopes, connection_id, status, created_at, expires_at,"
-      " created_by) values ($1::uuid, $2::uuid, $3, $4, $5::uuid, $6, $7, $8, $9, $10, $11::jsonb, "
+      " created_by, label) values ($1::uuid, $2::uuid, $3, $4, $5::uuid, $6, $7, $8, $9, $10, $11::jsonb, "
       "$12::jsonb, $13::uuid,"
-      " 'started', assistiv_time($14::bigint), assistiv_time($15::bigint), $16::uuid)",
+      " 'started', assistiv_time($14::bigint), assistiv_time($15::bigint), $16::uuid, $17)",
       {flow.platform_id.str(), flow.id.str(), core::sha256_hex(state), flow.cookie_hash,
        flow.end_user_id.str(), flow.app, flow.client_id, verifier, flow.redirect_uri, flow.return_url,
        to_json_text(flow.vars), to_json_text(flow.scopes), optional_id_param(flow.connection_id),
-       epoch_param(clock_.now()), epoch_param(flow.expires_at), optional_id_param(flow.created_by)});
+       epoch_param(clock_.now()), epoch_param(flow.expires_at), optional_id_param(flow.created_by),
+       flow.label});
 }
 
 std::optional<FlowRow> FlowStore::consume_flow(storage::Transaction& tx, std::string_view state,

@@ -44,6 +44,7 @@ struct FlowRow {
   std::vector<std::string> scopes;  // asked for
   std::optional<core::ConnectionId> connection_id;
   std::optional<core::KeyId> created_by;  // the key that made the link
+  std::optional<std::string> label;       // what the end user calls the account
   FlowStatus status = FlowStatus::Started;
   std::optional<std::string> outcome_sealed;
   core::Time expires_at;

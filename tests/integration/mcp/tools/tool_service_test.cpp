@@ -53,13 +53,16 @@ class FakeExecutor final : public ToolExecutor {
 
 class FakeLinks final : public ConnectLinks {
  public:
-  core::Task<ConnectLink> create(oauth::PrincipalPtr, std::string app, std::string) override {
+  core::Task<ConnectLink> create(oauth::PrincipalPtr, std::string app, std::string,
+                                 std::optional<core::ConnectionId> repair) override {
     ++made;
+    repaired = repair;
     if (fails) throw core::not_found("no such app");
     co_return ConnectLink{"https://mcp.example/connect/" + app, core::from_epoch_ms(1'800'000'600'000)};
   }
   bool fails = false;
   int made = 0;
+  std::optional<core::ConnectionId> repaired;  // by the last one
 };
 
 class ToolServiceTest : public test::GrantsFixture {
@@ -443,6 +446,53 @@ TEST_F(ToolServiceTest, knows_every_name_of_the_catalogue_in_a_selection_and_no_
   asked.selection = std::make_shared<const ToolSelection>(ToolSelection{
       .tools = {"mail_list", "nothing"}, .toolsets = {"mail", "mail:notes", "nowhere", "notes"}});
   EXPECT_EQ(run(service_.unknown_names(asked)), (std::vector<std::string>{"nothing", "nowhere"}));
+}
+
+TEST_F(ToolServiceTest, acts_for_the_account_that_is_named_and_for_the_default_without_a_name) {
+  const auto second = connect(platform_, user_.id, "notes", "second");
+  database_.exec("update connection set is_default = true, label = 'First' where connection_id = $1::uuid",
+                 {user_.connection.str()});
+  access_.on_notify("connection", platform_.str() + "/" + user_.id.str());
+  call("notes_get");
+  call("notes_get", {{"text", "x"}, {"account", "SECOND"}});
+  call("notes_get", {{"text", "x"}, {"account", "first"}});
+  const auto calls = executor_.calls();
+  ASSERT_EQ(calls.size(), 3u);
+  EXPECT_EQ(calls[0].connection_id, user_.connection);
+  EXPECT_EQ(calls[1].connection_id, second);
+  EXPECT_EQ(*calls[1].arguments, (core::Json{{"text", "x"}})) << "the vendor is not asked about it";
+  EXPECT_EQ(calls[2].connection_id, user_.connection);
+  EXPECT_EQ(audit("tool.called")[1]["details"]["connection_id"], second.str());
+}
+
+TEST_F(ToolServiceTest, refuses_accounts_of_others_and_names_its_own) {
+  connect(platform_, user_.id, "notes", "second");
+  const auto other = add_user(platform_, "other");
+  access_.on_notify("connection", platform_.str() + "/" + user_.id.str());
+  for (const std::string& name : {other.connection.str(), std::string("nobody")}) {
+    const auto error = error_in(call("notes_get", {{"text", "x"}, {"account", name}}));
+    EXPECT_EQ(error["code"], "validation");
+    EXPECT_EQ(error["accounts"].size(), 2u);
+    EXPECT_NE(error["message"].get<std::string>().find("second"), std::string::npos);
+  }
+  EXPECT_TRUE(executor_.calls().empty());
+}
+
+TEST_F(ToolServiceTest, has_no_account_argument_without_a_choice) {
+  EXPECT_EQ(error_in(call("notes_get", {{"text", "x"}, {"account", "a"}}))["code"], "validation");
+}
+
+TEST_F(ToolServiceTest, a_default_that_has_ended_is_renewed_and_never_replaced_by_another) {
+  const auto second = connect(platform_, user_.id, "notes", "second");
+  database_.exec(
+      "update connection set is_default = true, status = 'needs_reauth' where connection_id = $1::uuid",
+      {user_.connection.str()});
+  access_.on_notify("connection", platform_.str() + "/" + user_.id.str());
+  EXPECT_EQ(error_in(call("notes_get"))["code"], "reauth_required");
+  EXPECT_EQ(links_.repaired, user_.connection);
+  EXPECT_TRUE(executor_.calls().empty());
+  EXPECT_EQ(call("notes_get", {{"text", "x"}, {"account", "second"}}).outcome, ToolOutcome::Done);
+  EXPECT_EQ(executor_.calls().at(0).connection_id, second);
 }
 
 TEST_F(ToolServiceTest, counts_calls_by_app_tool_and_outcome) {

@@ -47,18 +47,38 @@ TEST_F(ConnectionServiceTest, lists_what_belongs_to_the_platform_and_end_user) {
   EXPECT_EQ(error_of(node_->connections.list(platform_, {}, {0, 20})).field(), "page");
 }
 
-TEST_F(ConnectionServiceTest, prefers_an_active_connection) {
+TEST_F(ConnectionServiceTest, uses_the_default_and_never_another_one_while_it_is_there) {
   EXPECT_FALSE(run(node_->connections.usable(platform_, end_user_, "demo")).has_value());
   const auto first = connect(platform_, end_user_, 1, "41");
   clock_.advance(std::chrono::minutes(1));
   const auto second = connect(platform_, end_user_, 2, "42");
-  EXPECT_EQ(run(node_->connections.usable(platform_, end_user_, "demo"))->id, second);
-  run(node_->tokens.mark_needs_reauth(platform_, second, "main", 1, "gone"));
-  EXPECT_EQ(run(node_->connections.usable(platform_, end_user_, "demo"))->id, first);
+  const auto used = [&] { return run(node_->connections.usable(platform_, end_user_, "demo"))->id; };
+  EXPECT_EQ(used(), first) << "the first one is the default";
   run(node_->tokens.mark_needs_reauth(platform_, first, "main", 1, "gone"));
+  EXPECT_EQ(used(), first) << "it asks to be renewed";
+  run(node_->connections.change(platform_, end_user_, second, {.make_default = true}, context()));
+  EXPECT_EQ(used(), second);
+  run(node_->connections.disconnect(platform_, end_user_, second, context()));
   EXPECT_EQ(run(node_->connections.usable(platform_, end_user_, "demo"))->status,
             ConnectionStatus::NeedsReauth);
   EXPECT_FALSE(run(node_->connections.usable(platform_, make_end_user(platform_, "x"), "demo")).has_value());
+}
+
+TEST_F(ConnectionServiceTest, names_connections_apart) {
+  const auto first = connect(platform_, end_user_, 1, "41");
+  const auto second = connect(platform_, end_user_, 2, "42");
+  const auto rename = [&](core::ConnectionId id, std::optional<std::string> label) {
+    return node_->connections.change(platform_, end_user_, id, {.label = std::move(label)}, context());
+  };
+  EXPECT_EQ(shown_label(run(rename(first, "Work"))), "Work");
+  EXPECT_EQ(error_of(rename(second, "WORK")).code(), "label_taken");
+  EXPECT_EQ(error_of(rename(second, "a\nb")).field(), "/label");
+  const auto named = run(rename(first, std::nullopt));
+  EXPECT_EQ(shown_label(named), named.account_label);
+  EXPECT_EQ(error_of(node_->connections.change(platform_, make_end_user(platform_, "x"), first,
+                                               {.make_default = true}, context()))
+                .kind(),
+            core::ErrorKind::NotFound);
 }
 
 TEST_F(ConnectionServiceTest, revokes_upstream_before_the_ciphertext_goes) {

@@ -148,6 +148,11 @@ const BadManifest kBadManifests[] = {
        property_of(m, 0, "limit") = {{"type", "integer"}, {"description", "How many."}};
      },
      "/tools/0/input/properties/limit: is added by the engine"},
+    {"account_argument_declared",
+     [](json& m) {
+       property_of(m, 0, "account") = {{"type", "string"}, {"description", "Which one."}};
+     },
+     "/tools/0/input/properties/account: is added by the engine"},
     {"argument_not_snake_case",
      [](json& m) {
        property_of(m, 0, "Folder-Id") = {{"type", "integer"}, {"description", "An id."}};
