@@ -81,13 +81,25 @@ std::string some_body(const Route& route) {
   return route.body_schema.empty() ? "" : "{}";
 }
 
+// MCP clients go on from the challenge to the metadata of their URL (RFC 9728 section 5.1).
+void expect_challenge(const Route& route, const Reply& reply, std::string expected) {
+  std::string challenge(reply.headers.get("www-authenticate").value_or(""));
+  if (route.path.starts_with("/mcp")) {
+    const auto at = challenge.find("resource_metadata=");
+    ASSERT_NE(at, std::string::npos) << challenge;
+    challenge.resize(at);
+    expected += expected == "Bearer" ? " " : ", ";
+  }
+  EXPECT_EQ(challenge, expected);
+}
+
 TEST_F(Doors, want_a_key) {
   each([&](const Route& route) {
     if (route.access == Access::Public) return;
     const auto reply = app.send(route.method, fill(route.path, ours()), "", some_body(route));
     EXPECT_EQ(reply.status, 401);
     expect_envelope(route, reply, "unauthorized");
-    EXPECT_EQ(reply.headers.get("www-authenticate"), "Bearer");
+    expect_challenge(route, reply, "Bearer");
     for (const auto* kind : {"Authorization: Bearer", "sk-eu_", "sk-plat_", "sk-admin_"}) {
       EXPECT_NE(reply.text.find(kind), std::string::npos) << kind;
     }
@@ -102,7 +114,7 @@ TEST_F(Doors, refuse_unknown_and_malformed_keys) {
          {"sk-plat_" + zeros, "sk-eu_" + zeros, "sk-admin_" + zeros, std::string("nonsense")}) {
       const auto reply = app.send(route.method, fill(route.path, ours()), key, some_body(route));
       EXPECT_EQ(reply.status, 401) << key;
-      EXPECT_EQ(reply.headers.get("www-authenticate"), "Bearer error=\"invalid_token\"");
+      expect_challenge(route, reply, "Bearer error=\"invalid_token\"");
       EXPECT_EQ(reply.text.find(zeros), std::string::npos) << "the key is echoed";
     }
   });
@@ -142,6 +154,8 @@ TEST_F(Doors, do_not_know_other_tenants_end_users_under_their_own_platform) {
     if (route.path.find("{end_user_id}") == std::string::npos) return;
     std::string body = some_body(route);
     if (route.body_schema == "ConnectLinkCreate") body = R"({"app":"github"})";
+    if (route.body_schema == "RemoteCredentialPut") body = R"({"value":"Bearer x"})";
+    if (route.body_schema == "ConnectionPatch") body = R"({"label":"mine"})";
     if (route.body_schema == "GrantsPut") body = R"({"grants":[]})";
     if (route.body_schema == "KeyPatch") body = R"({"name":"mine"})";
     if (route.body_schema == "BudgetCreate") body = R"({"max_usd":"1"})";
@@ -156,7 +170,9 @@ TEST_F(Doors, name_what_is_wrong_with_a_body) {
   each([&](const Route& route) {
     if (route.body_schema.empty()) return;
     const auto path = fill(route.path, ours());
-    const auto& key = route.access == Access::Operator ? app.admin_key() : ours().key;
+    const auto& key = route.access == Access::Operator  ? app.admin_key()
+                      : route.access == Access::EndUser ? ours().user_key
+                                                        : ours().key;
     for (const auto& body : {"{", "[]", "5", "{\"a\":1,\"a\":2}", "\xff", "{\"x\":}"}) {
       const auto reply = app.send(route.method, path, key, body);
       EXPECT_EQ(reply.status, 400) << body << " gave " << reply.text;

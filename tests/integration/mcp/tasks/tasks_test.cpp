@@ -69,7 +69,8 @@ class Upstream final : public mcp::ToolExecutor {
 
 class NoLinks final : public mcp::ConnectLinks {
  public:
-  core::Task<mcp::ConnectLink> create(oauth::PrincipalPtr, std::string, std::string) override {
+  core::Task<mcp::ConnectLink> create(oauth::PrincipalPtr, std::string, std::string,
+                                      std::optional<core::ConnectionId>) override {
     throw core::not_found("none");
   }
 };
