@@ -65,7 +65,7 @@ struct Destination {
   LinkRow link;
   AppRow app;
   PlatformFacts facts;
-  ConnectorPtr spec;  // also of a link that leads nowhere any more, as far as it is known
+  ConnectorPtr spec;    // also of a link that leads nowhere any more, as far as it is known
   bool others = false;  // the end user has connected an account of this app already
 };
 
