@@ -43,6 +43,7 @@
 #include "oauth/connect/connect_worker.h"
 #include "oauth/connect/connect_world.h"
 #include "oauth/connect/provider_client.h"
+#include "oauth/connect/provider_notices.h"
 #include "oauth/connect/revocation_queue.h"
 #include "oauth/identity/authenticator.h"
 #include "oauth/identity/identity_service.h"
@@ -243,6 +244,7 @@ struct Application::Impl {
   oauth::RevocationQueue revocations;
   oauth::ConnectFlow connect;
   oauth::ConnectionService connections;
+  oauth::ProviderNotices notices;
   oauth::AppService apps;
   oauth::TokenService tokens;
   oauth::ConnectWorker connect_worker;
@@ -328,6 +330,7 @@ Application::Impl::Impl(Config c, World w)
       revocations(connect_world, provider),
       connect(connect_world, provider, revocations),
       connections(connect_world, revocations),
+      notices(connect_world),
       apps(connect_world, connections),
       tokens(connect_world, provider, revocations),
       connect_worker(connect_world, tokens, revocations, connections),
@@ -387,6 +390,7 @@ RouteTable Application::Impl::routes() {
   services.access = &access;
   services.own_apps = &own_apps;
   services.remotes = &remote.servers();
+  services.notices = &notices;
   if (config.conformance_fixtures) {
     fixtures = std::make_unique<mcp::FixtureEndpoint>(endpoint_options(config), endpoint_world());
     services.conformance = &fixtures->endpoint();

@@ -35,15 +35,17 @@ Arguments Arguments::parse(const std::vector<std::string>& args, const std::vect
     const bool known =
         is_setting(name) || name == "config" || std::find(extra.begin(), extra.end(), name) != extra.end();
     if (!known) throw core::bad_request("There is no flag " + arg.substr(0, eq) + ". See `assistiv --help`.");
+    // The one flag that may be given several times.
+    const std::string before = name == "include" && out.flags.contains(name) ? out.flags[name] + "," : "";
     if (eq != std::string::npos) {
-      out.flags[name] = arg.substr(eq + 1);
+      out.flags[name] = before + arg.substr(eq + 1);
     } else if (is_switch(name)) {
       const bool said = i + 1 < args.size() && is_switch_word(args[i + 1]);
       out.flags[name] = said ? args[++i] : "1";
     } else if (i + 1 >= args.size() || args[i + 1].starts_with("--")) {
       out.flags[name] = "";
     } else {
-      out.flags[name] = args[++i];
+      out.flags[name] = before + args[++i];
     }
   }
   return out;

@@ -7,6 +7,7 @@
 #include "api/application.h"
 #include "api/commands/arguments.h"
 #include "api/commands/maintenance.h"
+#include "api/commands/manifest.h"
 #include "api/commands/serve.h"
 #include "api/config.h"
 #include "api/version.h"
@@ -22,7 +23,9 @@ constexpr char kHelp[] =
     "usage: assistiv <command> [settings]\n\n"
     "  serve              run the server (creates and migrates its database)\n"
     "  migrate [--plan]   bring the database up to date, or show what would be done\n"
-    "  admin ...          create platforms, rotate keys, re-encrypt, verify the audit trail\n"
+    "  admin ...          create platforms, rotate keys, re-encrypt, verify the audit trail, end an app's "
+    "connections\n"
+    "  manifest draft     draft a connector manifest from an OpenAPI document\n"
     "  config check       read every setting and the files that they name; report the problems\n"
     "  config reference   print the settings as Markdown\n"
     "  version            print the version\n\n"
@@ -75,6 +78,7 @@ int run(const Arguments& arguments) {
   }
   if (command == "serve") return serve(config_from(arguments));
   if (command == "config") return run_config(arguments);
+  if (command == "manifest") return run_manifest(arguments);
   if (command == "migrate") return run_migrate(config_from(arguments), arguments);
   if (command == "admin") return run_admin(config_from(arguments), arguments);
   if (!command.empty()) std::cerr << "There is no command \"" << command << "\".\n\n";
@@ -87,7 +91,8 @@ int run(const Arguments& arguments) {
 int run_command_line(int argc, char** argv) {
   try {
     return run(Arguments::parse({argv + 1, argv + argc},
-                                {"name", "slug", "platform", "plan", "drop_unused", "format"}));
+                                {"name", "slug", "platform", "plan", "drop_unused", "format", "app",
+                                 "end_user", "dry_run", "wait", "openapi", "include", "id"}));
   } catch (const ConfigError& error) {
     std::cerr << "The configuration is not valid:\n" << error.what() << "\n";
     return 2;

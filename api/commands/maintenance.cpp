@@ -2,22 +2,21 @@
 
 #include <filesystem>
 #include <fstream>
-#include <future>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "api/commands/command_world.h"
+#include "api/commands/incident.h"
 #include "api/wire/views.h"
 #include "billing/ledger.h"
 #include "billing/price_import.h"
 #include "billing/price_store.h"
-#include "core/async.h"
 #include "core/error.h"
 #include "inference/providers/config_store.h"
 #include "mcp/grants/approval_service.h"
 #include "mcp/remote/remote_server_store.h"
 #include "mcp/tasks/pg_task_store.h"
-#include "net/io_threads.h"
 #include "oauth/authorize/authorize_world.h"
 #include "oauth/connect/connect_world.h"
 #include "oauth/crypto/reencryption.h"
@@ -26,77 +25,15 @@
 #include "oauth/identity/operator_keys.h"
 #include "storage/audit.h"
 #include "storage/migrator.h"
-#include "storage/private_postgres.h"
 
 namespace assistiv::api {
 
 namespace {
 
-// The database of a server that runs, or the private one started for the length of the command.
-class CommandDatabase {
- public:
-  explicit CommandDatabase(const Config& config) {
-    std::string url = config.database_url;
-    if (url.empty()) {
-      const std::string directory = config.data_dir + "/postgres";
-      if (const auto running = storage::running_private_postgres(directory)) {
-        url = *running;
-      } else {
-        std::filesystem::create_directories(config.data_dir);
-        storage::PrivatePostgresOptions options;
-        options.directory = directory;
-        options.os_user = config.postgres_user;
-        own_ = std::make_unique<storage::PrivatePostgres>(options);
-        url = own_->url();
-      }
-    }
-    database_ = std::make_unique<storage::Database>(storage::DatabaseOptions{.url = url, .connections = 2});
-  }
-  storage::Database& operator*() { return *database_; }
-
- private:
-  std::unique_ptr<storage::PrivatePostgres> own_;
-  std::unique_ptr<storage::Database> database_;
-};
-
-// Services speak coroutines; a command waits for one.
-class Waiter {
- public:
-  explicit Waiter(net::IoThreads& io) : io_(io) {}
-  template <class T>
-  T wait(std::function<core::Task<T>()> work) {
-    auto result = std::make_shared<std::promise<T>>();
-    group_.spawn(io_.next(), "command", [work, result](std::stop_token) { return run<T>(work, result); });
-    return result->get_future().get();
-  }
-
- private:
-  template <class T>
-  static core::Task<> run(std::function<core::Task<T>()> work, std::shared_ptr<std::promise<T>> result) {
-    try {
-      result->set_value(co_await work());
-    } catch (...) {
-      result->set_exception(std::current_exception());
-    }
-  }
-  net::IoThreads& io_;
-  core::TaskGroup group_{"command"};
-};
-
-struct Tools {
-  core::SystemClock clock;
-  core::SystemRandom random;
-  // Before the database: its threads hand over to these until they are joined.
-  net::IoThreads io{1};
-  CommandDatabase database;
-  Waiter waiter{io};
-  explicit Tools(const Config& config) : database(config) { storage::Migrator(*database).apply(); }
-};
-
 int create_platform(const Config& config, const Arguments& arguments) {
   const std::string name = arguments.flag("name");
   if (name.empty()) throw core::bad_request("create-platform needs --name NAME.");
-  Tools tools(config);
+  CommandWorld tools(config);
   storage::AuditLog audit(*tools.database, tools.clock);
   oauth::IdentityService identity(*tools.database, audit, tools.clock, tools.random, {});
   oauth::NewPlatform input{name, {}, {}};
@@ -111,7 +48,7 @@ int create_platform(const Config& config, const Arguments& arguments) {
 }
 
 int rotate_admin_key(const Config& config) {
-  Tools tools(config);
+  CommandWorld tools(config);
   std::cout << "The new operator key is in "
             << oauth::OperatorKeys(*tools.database, tools.clock, tools.random).rotate(config.data_dir)
             << "\n";
@@ -137,7 +74,7 @@ std::vector<oauth::SealedColumn> sealed_columns() {
 }
 
 int rotate_master_key(const Config& config) {
-  Tools tools(config);
+  CommandWorld tools(config);
   const auto vault = oauth::Vault::open_file(config.master_keys_file, tools.random);
   const auto kid = oauth::Reencryption(*tools.database, *vault, sealed_columns()).rotate(tools.random);
   std::cout << "The master key " << kid
@@ -146,7 +83,7 @@ int rotate_master_key(const Config& config) {
 }
 
 int reencrypt(const Config& config, const Arguments& arguments) {
-  Tools tools(config);
+  CommandWorld tools(config);
   const auto vault = oauth::Vault::open_file(config.master_keys_file, tools.random);
   oauth::Reencryption work(*tools.database, *vault, sealed_columns());
   const auto report = work.run();
@@ -168,7 +105,8 @@ int reencrypt(const Config& config, const Arguments& arguments) {
 }
 
 // The platform that --platform names. Books of one that does not exist would add up.
-core::PlatformId existing_platform(Tools& tools, storage::AuditLog& audit, const Arguments& arguments) {
+core::PlatformId existing_platform(CommandWorld& tools, storage::AuditLog& audit,
+                                   const Arguments& arguments) {
   const auto platform = core::PlatformId::parse(arguments.flag("platform"));
   if (!platform) throw core::bad_request("--platform takes the id of a platform.");
   oauth::IdentityService identity(*tools.database, audit, tools.clock, tools.random, {});
@@ -178,7 +116,7 @@ core::PlatformId existing_platform(Tools& tools, storage::AuditLog& audit, const
 
 int verify_audit(const Config& config, const Arguments& arguments) {
   if (arguments.flag("platform").empty()) throw core::bad_request("verify-audit needs --platform ID.");
-  Tools tools(config);
+  CommandWorld tools(config);
   storage::AuditLog audit(*tools.database, tools.clock);
   const auto platform = existing_platform(tools, audit, arguments);
   const auto verdict = tools.waiter.wait<storage::AuditVerdict>([&] { return audit.verify(platform); });
@@ -202,7 +140,7 @@ void print_account(const billing::AccountReport& account) {
 }
 
 int verify_ledger(const Config& config, const Arguments& arguments) {
-  Tools tools(config);
+  CommandWorld tools(config);
   storage::AuditLog audit(*tools.database, tools.clock);
   std::vector<core::PlatformId> platforms;
   if (arguments.flags.contains("platform")) {
@@ -250,7 +188,7 @@ int import_price_file(const Config& config, const Arguments& arguments) {
   }
   const auto imported =
       billing::import_prices(*format, billing::parse_catalogue(read_catalogue_file(arguments.words[3])));
-  Tools tools(config);
+  CommandWorld tools(config);
   billing::PriceChanges changes;
   (*tools.database).execute(storage::Scope::system(), [&](storage::Transaction& tx) {
     changes = billing::PriceStore(tools.clock, tools.random).put(tx, to_string(*format), imported.prices);
@@ -289,6 +227,7 @@ int run_admin(const Config& config, const Arguments& arguments) {
   if (command == "verify-audit") return verify_audit(config, arguments);
   if (command == "verify-ledger") return verify_ledger(config, arguments);
   if (command == "prices") return import_price_file(config, arguments);
+  if (command == "revoke") return revoke_app(config, arguments);
   std::cerr << kAdminHelp;
   return 2;
 }

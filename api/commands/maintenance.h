@@ -18,6 +18,8 @@ inline constexpr char kAdminHelp[] =
     "load\n"
     "  verify-audit --platform ID                  recompute the platform's audit hash chain\n"
     "  verify-ledger [--platform ID]               add the books up: entries, accounts, usage rows, leases\n"
+    "  revoke --app APP [--platform ID] [--end-user ID] [--wait SECONDS] [--dry-run]\n"
+    "                                              end every connection of an app, here and at its provider\n"
     "  prices import FILE --format FORMAT          take a price catalogue over: litellm, genai-prices, "
     "models.dev\n\n"
     "They use the same settings as `assistiv serve` (--data-dir, --database-url, ...).\n";

@@ -21,6 +21,7 @@ RouteTable make_routes(Services& services) {
     add_approval_routes(table, services);
     add_connection_routes(table, services);
     add_connect_pages(table, services);
+    add_provider_webhook_routes(table, services);
     add_me_routes(table, services);
     add_audit_routes(table, services);
     add_usage_routes(table, services);

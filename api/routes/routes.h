@@ -28,6 +28,7 @@ class AuthorizationServer;
 class ConnectFlow;
 class ConnectionService;
 class IdentityService;
+class ProviderNotices;
 }  // namespace assistiv::oauth
 namespace assistiv::mcp {
 class AppBook;
@@ -75,6 +76,7 @@ struct Services {
   mcp::ToolAccess* access = nullptr;
   mcp::OwnAppService* own_apps = nullptr;
   mcp::RemoteServers* remotes = nullptr;
+  oauth::ProviderNotices* notices = nullptr;
 };
 
 using ServiceHandler = core::Task<core::HttpReply> (*)(Services*, Call);
@@ -91,6 +93,7 @@ void add_grant_routes(RouteTable& table, Services& services);
 void add_approval_routes(RouteTable& table, Services& services);
 void add_connection_routes(RouteTable& table, Services& services);
 void add_connect_pages(RouteTable& table, Services& services);
+void add_provider_webhook_routes(RouteTable& table, Services& services);
 void add_me_routes(RouteTable& table, Services& services);
 void add_audit_routes(RouteTable& table, Services& services);
 void add_inference_routes(RouteTable& table, Services& services);

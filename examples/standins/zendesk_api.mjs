@@ -25,7 +25,7 @@ const ROUTES = [
   ['GET', /^\/ticket_fields$/, 'listFields', ['read']],
   ['GET', /^\/views$/, 'listViews', ['read']],
   ['GET', /^\/views\/(\d+)\/tickets$/, 'listViewTickets', ['tickets:read', 'read']],
-  ['GET', /^\/macros$/, 'listMacros', ['macros:read', 'read']],
+  ['GET', /^\/macros(?:\/active)?$/, 'listMacros', ['macros:read', 'read']],
   ['GET', /^\/help_center\/locales$/, 'listLocales', ['hc:read', 'read']],
   ['GET', /^\/help_center\/articles\/search$/, 'searchArticles', ['hc:read', 'read']],
   ['GET', /^\/help_center\/([a-z-]+)\/articles\/(\d+)$/, 'getArticle', ['hc:read', 'read']],

@@ -5,6 +5,7 @@ namespace assistiv::oauth {
 std::vector<SealedColumn> connect_sealed_columns() {
   return {
       {"mcp_app", "app", "text", "client_secret", "client_secret"},
+      {"provider_webhook", "app", "text", "secret", "secret"},
       {"credential", "credential_id", "uuid", "access_token", "access_token"},
       {"credential", "credential_id", "uuid", "refresh_token", "refresh_token"},
       {"credential", "credential_id", "uuid", "previous_refresh_token", "previous_refresh_token"},

@@ -143,18 +143,19 @@ core::Task<Disconnected> ConnectionService::disconnect(core::PlatformId platform
 
 std::vector<core::EndUserId> ConnectionService::end_round(storage::Transaction& tx, core::PlatformId platform,
                                                           const ConnectionFilter& filter,
-                                                          const AuditContext& context) const {
+                                                          const AuditContext& context,
+                                                          RevocationDue due) const {
   std::vector<core::EndUserId> affected;
   const FlowStore flows(world_.vault, world_.clock);
   for (const auto& flow : flows.lock_waiting_of(tx, platform, filter.end_user_id, filter.app)) {
-    revocations_.put_grant(tx, platform, flows.open_outcome(flow));
+    revocations_.put_grant(tx, platform, flows.open_outcome(flow), flow.end_user_id, due);
     if (flows.finish(tx, platform, flow.id))
       world_.audit.append(tx, platform, flow_failed(context, flow, "expired"));
   }
   const auto connections =
       ConnectionStore(world_.clock, world_.random).lock_live(tx, platform, filter, kConnectionsPerRound);
   for (const auto& connection : connections) {
-    revocations_.put_connection(tx, connection, RevocationQueue::Due::Now);
+    revocations_.put_connection(tx, connection, due);
     end_connection(world_, tx, connection, context);
     affected.push_back(connection.end_user_id);
   }
@@ -162,12 +163,12 @@ std::vector<core::EndUserId> ConnectionService::end_round(storage::Transaction& 
 }
 
 core::Task<std::size_t> ConnectionService::disconnect_all(core::PlatformId platform, ConnectionFilter filter,
-                                                          AuditContext context) {
+                                                          AuditContext context, RevocationDue due) {
   std::size_t total = 0;
   for (;;) {
     const auto affected = co_await world_.database.run(
-        storage::Scope::tenant(platform), [this, platform, filter, context](storage::Transaction& tx) {
-          return end_round(tx, platform, filter, context);
+        storage::Scope::tenant(platform), [this, platform, filter, context, due](storage::Transaction& tx) {
+          return end_round(tx, platform, filter, context, due);
         });
     for (const auto& end_user : affected) announce_connection(world_, platform, end_user);
     total += affected.size();

@@ -21,6 +21,10 @@ namespace assistiv::oauth {
 struct ConnectWorld;
 class RevocationQueue;
 
+// When tokens that are to be revoked upstream are due for the worker: at once, when the caller has had its
+// turn (a minute), or held for an incident command (an hour).
+enum class RevocationDue { Now, AfterCaller, Held };
+
 enum class ConnectionStatus { Active, NeedsReauth, Revoked };
 std::string_view connection_status(ConnectionStatus status);  // "active", "needs_reauth", "revoked"
 
@@ -87,7 +91,7 @@ class ConnectionService {
   // Every connection that the filter names (also flows that wait for confirmation); upstream revocation goes
   // through the queue. For IdentityHooks::before_remove and for apps. Gives how many connections there were.
   core::Task<std::size_t> disconnect_all(core::PlatformId platform, ConnectionFilter filter,
-                                         AuditContext context);
+                                         AuditContext context, RevocationDue due = RevocationDue::Now);
 
   // Notes a use; written in batches by flush_uses(), which the worker calls. Never blocks.
   void touch(core::PlatformId platform, core::ConnectionId id);
@@ -95,7 +99,8 @@ class ConnectionService {
 
  private:
   std::vector<core::EndUserId> end_round(storage::Transaction& tx, core::PlatformId platform,
-                                         const ConnectionFilter& filter, const AuditContext& context) const;
+                                         const ConnectionFilter& filter, const AuditContext& context,
+                                         RevocationDue due) const;
 
   ConnectWorld& world_;
   RevocationQueue& revocations_;

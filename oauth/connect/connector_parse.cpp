@@ -326,8 +326,8 @@ std::optional<RevokeRequest> read_revoke(const JsonReader& parent, std::string_v
   const Json* object = parent.object(name);
   if (object == nullptr) return {};
   const JsonReader reader(*object, parent.pointer(name));
-  reader.only(
-      {"method", "url", "auth", "encoding", "query", "body", "headers", "ok_status", "ok", "gone", "slots"});
+  reader.only({"method", "url", "auth", "encoding", "query", "body", "headers", "ok_status", "ok", "gone",
+               "slots", "per_minute"});
   RevokeRequest request;
   request.ok = read_ok(reader, "ok");
   request.gone = reader.strings("gone", 64, 100);
@@ -345,6 +345,8 @@ std::optional<RevokeRequest> read_revoke(const JsonReader& parent, std::string_v
   if (request.ok_statuses.empty())
     throw core::bad_request("A status is required.", reader.pointer("ok_status"));
   request.slots = reader.strings("slots", 8, 40);
+  request.per_minute = static_cast<int>(
+      reader.optional_integer("per_minute", 1, RevokeRequest::kPerMinuteMax).value_or(request.per_minute));
   return request;
 }
 
@@ -405,7 +407,7 @@ IdentityRules read_identity(const JsonReader& parent, const ConnectorSpec& spec)
 void read_oauth(ConnectorSpec& spec, const JsonReader& root) {
   const JsonReader reader(required_object(root, "oauth"), root.pointer("oauth"));
   reader.only({"client", "pkce", "callback", "issuer", "scope", "authorize", "token", "refresh", "slots",
-               "ok", "errors", "revoke", "lookup", "identity"});
+               "ok", "errors", "revoke", "notices", "lookup", "identity"});
   auto& oauth = spec.oauth;
   const JsonReader client(required_object(reader, "client"), reader.pointer("client"));
   client.only({"auth"});
@@ -436,6 +438,7 @@ void read_oauth(ConnectorSpec& spec, const JsonReader& root) {
     oauth.revoke.token = read_revoke(levels, "token");
     oauth.revoke.grant = read_revoke(levels, "grant");
   }
+  oauth.notices = read_notice_rules(reader);
   if (const Json* lookup = reader.object("lookup")) {
     const JsonReader rules(*lookup, reader.pointer("lookup"));
     rules.only({"request", "at", "prefer", "ok"});

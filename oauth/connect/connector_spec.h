@@ -15,6 +15,7 @@
 #include "core/ids.h"
 #include "core/json.h"
 #include "core/task.h"
+#include "oauth/connect/notice_rules.h"
 #include "oauth/connect/text_template.h"
 
 namespace assistiv::storage {
@@ -136,6 +137,7 @@ enum class RequestAuth { None, ClientBasic, Access };
 
 // May use {client_id}, {client_secret}, {access_token}, {refresh_token} besides the variables.
 struct RevokeRequest {
+  static constexpr int kPerMinuteMax = 6000;
   std::string method;
   UrlTemplate url;
   RequestAuth auth = RequestAuth::None;
@@ -145,6 +147,7 @@ struct RevokeRequest {
   OkRule ok;                       // what must hold besides; nothing for most
   std::vector<std::string> gone;   // error codes that say that the token was dead already
   std::vector<std::string> slots;  // which credentials; empty: all
+  int per_minute = 60;             // how many of these the provider takes, for those who send many
   bool needs_access() const;       // it carries the access token, so that one must be alive
 };
 
@@ -188,7 +191,8 @@ struct OauthSpec {
   OkRule ok;
   ErrorRules errors;
   RevokeRules revoke;
-  std::optional<ProbeRules> lookup;  // asked before the identity, with its slot: variables of source Lookup
+  std::optional<NoticeRules> notices;  // none: the provider tells nothing by itself
+  std::optional<ProbeRules> lookup;    // asked before the identity, with its slot: variables of source Lookup
   IdentityRules identity;
 };
 

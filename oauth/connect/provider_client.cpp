@@ -281,9 +281,9 @@ core::Task<Identity> ProviderClient::identify(const ConnectorSpec* spec, Values 
   co_return answer ? read_identity_answer(*spec, vars, *answer) : Identity();
 }
 
-core::Task<RevokeOutcome> ProviderClient::revoke(const ConnectorSpec* spec, const RevokeRequest* rule,
-                                                 Values vars, ClientCredentials client, core::Secret access,
-                                                 core::Secret refresh) {
+core::Task<RevokeReply> ProviderClient::revoke(const ConnectorSpec* spec, const RevokeRequest* rule,
+                                               Values vars, ClientCredentials client, core::Secret access,
+                                               core::Secret refresh) {
   Values values = vars;
   values["client_id"] = client.client_id;
   values["client_secret"] = client.client_secret.reveal();
@@ -303,13 +303,16 @@ core::Task<RevokeOutcome> ProviderClient::revoke(const ConnectorSpec* spec, cons
   try {
     const auto response = co_await http_.send(std::move(request));
     const auto& ok = rule->ok_statuses;
+    const bool away = response.status == 429 || response.status >= 500;
+    RevokeReply reply{away ? RevokeOutcome::Away : RevokeOutcome::Refused, {}};
     if (std::find(ok.begin(), ok.end(), response.status) != ok.end()) {
-      co_return read_revoke_reply(*spec, *rule, response);
+      reply.outcome = read_revoke_reply(*spec, *rule, response);
     }
-    co_return response.status == 429 || response.status >= 500 ? RevokeOutcome::Away : RevokeOutcome::Refused;
+    if (reply.outcome == RevokeOutcome::Away) reply.retry_after = read_retry_after(response.headers);
+    co_return reply;
   } catch (const core::OutboundError& error) {
     core::log::warn("connect.revoke_failed", {{"app", spec->id}, {"error", error.what()}});
-    co_return RevokeOutcome::Away;
+    co_return RevokeReply{RevokeOutcome::Away, {}};
   }
 }
 

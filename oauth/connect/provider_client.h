@@ -58,6 +58,11 @@ enum class RevokeOutcome {
   Away,     // ask again later
 };
 
+struct RevokeReply {
+  RevokeOutcome outcome = RevokeOutcome::Refused;
+  std::optional<std::chrono::seconds> retry_after;  // with Away, when the provider says
+};
+
 // Pure parts, for tests and for the client below.
 bool matches(const OkRule& rule, int status, const core::Json& body);
 // Where the answer is in the body; null when it is not there.
@@ -65,6 +70,8 @@ const core::Json* find_answer(const ProbeRules& rules, const core::Json& body);
 // A token response in JSON or form encoding. `slots` are the mapping of the exchange or of the refresh.
 TokenReply read_token_reply(const ConnectorSpec& spec, const std::map<std::string, SlotSpec>& slots,
                             const core::OutboundResponse& response);
+// Seconds only; the form with a date is ignored.
+std::optional<std::chrono::seconds> read_retry_after(const core::HttpHeaders& headers);
 std::vector<std::string> split_scopes(std::string_view text, std::string_view separator);
 
 // Thread-safe.
@@ -86,8 +93,8 @@ class ProviderClient {
   // The variables that oauth.lookup gives; empty when it has no good answer.
   core::Task<std::optional<Values>> look_up(const ConnectorSpec* spec, Values vars, core::Secret access);
   core::Task<Identity> identify(const ConnectorSpec* spec, Values vars, core::Secret access);
-  core::Task<RevokeOutcome> revoke(const ConnectorSpec* spec, const RevokeRequest* request, Values vars,
-                                   ClientCredentials client, core::Secret access, core::Secret refresh);
+  core::Task<RevokeReply> revoke(const ConnectorSpec* spec, const RevokeRequest* request, Values vars,
+                                 ClientCredentials client, core::Secret access, core::Secret refresh);
 
  private:
   core::HttpClient& http_;

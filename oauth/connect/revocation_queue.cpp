@@ -21,6 +21,33 @@ using core::Json;
 constexpr std::chrono::seconds kFirstRetry{30};
 constexpr std::chrono::seconds kLongestRetry{6 * 3600};
 constexpr std::chrono::seconds kCallersTurn{60};
+constexpr std::chrono::seconds kHeldForIncident{3600};
+// What one try may take, should this process vanish.
+constexpr std::chrono::minutes kTryMax{15};
+
+// $1 app, $2 platform or null, $3 end user or null.
+constexpr char kOfIncident[] =
+    " app = $1 and ($2::uuid is null or platform_id = $2::uuid) and ($3::uuid is null or end_user_id = "
+    "$3::uuid)";
+
+std::vector<storage::Param> incident_params(const IncidentScope& scope) {
+  std::vector<storage::Param> out{scope.app, std::nullopt, std::nullopt};
+  if (scope.platform_id) out[1] = scope.platform_id->str();
+  if (scope.end_user_id) out[2] = scope.end_user_id->str();
+  return out;
+}
+
+std::chrono::seconds turn_of(RevocationDue due) {
+  switch (due) {
+    case RevocationDue::Now:
+      return std::chrono::seconds(0);
+    case RevocationDue::AfterCaller:
+      return kCallersTurn;
+    case RevocationDue::Held:
+      return kHeldForIncident;
+  }
+  return kCallersTurn;
+}
 
 SecretContext doomed_context(core::PlatformId platform, const core::Uuid& row) {
   return {platform, "upstream_revocation", row.str(), "payload"};
@@ -131,20 +158,25 @@ core::Uuid RevocationQueue::put(storage::Transaction& tx, core::PlatformId platf
                                 Due due) const {
   const auto row = core::Uuid::v7(world_.clock, world_.random);
   const core::Time now = world_.clock.now();
-  const core::Time when = due == Due::Now ? now : now + kCallersTurn;
+  const core::Time when = now + turn_of(due);
   tx.exec(
       "insert into upstream_revocation (platform_id, revocation_id, app, account_id, client_id, payload, "
       "due_at,"
-      " created_at) values ($1::uuid, $2::uuid, $3, $4, $5, $6, assistiv_time($7::bigint),"
-      " assistiv_time($8::bigint))",
+      " created_at, end_user_id) values ($1::uuid, $2::uuid, $3, $4, $5, $6, assistiv_time($7::bigint),"
+      " assistiv_time($8::bigint), $9::uuid)",
       {platform.str(), row.str(), token.app, token.account_id, token.client.client_id,
        world_.vault.seal(doomed_context(platform, row), doomed_text(token)),
-       std::to_string(core::to_epoch_ms(when)), std::to_string(core::to_epoch_ms(now))});
+       std::to_string(core::to_epoch_ms(when)), std::to_string(core::to_epoch_ms(now)),
+       token.end_user_id ? storage::Param(token.end_user_id->str()) : std::nullopt});
   return row;
 }
 
 bool RevocationQueue::supports(const ConnectorSpec* spec) {
   return spec != nullptr && (spec->oauth.revoke.token || spec->oauth.revoke.grant);
+}
+
+bool RevocationQueue::supports(const ConnectorSpec* spec, const std::string& slot) {
+  return ends_slot(spec, slot);
 }
 
 std::vector<core::Uuid> RevocationQueue::put_connection(storage::Transaction& tx,
@@ -164,6 +196,7 @@ std::vector<core::Uuid> RevocationQueue::put_connection(storage::Transaction& tx
     token.slot = state.slot;
     token.account_id = connection.account_id;
     token.connection_id = connection.id.str();
+    token.end_user_id = connection.end_user_id;
     token.vars = connection.vars;
     token.client.client_id = state.client_id;
     // The secret of another client is of no use to this grant.
@@ -177,8 +210,8 @@ std::vector<core::Uuid> RevocationQueue::put_connection(storage::Transaction& tx
   return rows;
 }
 
-void RevocationQueue::put_grant(storage::Transaction& tx, core::PlatformId platform,
-                                const GrantRecord& grant) const {
+void RevocationQueue::put_grant(storage::Transaction& tx, core::PlatformId platform, const GrantRecord& grant,
+                                std::optional<core::EndUserId> end_user, Due due) const {
   const auto spec = world_.registry.find_in(tx, platform, grant.app);
   if (!supports(spec.get())) return;
   const AppStore apps(world_.vault);
@@ -191,13 +224,14 @@ void RevocationQueue::put_grant(storage::Transaction& tx, core::PlatformId platf
     token.moved_to = spec->moved_to;
     token.slot = slot;
     token.account_id = grant.account_id;
+    token.end_user_id = end_user;
     token.vars = grant.vars;
     token.client.client_id = grant.client_id;
     if (app && app->app.client_id == grant.client_id) token.client = apps.open(platform, *app);
     token.access = live.access;
     token.refresh = live.refresh.value_or(core::Secret());
     token.expires_at = live.expires_at;
-    put(tx, platform, token, Due::Now);
+    put(tx, platform, token, due);
   }
 }
 
@@ -234,7 +268,7 @@ std::vector<RevocationQueue::Work> RevocationQueue::claim_due(storage::Transacti
       " where r.platform_id = due.platform_id and r.revocation_id = due.revocation_id"
       " returning r.platform_id, r.revocation_id, r.attempts, r.payload",
       {std::to_string(core::to_epoch_ms(now)), std::to_string(limit),
-       std::to_string(core::to_epoch_ms(now + std::chrono::minutes(15)))});
+       std::to_string(core::to_epoch_ms(now + kTryMax))});
   std::vector<Work> out;
   for (const auto& row : rows) {
     try {
@@ -250,6 +284,35 @@ std::vector<RevocationQueue::Work> RevocationQueue::claim_due(storage::Transacti
     }
   }
   return out;
+}
+
+std::optional<RevocationQueue::Work> RevocationQueue::claim_next(storage::Transaction& tx,
+                                                                 const IncidentScope& scope) const {
+  const auto now = world_.clock.now();
+  auto params = incident_params(scope);
+  params.push_back(std::to_string(core::to_epoch_ms(now)));
+  params.push_back(std::to_string(core::to_epoch_ms(now + kTryMax)));
+  const auto rows =
+      tx.exec(std::string("with due as (select platform_id, revocation_id from upstream_revocation where") +
+                  kOfIncident +
+                  " and (attempts = 0 or due_at <= assistiv_time($4::bigint)) order by due_at limit 1 for "
+                  "update skip locked)"
+                  " update upstream_revocation r set attempts = attempts + 1, due_at = "
+                  "assistiv_time($5::bigint) from due"
+                  " where r.platform_id = due.platform_id and r.revocation_id = due.revocation_id"
+                  " returning r.platform_id, r.revocation_id, r.attempts, r.account_id, r.payload",
+              params);
+  if (rows.empty()) return {};
+  try {
+    return read_work(rows[0]);
+  } catch (const core::Error& error) {
+    core::log::error("connect.revocation_unreadable",
+                     {{"revocation_id", rows[0].text("revocation_id")}, {"error", error.detail()}});
+  }
+  Work unreadable;
+  unreadable.platform_id = rows[0].id<core::PlatformId>("platform_id");
+  unreadable.token.account_id = rows[0].text("account_id");
+  return unreadable;
 }
 
 core::Task<bool> RevocationQueue::grant_is_free(core::PlatformId platform, DoomedToken token) {
@@ -288,14 +351,14 @@ core::Task<std::optional<RevokeOutcome>> RevocationQueue::revive(const Connector
   co_return std::nullopt;
 }
 
-core::Task<RevokeOutcome> RevocationQueue::ask_provider(const ConnectorSpec* spec,
-                                                        const RevokeRequest* request, Work work) {
+core::Task<RevokeReply> RevocationQueue::ask_provider(const ConnectorSpec* spec, const RevokeRequest* request,
+                                                      Work work) {
   const auto& token = work.token;
   const bool expired = token.expires_at && *token.expires_at <= world_.clock.now() + std::chrono::seconds(30);
   const bool refreshable = !token.refresh.empty() && spec->oauth.refresh.mode != RefreshMode::None;
   if (expired && refreshable && request->needs_access()) {
     const auto end = co_await revive(spec, &work);
-    if (end) co_return *end;
+    if (end) co_return RevokeReply{*end, {}};
   }
   co_return co_await provider_.revoke(spec, request, token.vars, token.client, token.access, token.refresh);
 }
@@ -329,11 +392,12 @@ core::Task<RevocationResult> RevocationQueue::attempt(Work work) {
     }
     if (request == nullptr && rules.token) request = &*rules.token;
   }
-  auto outcome = RevokeOutcome::Refused;
+  RevokeReply reply;
   if (request != nullptr && covers_slot(*request, work.token.slot)) {
     result.reason = "refused";
-    if (is_possible(*request, work.token)) outcome = co_await ask_provider(spec, request, work);
+    if (is_possible(*request, work.token)) reply = co_await ask_provider(spec, request, work);
   }
+  const auto outcome = reply.outcome;
   const bool again = outcome == RevokeOutcome::Away && work.attempts < kAttemptsMax;
   if (outcome == RevokeOutcome::Done) result = {true, std::nullopt};
   if (outcome == RevokeOutcome::Away) result.reason = again ? "pending" : "given_up";
@@ -345,7 +409,11 @@ core::Task<RevocationResult> RevocationQueue::attempt(Work work) {
                     {"revoked", result.revoked},
                     {"reason", result.reason.value_or("")},
                     {"attempts", work.attempts}});
-  const auto due = world_.clock.now() + revocation_backoff(work.attempts);
+  if (again) result.retry_after = reply.retry_after;
+  const auto pause = reply.retry_after
+                         ? std::clamp(*reply.retry_after, std::chrono::seconds(1), kLongestRetry)
+                         : revocation_backoff(work.attempts);
+  const auto due = world_.clock.now() + pause;
   co_await world_.database.run(
       storage::Scope::tenant(work.platform_id),
       [this, platform = work.platform_id, row = work.row, again, due,
@@ -378,6 +446,38 @@ core::Task<std::size_t> RevocationQueue::run_due(std::size_t limit, std::stop_to
     co_await attempt(std::move(work));
   }
   co_return works.size();
+}
+
+core::Task<std::optional<RevocationTry>> RevocationQueue::run_next(IncidentScope scope) {
+  // The operator's command may be about every tenant.
+  auto work = co_await world_.database.run(
+      storage::Scope::system(), [this, scope](storage::Transaction& tx) { return claim_next(tx, scope); });
+  if (!work) co_return std::nullopt;
+  RevocationTry out{work->platform_id, work->token.account_id, work->token.slot, {false, "unreadable", {}}};
+  if (!work->token.app.empty()) out.result = co_await attempt(std::move(*work));
+  co_return out;
+}
+
+core::Task<std::optional<core::Time>> RevocationQueue::next_try(IncidentScope scope) {
+  const auto next = co_await waiting(std::move(scope), 1);
+  co_return next.empty() ? std::nullopt : std::optional(next.front().due_at);
+}
+
+core::Task<std::vector<WaitingRevocation>> RevocationQueue::waiting(IncidentScope scope, std::size_t limit) {
+  co_return co_await world_.database.run(storage::Scope::system(), [scope, limit](storage::Transaction& tx) {
+    auto params = incident_params(scope);
+    params.push_back(std::to_string(limit));
+    std::vector<WaitingRevocation> out;
+    for (const auto& row :
+         tx.exec(std::string("select platform_id, account_id, attempts, assistiv_ms(due_at) as due_at"
+                             " from upstream_revocation where") +
+                     kOfIncident + " order by due_at limit $4::int",
+                 params)) {
+      out.push_back({row.id<core::PlatformId>("platform_id"), row.text("account_id"),
+                     static_cast<int>(row.integer("attempts")), row.time("due_at")});
+    }
+    return out;
+  });
 }
 
 }  // namespace assistiv::oauth

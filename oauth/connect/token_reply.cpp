@@ -63,15 +63,6 @@ std::string clean_code(std::string_view code) {
   return out;
 }
 
-std::optional<std::chrono::seconds> read_retry_after(const core::HttpHeaders& headers) {
-  const auto text = headers.get("retry-after");
-  if (!text) return {};
-  int seconds = 0;
-  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), seconds);
-  if (error != std::errc() || end != text->data() + text->size() || seconds < 0) return {};
-  return std::min(std::chrono::seconds(seconds), kRetryAfterMax);
-}
-
 std::optional<std::chrono::seconds> read_lifetime_of(const Lifetime& lifetime, const Json& body,
                                                      bool with_refresh) {
   if (const auto seconds = seconds_at(body, lifetime.path)) return std::chrono::seconds(*seconds);
@@ -138,6 +129,15 @@ void read_success(const ConnectorSpec& spec, const std::map<std::string, SlotSpe
 }
 
 }  // namespace
+
+std::optional<std::chrono::seconds> read_retry_after(const core::HttpHeaders& headers) {
+  const auto text = headers.get("retry-after");
+  if (!text) return {};
+  int seconds = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), seconds);
+  if (error != std::errc() || end != text->data() + text->size() || seconds < 0) return {};
+  return std::min(std::chrono::seconds(seconds), kRetryAfterMax);
+}
 
 std::vector<std::string> split_scopes(std::string_view text, std::string_view separator) {
   std::vector<std::string> out;

@@ -52,6 +52,8 @@ TABLES = {
     "connect_link": "oauth/",
     "connect_flow": "oauth/",
     "upstream_revocation": "oauth/",
+    "provider_webhook": "oauth/",
+    "provider_notice": "oauth/",
     "oauth_signing_key": "oauth/",
     "oauth_client": "oauth/",
     "sign_in_link": "oauth/",

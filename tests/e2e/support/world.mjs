@@ -8,6 +8,7 @@ export const RETURN_URL = 'http://127.0.0.1:9/done';
 export const SECRETS = {
   github: ['demo-github-app', 'demo-github-app-secret'], github_oauth: ['demo-oauth-app', 'demo-oauth-app-secret'],
   slack: ['demo-slack-app', 'demo-slack-app-secret'], zendesk: ['demo-zendesk', 'demo-zendesk-secret'],
+  gitlab: ['demo-gitlab', 'demo-gitlab-secret'],
 };
 
 export const overridesFor = (github, more = {}) => JSON.stringify({
