@@ -164,7 +164,7 @@ void add_accounts(const NoticeEnd& end, const Json& body, Notice& notice) {
   const Json* list = at_pointer(body, end.each);
   if (list == nullptr || !list->is_array()) return;
   for (std::size_t i = 0; i < list->size() && notice.accounts.size() < kNoticeAccountsMax; ++i) {
-    const auto last = text_at((*list)[i], "");
+    const auto last = text_at(*list, "/" + std::to_string(i));
     if (!last || last->find('/') != std::string::npos) continue;
     notice.accounts.push_back(parts->empty() ? *last : *parts + "/" + *last);
   }

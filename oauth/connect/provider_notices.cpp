@@ -85,14 +85,15 @@ core::Task<> ProviderNotices::remove_secret(core::PlatformId platform, std::stri
 core::Task<std::string> ProviderNotices::receive(core::PlatformId platform, std::string app,
                                                  core::HttpHeaders headers, std::string body,
                                                  std::string request_id) {
-  const auto spec = co_await spec_of(platform, app);
-  const auto& rules = *spec->oauth.notices;
   if (body.size() > kBodyMax) throw core::Error(core::ErrorKind::PayloadTooLarge, "This notice is too long.");
   const auto secret = co_await world_.database.run(
       storage::Scope::tenant(platform), [this, platform, app](storage::Transaction& tx) {
         return NoticeStore(world_.vault, world_.clock).secret(tx, platform, app);
       });
   if (!secret) throw no_notices();
+  // Only now: strangers' platform ids load no catalogues.
+  const auto spec = co_await spec_of(platform, app);
+  const auto& rules = *spec->oauth.notices;
   const auto fault = notice_fault(rules, *secret, headers, body, world_.clock.now());
   if (!fault.empty()) {
     core::log::warn(

@@ -90,11 +90,12 @@ describe('GitLab', () => {
     gitlab.control({ expire_all: true, reset_counters: true });
     await Promise.all(Array.from({ length: 10 }, () => use('get_me')));
     assert.equal(gitlab.counters().refreshes, 1);
+    const someone = await world.newConnectedUser({ app: 'gitlab', login: 'vixen' });
     gitlab.control({ revoke_all: true });
-    assert.equal(errorOf(await fail('get_me')).code, 'reauth_required');
-    assert.equal((await world.connections(user))[0].status, 'needs_reauth');
-    assert.equal(await world.connect(user, { app: 'gitlab', login: 'tanuki' }), user.connectionId);
-    await use('get_me');
+    assert.equal(errorOf(await fail('get_me', {}, someone.key)).code, 'reauth_required');
+    assert.equal((await world.connections(someone))[0].status, 'needs_reauth');
+    assert.equal(await world.connect(someone, { app: 'gitlab', login: 'vixen' }), someone.connectionId);
+    assert.equal((await use('get_me', {}, someone.key)).item.username, 'vixen');
   });
 
   test('disconnecting revokes both tokens', async () => {
