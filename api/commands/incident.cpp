@@ -12,6 +12,7 @@
 #include "api/connectors.h"
 #include "core/error.h"
 #include "mcp/connectors/app_book.h"
+#include "mcp/connectors/own_app_service.h"
 #include "net/outbound_client.h"
 #include "oauth/connect/connect_world.h"
 #include "oauth/connect/incident.h"
@@ -71,6 +72,7 @@ struct IncidentWorld {
   std::unique_ptr<oauth::Vault> vault;
   net::SystemResolver resolver;
   net::OutboundClient outbound;
+  mcp::OwnAppSource own_apps;
   mcp::AppBook book;
   CatalogRegistry registry;
   oauth::ConnectWorld world;
@@ -84,7 +86,8 @@ struct IncidentWorld {
         audit(*tools.database, tools.clock),
         vault(oauth::Vault::open_file(config.master_keys_file, tools.random)),
         outbound(outbound_options(config), resolver),
-        book(*tools.database, mcp::Catalog::load(mcp::manifest_files(config.manifests_dir))),
+        own_apps(mcp::OwnAppRules{.loopback = config.allow_loopback_upstreams}),
+        book(*tools.database, mcp::Catalog::load(mcp::manifest_files(config.manifests_dir)), {&own_apps}),
         registry(book, config.connector_overrides),
         world{*tools.database,   audit, *vault, outbound, registry, tools.clock, tools.random,
               config.public_url, {}},
