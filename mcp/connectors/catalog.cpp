@@ -14,8 +14,6 @@ namespace assistiv::mcp {
 
 namespace {
 
-// What an app's tools may cost in a model's context, estimated as bytes / 4.
-constexpr std::size_t kCatalogTokensMax = 30'000;
 constexpr std::size_t kAppToolsMax = 100;
 
 std::string fault_lines(const std::vector<ManifestFault>& faults) {
@@ -42,9 +40,9 @@ void lint_app(const ManifestNode& node, const App& app, ManifestOwner owner) {
   }
   std::size_t bytes = 0;
   for (const auto& tool : app.tools) bytes += tool.definition_json.size();
-  if (bytes / 4 > kCatalogTokensMax) {
+  if (bytes / 4 > kAppTokensMax) {
     node["tools"].fault("is too much for a model's context: about " + std::to_string(bytes / 4) +
-                        " tokens, at most " + std::to_string(kCatalogTokensMax));
+                        " tokens, at most " + std::to_string(kAppTokensMax));
   }
 }
 

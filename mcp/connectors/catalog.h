@@ -1,6 +1,7 @@
 #pragma once
 // Apps and their tools, made from manifests (docs/connectors.md). Immutable. The server has one catalogue
 // from start; a platform with apps of its own has another, which shares the server's apps (app_book.h).
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <optional>
@@ -114,6 +115,9 @@ using ApiOverrides = std::map<std::string, std::string, std::less<>>;
 enum class ManifestOwner { Server, Platform };
 
 using AppPtr = std::shared_ptr<const App>;
+
+// What the tools of one app may cost in a model's context, estimated as bytes of definition_json / 4.
+inline constexpr std::size_t kAppTokensMax = 30'000;
 
 class Catalog {
  public:

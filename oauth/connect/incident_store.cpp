@@ -1,5 +1,7 @@
 #include "oauth/connect/incident_store.h"
 
+#include <algorithm>
+
 namespace assistiv::oauth {
 
 namespace {
@@ -52,6 +54,9 @@ std::vector<IncidentShare> incident_shares(storage::Transaction& tx, const Incid
     share.platform_id = platform;
     out.push_back(std::move(share));
   }
+  // For people to read: as they know the platforms. Of one name, by id.
+  std::stable_sort(out.begin(), out.end(),
+                   [](const IncidentShare& a, const IncidentShare& b) { return a.platform < b.platform; });
   return out;
 }
 

@@ -95,15 +95,17 @@ std::vector<EndedGrant> NoticeStore::end_grants(storage::Transaction& tx, core::
                                    : std::nullopt);
   params.push_back(std::to_string(limit));
   params.push_back(time_text(clock_.now()));
+  // A "with" is evaluated once. As a subquery in the update's condition, the planner may evaluate it for
+  // every row, and what was updated on the way counts no more towards the limit.
   const auto rows = tx.exec(
-      std::string("update connection set status = 'needs_reauth', status_reason = 'revoked_at_provider',"
-                  " updated_at = assistiv_time($7::bigint) where platform_id = $1::uuid and connection_id in"
-                  " (select c.connection_id from connection c where") +
-          kOfNotice +
+      std::string("with ending as materialized (select c.connection_id from connection c where") + kOfNotice +
           " and ($5::bigint is null or not exists (select 1 from credential d where d.platform_id = "
           "c.platform_id"
           " and d.connection_id = c.connection_id and d.obtained_at >= assistiv_time($5::bigint)))"
-          " order by c.connection_id limit $6::int for update) returning connection_id, end_user_id",
+          " order by c.connection_id limit $6::int for update)"
+          " update connection u set status = 'needs_reauth', status_reason = 'revoked_at_provider',"
+          " updated_at = assistiv_time($7::bigint) from ending where u.platform_id = $1::uuid"
+          " and u.connection_id = ending.connection_id returning u.connection_id, u.end_user_id",
       params);
   std::vector<EndedGrant> out;
   for (const auto& row : rows) {

@@ -214,6 +214,40 @@ DraftJson draft_head(const Json& document, const DraftOptions& options, DraftSch
   return out;
 }
 
+// What the loader counts for this tool, which it shows as more than the draft says (schema of the result,
+// arguments of the engine); of one that it refuses, about as much.
+std::size_t context_bytes(DraftJson manifest, const DraftJson& tool) {
+  manifest["tools"] = DraftJson::array({tool});
+  try {
+    const auto id = manifest["id"].get<std::string>();
+    const auto catalog = Catalog::load({{id + ".json", manifest.dump()}});
+    return catalog.find_app(id)->tools[0].definition_json.size();
+  } catch (const ManifestError&) {
+    return tool.dump().size();
+  }
+}
+
+// Leaves out the tools that would make the app too large to load.
+DraftJson fitting_tools(const DraftJson& manifest, const DraftJson& tools,
+                        std::vector<std::string>& undecided) {
+  DraftJson out = DraftJson::array();
+  std::size_t bytes = 0;
+  for (const auto& tool : tools) {
+    const auto more = context_bytes(manifest, tool);
+    if ((bytes + more) / 4 > kAppTokensMax) continue;
+    bytes += more;
+    out.push_back(tool);
+  }
+  const auto left_out = tools.size() - out.size();
+  // First of all notes: the end of a long list is cut.
+  if (left_out > 0) {
+    undecided.insert(undecided.begin(), "tools: " + std::to_string(left_out) +
+                                            " more would be too much for a " +
+                                            "model's context and were left out: choose with --include");
+  }
+  return out;
+}
+
 void check_draft(ManifestDraft& draft) {
   try {
     static_cast<void>(Catalog::load({{draft.id + ".json", draft.text}}));
@@ -253,9 +287,10 @@ ManifestDraft draft_manifest(const Json& openapi, const DraftOptions& options) {
   for (const auto& operation : operations_of(openapi, options, book.schemas)) {
     if (auto tool = draft_tool(book, operation)) tools.push_back(std::move(*tool));
   }
-  if (tools.empty()) throw core::bad_request("No operation of the document became a tool.");
   manifest["paginators"] = book.paginators;
   name_hosts(manifest);
+  tools = fitting_tools(manifest, tools, out.undecided);
+  if (tools.empty()) throw core::bad_request("No operation of the document became a tool.");
   manifest["tools"] = tools;
   out.tools = tools.size();
   out.text = manifest.dump(2, ' ', false, DraftJson::error_handler_t::replace) + "\n";

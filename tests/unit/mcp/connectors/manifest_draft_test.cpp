@@ -173,8 +173,8 @@ TEST(ManifestDraft, says_what_it_could_not_decide) {
 TEST(ManifestDraft, takes_only_what_is_asked_for) {
   const auto names = [](std::vector<std::string> include) {
     std::vector<std::string> out;
-    for (const auto& tool : drafted(notes_api(), {"notes", std::move(include)})["tools"])
-      out.push_back(tool["name"]);
+    const auto manifest = drafted(notes_api(), {"notes", std::move(include)});
+    for (const auto& tool : manifest["tools"]) out.push_back(tool["name"]);
     std::sort(out.begin(), out.end());
     return out;
   };
@@ -229,6 +229,31 @@ TEST(ManifestDraft, never_becomes_a_giant) {
   EXPECT_THAT(draft.undecided, Contains(HasSubstr("more operations were left out")));
   EXPECT_LT(draft.text.size(), 1u << 20);
   EXPECT_THAT(draft.faults, testing::IsEmpty());
+  EXPECT_GT(draft.tools, 10u);
+  EXPECT_LT(draft.tools, kDraftToolsMax);
+  EXPECT_THAT(draft.undecided[0], HasSubstr("too much for a model's context"));
+  EXPECT_NO_THROW(Catalog::load({{"acme_notes.json", draft.text}}));
+}
+
+TEST(ManifestDraft, leaves_out_a_tool_that_is_too_large_alone) {
+  auto document = notes_api();
+  json wide = {{"type", "object"}, {"properties", json::object()}};
+  for (int i = 0; i < 50; ++i) {
+    const auto name = "p" + std::to_string(i);
+    wide["properties"][name] = {{"type", "object"}, {"properties", json::object()}};
+    for (int k = 0; k < 50; ++k) {
+      wide["properties"][name]["properties"]["q" + std::to_string(k)] = {
+          {"type", "string"}, {"maxLength", 10}, {"description", std::string(300, 'x')}};
+    }
+  }
+  document["paths"]["/wide"]["post"] = {
+      {"operationId", "wide"}, {"requestBody", {{"content", {{"application/json", {{"schema", wide}}}}}}}};
+  const auto draft = draft_manifest(document, {});
+  EXPECT_THAT(draft.faults, testing::IsEmpty());
+  EXPECT_EQ(draft.tools, 4u);
+  EXPECT_EQ(draft.text.find("acme_notes_wide"), std::string::npos);
+  EXPECT_THAT(draft.undecided[0], HasSubstr("tools: 1 more"));
+  EXPECT_THROW(draft_manifest(document, {"", {"wide"}}), core::Error);
 }
 
 TEST(ManifestDraft, lets_no_text_of_the_document_become_syntax) {
@@ -241,7 +266,9 @@ TEST(ManifestDraft, lets_no_text_of_the_document_become_syntax) {
   EXPECT_THAT(draft.faults, testing::IsEmpty());
   EXPECT_THAT(draft.undecided, Contains(HasSubstr("left out")));
   EXPECT_EQ(draft.text.find("\u202e"), std::string::npos);
-  for (const auto& tool : json::parse(draft.text)["tools"])
+  const auto manifest = json::parse(draft.text);
+  EXPECT_FALSE(manifest["tools"].empty());
+  for (const auto& tool : manifest["tools"])
     EXPECT_EQ(tool["name"].get<std::string>().find("escape"), std::string::npos);
 }
 
