@@ -4,6 +4,7 @@
 // turned into a call of the tool it names before anything is decided or recorded. Pure.
 #include <cstddef>
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
