@@ -273,7 +273,9 @@ describe('Slack', () => {
     await world.connect(someone, { app: 'slack', login: 'linus' });
     const labels = (await world.connections(someone)).map((c) => c.account.label);
     assert.deepEqual(labels.sort(), ['ada, Acme', 'linus, Other']);
-    assert.equal((await useTool(at(), someone.key, 'slack_get_me')).item.workspace, 'Other', 'the one connected last');
+    const workspace = async (args) => (await useTool(at(), someone.key, 'slack_get_me', args)).item.workspace;
+    assert.equal(await workspace({}), 'Acme', 'the first one stays the default');
+    assert.equal(await workspace({ account: 'linus, Other' }), 'Other');
   });
 
   test('no token of Slack is ever shown', async () => {
