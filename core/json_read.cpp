@@ -6,6 +6,7 @@
 
 #include "core/encoding.h"
 #include "core/error.h"
+#include "core/json_pointer.h"
 
 namespace assistiv::core {
 
@@ -92,20 +93,6 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
   std::vector<KeySet> keys_;  // of the open ones; the rest is kept for reuse
 };
 
-std::string escape_pointer(std::string_view name) {
-  std::string out;
-  for (const char c : name) {
-    if (c == '~') {
-      out += "~0";
-    } else if (c == '/') {
-      out += "~1";
-    } else {
-      out.push_back(c);
-    }
-  }
-  return out;
-}
-
 // The parsed value, or the fault in words.
 std::string parse_into(Json& out, std::string_view text, int depth_max) {
   StrictBuilder builder(out, depth_max);
@@ -139,7 +126,7 @@ JsonReader::JsonReader(const Json& object, std::string path) : object_(object), 
 }
 
 std::string JsonReader::pointer(std::string_view name) const {
-  return path_ + "/" + escape_pointer(name);
+  return path_ + "/" + pointer_token(name);
 }
 
 void JsonReader::fail(std::string_view name, const std::string& message) const {

@@ -5,23 +5,13 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "core/json_pointer.h"
 
 namespace assistiv::inference {
 
 namespace {
 constexpr double kExactInteger = 9007199254740992.0;  // 2^53
 
-void append_escaped(std::string& out, std::string_view name) {
-  for (const char c : name) {
-    if (c == '~') {
-      out += "~0";
-    } else if (c == '/') {
-      out += "~1";
-    } else {
-      out.push_back(c);
-    }
-  }
-}
 }  // namespace
 
 std::string Path::str() const {
@@ -37,7 +27,7 @@ void Path::append(std::string& out) const {
   if (index_) {
     out += std::to_string(*index_);
   } else {
-    append_escaped(out, name_);
+    out += core::pointer_token(name_);
   }
 }
 

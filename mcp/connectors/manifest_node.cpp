@@ -4,18 +4,13 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "core/json_pointer.h"
 
 namespace assistiv::mcp {
 
 namespace {
 
 const core::Json kAbsent;
-
-std::string escaped_token(std::string_view name) {
-  std::string out;
-  for (const char c : name) out += c == '~' ? "~0" : (c == '/' ? "~1" : std::string(1, c));
-  return out;
-}
 
 }  // namespace
 
@@ -28,7 +23,7 @@ void ManifestNode::fault_at(const std::string& pointer_below, std::string messag
 }
 
 ManifestNode ManifestNode::at(const core::Json& value, std::string_view name) const {
-  return {&value, pointer_ + "/" + escaped_token(name), file_, faults_};
+  return {&value, pointer_ + "/" + core::pointer_token(name), file_, faults_};
 }
 
 ManifestNode ManifestNode::operator[](std::string_view name) const {

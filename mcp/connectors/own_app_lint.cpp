@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "core/json_pointer.h"
 #include "core/json_read.h"
 #include "mcp/connectors/clean_text.h"
 
@@ -35,19 +36,13 @@ void add(OwnFaults& faults, std::string pointer, std::string message) {
   faults.push_back({kOwnManifestName, std::move(pointer), std::move(message)});
 }
 
-std::string escaped(std::string_view name) {
-  std::string out;
-  for (const char c : name) out += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
-  return out;
-}
-
 // Calls visit(value, pointer, name) for everything in `value`, which is bounded by the parser's depth.
 template <class Visit>
 void walk(const Json& value, const std::string& pointer, const std::string& name, const Visit& visit) {
   if (!visit(value, pointer, name) || !value.is_structured()) return;
   for (auto it = value.begin(); it != value.end(); ++it) {
     const std::string key = value.is_object() ? it.key() : std::to_string(std::distance(value.begin(), it));
-    walk(*it, pointer + "/" + escaped(key), value.is_object() ? key : name, visit);
+    walk(*it, pointer + "/" + core::pointer_token(key), value.is_object() ? key : name, visit);
   }
 }
 

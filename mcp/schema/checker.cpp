@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/encoding.h"
 #include "core/ids.h"
+#include "core/json_pointer.h"
 #include "mcp/schema/documents.h"
 #include "mcp/schema/json_order.h"
 #include "mcp/schema/node.h"
@@ -25,7 +26,7 @@ struct Place {
 std::string pointer_of(const Place* place) {
   if (place == nullptr || place->parent == nullptr) return {};
   const std::string last =
-      place->name != nullptr ? pointer_token(*place->name) : std::to_string(place->index);
+      place->name != nullptr ? core::pointer_token(*place->name) : std::to_string(place->index);
   return pointer_of(place->parent) + "/" + last;
 }
 

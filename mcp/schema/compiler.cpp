@@ -4,6 +4,7 @@
 #include <deque>
 #include <set>
 
+#include "core/json_pointer.h"
 #include "mcp/schema/documents.h"
 #include "mcp/schema/json_order.h"
 #include "mcp/schema/node.h"
@@ -139,14 +140,14 @@ class Builder {
   }
 
   void fault(const Target& at, std::string_view keyword, std::string message) {
-    faults_.push_back({at.pointer + "/" + pointer_token(keyword), std::move(message)});
+    faults_.push_back({at.pointer + "/" + core::pointer_token(keyword), std::move(message)});
   }
 
   // The subschema under `tokens` of the schema being built. Schemas inside unknown keywords are not in the
   // index.
   NodeId child(const Target& at, const Json& schema, std::initializer_list<std::string_view> tokens) {
     std::string pointer = at.pointer;
-    for (const auto token : tokens) pointer += "/" + pointer_token(token);
+    for (const auto token : tokens) pointer += "/" + core::pointer_token(token);
     return node_for({&schema, resource_of(schema, at.resource), std::move(pointer), {}});
   }
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/encoding.h"
+#include "core/json_pointer.h"
 #include "mcp/schema/uri.h"
 
 namespace assistiv::mcp::schema {
@@ -55,20 +56,6 @@ const Json* child_of(const Json& value, const std::string& token) {
 
 }  // namespace
 
-std::string pointer_token(std::string_view name) {
-  std::string out;
-  for (const char c : name) {
-    if (c == '~') {
-      out += "~0";
-    } else if (c == '/') {
-      out += "~1";
-    } else {
-      out.push_back(c);
-    }
-  }
-  return out;
-}
-
 DocumentIndex::DocumentIndex(const Json& document, const SchemaLimits& limits,
                              std::vector<SchemaFault>& faults)
     : limits_(limits), faults_(faults) {
@@ -101,7 +88,7 @@ void DocumentIndex::visit_children(const Json& schema, std::uint32_t resource, c
     return std::find(list.begin(), list.end(), name) != list.end();
   };
   for (const auto& [name, value] : schema.items()) {
-    const std::string place = pointer + "/" + pointer_token(name);
+    const std::string place = pointer + "/" + core::pointer_token(name);
     if (listed(kOneSchema, name)) {
       visit(value, resource, place, depth + 1);
     } else if (listed(kSchemaLists, name) && value.is_array()) {
@@ -110,7 +97,7 @@ void DocumentIndex::visit_children(const Json& schema, std::uint32_t resource, c
       }
     } else if (listed(kSchemaMaps, name) && value.is_object()) {
       for (const auto& [key, child] : value.items()) {
-        visit(child, resource, place + "/" + pointer_token(key), depth + 1);
+        visit(child, resource, place + "/" + core::pointer_token(key), depth + 1);
       }
     }
   }
@@ -183,7 +170,7 @@ std::optional<Target> DocumentIndex::follow(std::uint32_t resource, std::string_
     pointer.remove_prefix(end);
     target.schema = token ? child_of(*target.schema, *token) : nullptr;
     if (target.schema == nullptr) return {};
-    target.pointer += "/" + pointer_token(*token);
+    target.pointer += "/" + core::pointer_token(*token);
     if (const auto known = places_.find(target.schema); known != places_.end())
       target.resource = known->second.resource;
   }

@@ -56,7 +56,4 @@ class DocumentIndex {
   std::unordered_map<const core::Json*, Target> places_;
 };
 
-// One token of a JSON pointer (RFC 6901), escaped.
-std::string pointer_token(std::string_view name);
-
 }  // namespace assistiv::mcp::schema

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/json_pointer.h"
 #include "mcp/connectors/draft/draft_text.h"
 #include "mcp/connectors/pointer.h"
 #include "mcp/schema/json_schema.h"
@@ -43,20 +44,6 @@ std::optional<std::int64_t> bounded_member(const Json& schema, const char* name,
 
 bool compiles(const DraftJson& schema) {
   return JsonSchema::compile(Json::parse(schema.dump())).schema != nullptr;
-}
-
-std::string escaped_token(std::string_view name) {
-  std::string out;
-  for (const char c : name) {
-    if (c == '~') {
-      out += "~0";
-    } else if (c == '/') {
-      out += "~1";
-    } else {
-      out += c;
-    }
-  }
-  return out;
 }
 
 }  // namespace
@@ -253,7 +240,7 @@ DraftJson DraftSchemas::shape(const Json& node, const std::string& where, int de
     if (plain.empty() || out.contains(plain)) continue;
     if (plain != name) {
       if (kind.is_string()) kind = DraftJson{{"type", kind}};
-      kind["from"] = "/" + escaped_token(name);
+      kind["from"] = "/" + core::pointer_token(name);
     }
     out[plain] = std::move(kind);
   }
