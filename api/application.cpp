@@ -26,6 +26,8 @@
 #include "mcp/conformance/fixture_endpoint.h"
 #include "mcp/connectors/own_app_service.h"
 #include "mcp/connectors/rest_executor.h"
+#include "mcp/content/completion_service.h"
+#include "mcp/content/resource_service.h"
 #include "mcp/grants/approval_service.h"
 #include "mcp/grants/grant_service.h"
 #include "mcp/protocol/endpoint.h"
@@ -105,6 +107,14 @@ mcp::EndpointOptions endpoint_options(const Config& config) {
     options.allowed_origins.push_back(origin_of(url));
   }
   for (const auto& origin : config.cors_origins) options.allowed_origins.push_back(origin);
+  return options;
+}
+
+mcp::EndpointOptions tenant_endpoint_options(const Config& config) {
+  auto options = endpoint_options(config);
+  // The authorization server has both grants (docs/authorization.md).
+  options.extensions = {"io.modelcontextprotocol/oauth-client-credentials",
+                        "io.modelcontextprotocol/enterprise-managed-authorization"};
   return options;
 }
 
@@ -259,6 +269,8 @@ struct Application::Impl {
   mcp::RestExecutor rest;
   mcp::ExecutorByKind executor;
   mcp::ToolService tools;
+  mcp::ResourceService resources;
+  mcp::CompletionService completions;
   mcp::PgSessionStore sessions;
   mcp::PgTaskStore task_store;
   mcp::Endpoint endpoint;
@@ -345,10 +357,17 @@ Application::Impl::Impl(Config c, World w)
       rest({outbound, token_source, world.clock}, vault->derive("cursor")),
       executor({{mcp::AppKind::Manifest, &rest}, {mcp::AppKind::Remote, &remote.executor()}}),
       tools({access, executor, links, approvals, audit}),
+      resources(access),
+      completions(access),
       sessions(database, world.clock),
       task_store(database, *vault, world.clock),
-      endpoint(endpoint_options(config),
-               {.tools = tools, .logging = mcp::LogSupport::Yes, .tasks = &task_store}, endpoint_world()),
+      endpoint(tenant_endpoint_options(config),
+               {.tools = tools,
+                .resources = &resources,
+                .completions = &completions,
+                .logging = mcp::LogSupport::Yes,
+                .tasks = &task_store},
+               endpoint_world()),
       task_runner({task_store, tools, world.clock, world.random,
                    [this](mcp::TaskOwner owner) {
                      return authenticator.standing(owner.platform, owner.end_user, owner.key);

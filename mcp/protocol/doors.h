@@ -2,6 +2,7 @@
 // What an endpoint can offer besides tools. A door that is absent takes its methods and its capability away.
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/json.h"
@@ -36,6 +37,11 @@ class ResourceDoor {
   virtual core::Task<ReadResult> read(CallContext context, std::string uri) = 0;
   // Whether resources/subscribe (legacy) and resourceSubscriptions (modern) are offered.
   virtual bool subscribable() const { return false; }
+  // Whether this caller could read it now: nothing else can be subscribed to.
+  virtual core::Task<bool> exists(CallContext /*context*/, std::string /*uri*/) { co_return true; }
+  // A notice of this topic (Endpoint::on_notify) means that resources whose URIs begin so have changed, for
+  // whom the notice is about; "" for none.
+  virtual std::string_view changed_by(std::string_view /*topic*/) const { return {}; }
 };
 
 class PromptDoor {

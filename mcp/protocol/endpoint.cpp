@@ -149,7 +149,11 @@ struct Endpoint::Impl : EndpointServices {
   void on_tenant_notice(std::string_view topic, const NoticeSubject& subject) {
     if (topic == "connection" || topic == "grant" || topic == "app") {
       // An app's notice carries the app's name behind the platform: it concerns every end user.
-      hub.list_changed(subject.platform, topic == "app" ? std::nullopt : subject.end_user, kToolsChanged);
+      const auto whom = topic == "app" ? std::nullopt : subject.end_user;
+      hub.list_changed(subject.platform, whom, kToolsChanged | kPromptsChanged | kResourcesChanged);
+      const auto prefix =
+          doors.resources == nullptr ? std::string_view() : doors.resources->changed_by(topic);
+      if (!prefix.empty()) hub.resources_under_updated(subject.platform, whom, prefix);
     } else if (topic == "platform") {
       hub.recheck_platform(subject.platform);
     } else if (topic == "end_user" && subject.end_user) {

@@ -31,6 +31,8 @@ struct EndpointOptions {
   std::string server_title = "Assistiv Gateway";
   std::string server_version = "0.1.0";
   std::string instructions;
+  // Extensions that are declared beside those of the doors, in the modern capabilities.
+  std::vector<std::string> extensions;
 
   // DNS rebinding guard. Hosts are "name" (any port) or "name:port", in lower case; origins are
   // "scheme://name[:port]". localhost, 127.0.0.1 and [::1] are always allowed as Host and, with http or https

@@ -47,7 +47,6 @@ bool read_filter(const core::Json& filter, const Doors& doors, StreamInterest& i
   }
   const bool offered = doors.resources != nullptr && doors.resources->subscribable();
   if (!offered) interest.uris.clear();
-  if (!interest.uris.empty()) acknowledged["resourceSubscriptions"] = interest.uris;
   return true;
 }
 
@@ -62,6 +61,16 @@ std::optional<std::vector<std::string>> read_tasks(const core::Json& filter) {
     out.push_back(id.get<std::string>());
   }
   return out;
+}
+
+// Those of the resources that this caller can read.
+core::Task<std::vector<std::string>> own_resources(CallPtr call, std::vector<std::string> uris) {
+  std::vector<std::string> out;
+  for (auto& uri : uris) {
+    if (co_await call->services.doors.resources->exists(make_context(call), uri))
+      out.push_back(std::move(uri));
+  }
+  co_return out;
 }
 
 // Those of the ids that are tasks of this caller.
@@ -92,6 +101,8 @@ core::Task<core::HttpReply> open_listen(CallPtr call) {
     co_return fault_reply(call->message.id, tasks_not_declared());
   interest.tasks = co_await own_tasks(call, std::move(*tasks));
   if (!interest.tasks.empty()) acknowledged["taskIds"] = interest.tasks;
+  interest.uris = co_await own_resources(call, std::move(interest.uris));
+  if (!interest.uris.empty()) acknowledged["resourceSubscriptions"] = interest.uris;
   const auto watched = interest.tasks;
   const SessionOwner owner = call->incoming->owner();
   interest.platform = owner.platform;

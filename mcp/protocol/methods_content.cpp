@@ -85,11 +85,14 @@ core::Task<Reply> change_subscription(CallPtr call, Subscribing what) {
   if (!call->session)
     co_return failed(kInvalidRequest, "Subscriptions need a session: send initialize first.");
   EndpointServices& services = call->services;
+  const bool adds = what == Subscribing::Add;
+  if (adds && !co_await services.doors.resources->exists(make_context(call), *uri))
+    co_return failed(unknown_resource(*call, *uri));
   const SessionOwner owner = call->incoming->owner();
   if (!co_await services.world.sessions.subscribe(owner, call->session->id, *uri, what)) {
     co_return failed(kInvalidParams, "This session cannot take more subscriptions.");
   }
-  if (what == Subscribing::Add) {
+  if (adds) {
     services.hub.add_uri(call->session->id, owner.end_user, *uri);
   } else {
     services.hub.remove_uri(call->session->id, owner.end_user, *uri);

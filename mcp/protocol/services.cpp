@@ -1,6 +1,8 @@
 #include "mcp/protocol/services.h"
 
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "mcp/protocol/client_meta.h"
 #include "mcp/protocol/jsonrpc.h"
@@ -17,7 +19,16 @@ std::string write_server_info(const EndpointOptions& options) {
 
 enum class Extensions { Without, With };
 
-std::string write_capabilities(const Doors& doors, Extensions extensions) {
+// Each without settings.
+std::string write_extensions(const EndpointOptions& options, const Doors& doors) {
+  std::vector<std::string> names = options.extensions;
+  if (doors.tasks != nullptr) names.emplace_back(kTasksExtension);
+  std::string out;
+  for (const auto& name : names) out += (out.empty() ? "" : ",") + json_string(name) + ":{}";
+  return out.empty() ? out : R"(,"extensions":{)" + out + "}";
+}
+
+std::string write_capabilities(const EndpointOptions& options, const Doors& doors, Extensions extensions) {
   std::string out = R"({"tools":{"listChanged":true})";
   if (doors.resources != nullptr) {
     out += R"(,"resources":{"listChanged":true)";
@@ -26,8 +37,7 @@ std::string write_capabilities(const Doors& doors, Extensions extensions) {
   if (doors.prompts != nullptr) out += R"(,"prompts":{"listChanged":true})";
   if (doors.completions != nullptr) out += R"(,"completions":{})";
   if (doors.logging == LogSupport::Yes) out += R"(,"logging":{})";
-  if (extensions == Extensions::With && doors.tasks != nullptr)
-    out += R"(,"extensions":{")" + std::string(kTasksExtension) + R"(":{}})";
+  if (extensions == Extensions::With) out += write_extensions(options, doors);
   return out + "}";
 }
 
@@ -42,8 +52,8 @@ EndpointServices::EndpointServices(EndpointOptions endpoint_options, Doors endpo
       server_info(write_server_info(options)),
       server_meta("\"_meta\":{\"" + std::string(kMetaServerInfo) + "\":" + server_info + "}"),
       cache_hints("\"ttlMs\":" + std::to_string(options.list_ttl.count()) + ",\"cacheScope\":\"private\","),
-      capabilities(write_capabilities(doors, Extensions::Without)),
-      modern_capabilities(write_capabilities(doors, Extensions::With)),
+      capabilities(write_capabilities(options, doors, Extensions::Without)),
+      modern_capabilities(write_capabilities(options, doors, Extensions::With)),
       hub(options.streams_max, options.streams_per_user_max) {}
 
 }  // namespace assistiv::mcp

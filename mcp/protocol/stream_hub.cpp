@@ -141,6 +141,30 @@ void StreamHub::resource_updated(core::PlatformId platform, core::EndUserId end_
   });
 }
 
+void StreamHub::resources_under_updated(core::PlatformId platform, std::optional<core::EndUserId> end_user,
+                                        std::string_view prefix) {
+  std::lock_guard lock(mutex_);
+  const auto tell = [&](Entries& entries) {
+    // Each subscribed URI once per session: on its newest stream, as in deliver().
+    std::set<std::pair<std::string_view, std::string_view>> served;
+    for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
+      const auto& interest = entry->interest;
+      if (interest.platform != platform) continue;
+      for (const auto& uri : interest.uris) {
+        if (!uri.starts_with(prefix)) continue;
+        if (interest.session.empty() || served.emplace(interest.session, uri).second)
+          entry->mailbox->post_update(uri);
+      }
+    }
+  };
+  if (end_user) {
+    const auto it = users_.find(*end_user);
+    if (it != users_.end()) tell(it->second);
+    return;
+  }
+  for (auto& [user, entries] : users_) tell(entries);
+}
+
 void StreamHub::task_changed(core::EndUserId end_user, const std::string& id) {
   for_user(end_user, [&](Entry& entry) {
     const auto& tasks = entry.interest.tasks;

@@ -86,6 +86,9 @@ class StreamHub {
   // `end_user`.
   void list_changed(core::PlatformId platform, std::optional<core::EndUserId> end_user, unsigned kinds);
   void resource_updated(core::PlatformId platform, core::EndUserId end_user, const std::string& uri);
+  // The same for every subscribed resource whose URI begins with `prefix`; of all users without `end_user`.
+  void resources_under_updated(core::PlatformId platform, std::optional<core::EndUserId> end_user,
+                               std::string_view prefix);
   void task_changed(core::EndUserId end_user, const std::string& id);
   void add_uri(std::string_view session, core::EndUserId end_user, const std::string& uri);
   void remove_uri(std::string_view session, core::EndUserId end_user, const std::string& uri);
