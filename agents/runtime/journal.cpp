@@ -1,0 +1,119 @@
+#include "agents/runtime/journal.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "agents/pregel/codec.h"
+#include "core/error.h"
+
+namespace assistiv::agents {
+namespace {
+
+constexpr std::pair<Fact, std::string_view> kFacts[] = {
+    {Fact::Command, "command"}, {Fact::Answer, "answer"},       {Fact::Started, "started"},
+    {Fact::Step, "step"},       {Fact::Interrupt, "interrupt"}, {Fact::Child, "child"},
+    {Fact::Result, "result"}};
+
+template <class T>
+void move_to(std::vector<T>& into, std::vector<T>& from) {
+  into.insert(into.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+}
+
+void add_fact(pregel::Pending& pending, const TaskRow& row) {
+  switch (row.fact) {
+    case Fact::Command:
+      pending.commanded_by = row.value.at("run").get<std::string>();
+      pending.command = pregel::decode_result(row.value.at("result"));
+      return;
+    case Fact::Answer:
+      pending.answers.insert_or_assign(row.key, pregel::Value(row.value));
+      return;
+    case Fact::Started:
+      pending.tasks[row.task].started.insert(row.key);
+      return;
+    case Fact::Step:
+      pending.tasks[row.task].steps.insert_or_assign(row.key, pregel::Value(row.value));
+      return;
+    case Fact::Interrupt: {
+      auto& all = pending.tasks[row.task].interrupts;
+      std::erase_if(all, [&](const auto& one) { return one.id == row.key; });
+      all.push_back({row.key, row.value.at("ns").get<std::string>(), pregel::Value(row.value.at("value"))});
+      return;
+    }
+    case Fact::Child:
+      pending.tasks[row.task].child = row.value.get<std::string>();
+      return;
+    case Fact::Result:
+      pending.tasks[row.task].result = pregel::decode_result(row.value);
+      return;
+  }
+}
+
+}  // namespace
+
+std::string_view to_string(Fact fact) {
+  return std::find_if(std::begin(kFacts), std::end(kFacts),
+                      [&](const auto& one) { return one.first == fact; })
+      ->second;
+}
+
+std::optional<Fact> fact_of(std::string_view name) {
+  for (const auto& [fact, own] : kFacts) {
+    if (own == name) return fact;
+  }
+  return std::nullopt;
+}
+
+std::string_view to_string(RunStatus status) {
+  static constexpr std::string_view kNames[] = {"pending", "running", "success",
+                                                "error",   "timeout", "interrupted"};
+  return kNames[static_cast<std::size_t>(status)];
+}
+
+core::Json to_json(const RunTotals& totals) {
+  return {{"cost_nano_usd", totals.cost_nano_usd}, {"tokens", totals.tokens},
+          {"llm_calls", totals.llm_calls},         {"tool_calls", totals.tool_calls},
+          {"active_ms", totals.active_ms},         {"supersteps", totals.supersteps},
+          {"same_calls", totals.same_calls}};
+}
+
+RunTotals totals_of(const core::Json& json) {
+  RunTotals out;
+  out.cost_nano_usd = json.value("cost_nano_usd", std::int64_t{0});
+  out.tokens = json.value("tokens", std::int64_t{0});
+  out.llm_calls = json.value("llm_calls", std::int64_t{0});
+  out.tool_calls = json.value("tool_calls", std::int64_t{0});
+  out.active_ms = json.value("active_ms", std::int64_t{0});
+  out.supersteps = json.value("supersteps", 0);
+  if (json.contains("same_calls")) json["same_calls"].get_to(out.same_calls);
+  return out;
+}
+
+void merge(JournalWrite& into, JournalWrite later) {
+  move_to(into.checkpoints, later.checkpoints);
+  move_to(into.tasks, later.tasks);
+  move_to(into.events, later.events);
+  into.totals = std::move(later.totals);
+  if (later.view) into.view = std::move(later.view);
+  into.ends = into.ends || later.ends;
+}
+
+StoredCheckpoint stored_checkpoint(const std::vector<CheckpointRow>& chain,
+                                   const std::vector<TaskRow>& tasks) {
+  if (chain.empty() || !chain.front().whole)
+    throw core::internal("a checkpoint's chain has no whole beginning");
+  StoredCheckpoint out;
+  for (const auto& row : chain) {
+    out.checkpoint = row.whole ? pregel::decode(row.body) : pregel::decode_delta(out.checkpoint, row.body);
+  }
+  out.metadata = chain.back().metadata;
+  try {
+    for (const auto& row : tasks) add_fact(out.pending, row);
+  } catch (const core::Json::exception& e) {
+    throw core::internal(std::string("a task's record cannot be read: ") + e.what());
+  }
+  return out;
+}
+
+}  // namespace assistiv::agents
