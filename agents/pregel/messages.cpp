@@ -15,7 +15,7 @@ namespace {
 
 using core::Json;
 
-core::Error refused(std::string message) {
+core::Error bad_message(std::string message) {
   return core::Error(core::ErrorKind::Unprocessable, std::move(message)).with_code("INVALID_GRAPH_UPDATE");
 }
 
@@ -46,7 +46,8 @@ std::string type_of_role(const std::string& role) {
                                                                          {"ToolMessageChunk", "tool"},
                                                                          {"RemoveMessage", "remove"}};
   const auto found = kTypes.find(role);
-  if (found == kTypes.end()) throw refused("a message has the unknown role \"" + role.substr(0, 40) + "\"");
+  if (found == kTypes.end())
+    throw bad_message("a message has the unknown role \"" + role.substr(0, 40) + "\"");
   return found->second;
 }
 
@@ -61,7 +62,7 @@ Json from_constructor(const Json& given) {
   const auto path = given.find("id");
   if (kwargs == given.end() || !kwargs->is_object() || path == given.end() || !path->is_array() ||
       path->empty() || !path->back().is_string()) {
-    throw refused("a message in constructor form has no kwargs");
+    throw bad_message("a message in constructor form has no kwargs");
   }
   Json out = *kwargs;
   out["type"] = path->back();
@@ -73,11 +74,11 @@ Json coerce_message(const Json& given) {
   if (given.is_array() && given.size() == 2 && given[0].is_string()) {
     return {{"type", type_of_role(given[0].get<std::string>())}, {"content", given[1]}};
   }
-  if (!given.is_object()) throw refused("a message is an object, a text or [role, content]");
+  if (!given.is_object()) throw bad_message("a message is an object, a text or [role, content]");
   Json out = given.contains("lc") ? from_constructor(given) : given;
   auto role = text_at(out, "type");
   if (role.empty()) role = text_at(out, "role");
-  if (role.empty()) throw refused("a message has no type");
+  if (role.empty()) throw bad_message("a message has no type");
   out["type"] = type_of_role(role);
   out.erase("role");
   if (!out.contains("content")) out["content"] = "";
@@ -110,7 +111,7 @@ class Merger {
   void remove(const std::string& id) {
     const auto found = index_.find(id);
     if (found == index_.end())
-      throw refused("there is no message with the id \"" + id.substr(0, 64) + "\" to remove");
+      throw bad_message("there is no message with the id \"" + id.substr(0, 64) + "\" to remove");
     out_[found->second] = nullptr;
   }
   Json done() {
