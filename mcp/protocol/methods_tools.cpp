@@ -41,7 +41,7 @@ bool link_refused(const CallContext& context) {
   if (!context.input_responses) return false;
   const auto answer = context.input_responses->find(kConnectKey);
   return answer != context.input_responses->end() && answer->is_object() &&
-         answer->value("action", "") != "accept";
+         answer->value("action", core::Json()) != "accept";
 }
 
 Turn final_turn(Reply reply) {

@@ -225,8 +225,10 @@ TEST_F(NotConnected, asks_a_modern_client_to_open_the_link) {
 
 TEST_F(NotConnected, does_not_ask_again_after_a_refusal) {
   Json refused = params;
-  refused["inputResponses"] = {{"connect", {{"action", "decline"}}}};
-  expect_link_in_result(world.modern("tools/call", refused, {}, can_open).json().at("result"));
+  for (const Json& action : {Json("decline"), Json(5), Json()}) {
+    refused["inputResponses"] = {{"connect", {{"action", action}}}};
+    expect_link_in_result(world.modern("tools/call", refused, {}, can_open).json().at("result"));
+  }
 }
 
 TEST_F(NotConnected, is_an_error_with_the_link_in_2025_11_25) {
