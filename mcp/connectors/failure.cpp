@@ -231,6 +231,16 @@ Failure classify(const Tool& tool, const core::OutboundResponse& response, const
   return out;
 }
 
+Failure unreadable(const Tool& tool, const core::OutboundResponse& response, bool safe) {
+  Failure out;
+  out.status = response.status;
+  out.outcome_unknown = !safe;
+  out.message = advice(tool, out) + " What it sent is no answer of its API. Try again later.";
+  if (out.outcome_unknown)
+    out.message += " The change may have been made all the same: look before another attempt.";
+  return out;
+}
+
 Failure no_response(const Tool& tool, const core::OutboundError& error, bool safe) {
   const std::string& title = tool.plan->api->title;
   Failure out;

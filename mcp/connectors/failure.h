@@ -31,6 +31,9 @@ std::string upstream_code(const ApiPlan& api, const core::Json& body);
 // nothing.
 Failure classify(const Tool& tool, const core::OutboundResponse& response, const core::Json& body, bool safe,
                  core::Time now);
+// A status of success over a body that is no answer of the API: a page, cut JSON, another kind of JSON. No
+// rule of a manifest is asked, since its words would blame the arguments.
+Failure unreadable(const Tool& tool, const core::OutboundResponse& response, bool safe);
 // No response at all.
 Failure no_response(const Tool& tool, const core::OutboundError& error, bool safe);
 

@@ -121,6 +121,10 @@ Json read_response_body(const core::OutboundResponse& response) {
   return core::try_parse_json(response.body).value_or(Json());
 }
 
+bool is_unreadable(const core::OutboundResponse& response, const Json& body) {
+  return response.status / 100 == 2 && !response.body.empty() && !body.is_structured();
+}
+
 // What a tool expects of its own is about its last step, which gives the result.
 bool is_success(const ToolPlan& plan, const core::OutboundResponse& response, const Json& body, bool last) {
   const auto& api = *plan.api;
@@ -345,6 +349,7 @@ core::Task<StepOutcome> RestExecutor::Impl::run_step(RestCallPtr call, const Ste
       if (!moved_to.empty()) continue;
     }
     Json body = read_response_body(response);
+    if (is_unreadable(response, body)) co_return unreadable(call->tool, response, safe);
     if (is_success(plan, response, body, last)) co_return Answer{std::move(response), std::move(body)};
     auto failure = classify(call->tool, response, body, safe, parts.clock.now());
     if (failure.code == FailureCode::ReauthRequired) {

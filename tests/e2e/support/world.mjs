@@ -132,6 +132,7 @@ export async function followConnect(link, { login = 'octocat', decision = 'allow
     const forward = /<meta http-equiv="refresh" content="0;url=([^"]+)">/i.exec(html);
     if (reply.status === 200 && forward) {
       url = new URL(forward[1].replaceAll('&amp;', '&'), url);
+      if (url.host === stopAt) return url;
       reply = await visit(url);
       continue;
     }

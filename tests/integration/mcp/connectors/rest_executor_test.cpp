@@ -308,6 +308,15 @@ TEST_F(RestExecutorTest, calls_an_answer_that_is_no_json_an_upstream_fault) {
   EXPECT_EQ(get_repository().error["code"], "upstream");
 }
 
+TEST_F(RestExecutorTest, takes_no_other_kind_of_json_for_an_answer) {
+  for (const char* text : {"\"yes\"", "42", "true", "null", "{\"full_name\": \"octo"}) {
+    fixture.http.reply_text(200, text, {{"content-type", "application/json"}});
+    const auto run = get_repository();
+    EXPECT_EQ(run.error["code"], "upstream") << text;
+    EXPECT_THAT(run.error["message"].get<std::string>(), HasSubstr("no answer of its API")) << text;
+  }
+}
+
 TEST_F(RestExecutorTest, refuses_arguments_that_cannot_stand_in_a_url) {
   const auto run = fixture.call("github_get_file_contents",
                                 {{"owner", "octocat"}, {"repo", "hello-world"}, {"path", "../../user"}});
