@@ -205,7 +205,8 @@ Pipeline::Pipeline(RouteTable table, oauth::Authenticator& authenticator, const 
       router_(table_),
       authenticator_(authenticator),
       schemas_(schemas),
-      options_(std::move(options)) {}
+      options_(std::move(options)),
+      latencies_(table_.size()) {}
 
 Pipeline::~Pipeline() = default;
 
@@ -222,11 +223,12 @@ void Pipeline::read_inputs(const Route& route, Call& call) const {
   call.body = std::move(body);
 }
 
-core::Task<core::HttpReply> Pipeline::dispatch(const Route& route, Call call) {
+core::Task<core::HttpReply> Pipeline::dispatch(const Route& route, Call call, Trail* trail) {
   if (route.access != Access::Public && route.access != Access::Own) {
     const std::string key = presented_key(call.request);
     call.principal = authenticator_.cached(key);
     if (!call.principal) call.principal = co_await authenticator_.authenticate(key);
+    trail->principal = call.principal;
     check_audience(*call.principal, call.request.path);
     check_access(route, *call.principal);
     // Another tenant's platform does not exist for this key.
@@ -272,8 +274,9 @@ core::HttpReply Pipeline::preflight(const core::HttpRequest& request) const {
   return reply;
 }
 
-core::Task<core::HttpReply> Pipeline::answer(core::HttpRequest request) {
+core::Task<core::HttpReply> Pipeline::answer(core::HttpRequest request, Trail* trail) {
   auto match = router_.find(request.method, request.path);
+  trail->route = match.route;
   if (request.method == "OPTIONS" && (match.route == nullptr || match.route->method != "*") &&
       request.headers.get("access-control-request-method")) {
     co_return preflight(request);
@@ -291,7 +294,7 @@ core::Task<core::HttpReply> Pipeline::answer(core::HttpRequest request) {
   Call call;
   call.request = std::move(request);
   call.params = std::move(match.params);
-  co_return co_await dispatch(*match.route, std::move(call));
+  co_return co_await dispatch(*match.route, std::move(call), trail);
 }
 
 void Pipeline::finish(core::HttpReply& reply, const core::HttpHeaders& request_headers,
@@ -318,9 +321,46 @@ void Pipeline::finish(core::HttpReply& reply, const core::HttpHeaders& request_h
   }
 }
 
+// Registered when a route is first used, so that the exposition holds no empty series.
+core::metrics::Histogram& Pipeline::latency_of(const Route* route) {
+  const auto series = [](const std::string& label) -> core::metrics::Histogram& {
+    return core::metrics::histogram("assistiv_http_request_seconds",
+                                    "Time to the reply's head, by route (\"\": none was found).",
+                                    {{"route", label}});
+  };
+  if (route == nullptr) return series("");
+  auto& known = latencies_[static_cast<std::size_t>(route - table_.data())];
+  auto* histogram = known.load(std::memory_order_acquire);
+  if (histogram == nullptr) {
+    histogram = &series(route->method + " " + route->path);
+    known.store(histogram, std::memory_order_release);
+  }
+  return *histogram;
+}
+
+// Which tenant, which step, which upstream, what it cost: enough to follow a request without its content.
+void Pipeline::log_request(const core::HttpRequest& head, const core::HttpReply& reply, const Trail& trail,
+                           double seconds) {
+  core::log::Fields fields = {{"request_id", head.request_id},
+                              {"method", head.method},
+                              {"path", path_for_log(head.path)},
+                              {"status", reply.status},
+                              {"ms", std::round(seconds * 1e6) / 1e3}};
+  if (trail.route != nullptr) fields.emplace_back("route", trail.route->path);
+  if (trail.principal && trail.principal->kind != oauth::PrincipalKind::Operator) {
+    fields.emplace_back("platform_id", trail.principal->platform_id.str());
+    if (trail.principal->end_user_id) fields.emplace_back("end_user_id", trail.principal->end_user_id->str());
+  }
+  constexpr std::pair<const char*, const char*> kFacts[] = {
+      {"x-aig-provider", "provider"}, {"x-aig-model", "model"}, {"x-aig-cost-usd", "cost_usd"}};
+  for (const auto& [header, name] : kFacts) {
+    if (const auto value = reply.headers.get(header)) fields.emplace_back(name, std::string(*value));
+  }
+  if (reply.stream) fields.emplace_back("stream", true);
+  core::log::info("request", std::move(fields));
+}
+
 core::Task<core::HttpReply> Pipeline::handle(core::HttpRequest request) {
-  static auto& latency =
-      core::metrics::histogram("assistiv_http_request_seconds", "Time to the reply's head.");
   const auto started = std::chrono::steady_clock::now();
   // What the reply and the log need after the request has moved on.
   core::HttpRequest head;
@@ -328,20 +368,17 @@ core::Task<core::HttpReply> Pipeline::handle(core::HttpRequest request) {
   head.path = request.path;
   head.headers = request.headers;
   head.request_id = request.request_id;
-  core::HttpReply reply = co_await guarded(answer(std::move(request)), &head);
+  Trail trail;
+  core::HttpReply reply = co_await guarded(answer(std::move(request), &trail), &head);
   name_resource(reply, head.path);
   finish(reply, head.headers, head.request_id);
   // What Anthropic's clients call it.
   if (dialect_of_path(head.path) == inference::DialectId::Anthropic)
     reply.headers.set("request-id", head.request_id);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
-  latency.observe(took.count());
+  latency_of(trail.route).observe(took.count());
   if (options_.log_every_request || reply.status >= 500 || took > std::chrono::seconds(1)) {
-    core::log::info("request", {{"request_id", head.request_id},
-                                {"method", head.method},
-                                {"path", path_for_log(head.path)},
-                                {"status", reply.status},
-                                {"ms", std::round(took.count() * 1e6) / 1e3}});
+    log_request(head, reply, trail, took.count());
   }
   co_return reply;
 }

@@ -1,6 +1,7 @@
 #pragma once
 // What happens to every request, in order: route, CORS, key, parameters, body, handler, error envelope, log,
 // metrics.
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -9,6 +10,10 @@
 #include "api/http/route.h"
 #include "api/http/router.h"
 #include "core/error.h"
+
+namespace assistiv::core::metrics {
+class Histogram;
+}
 
 namespace assistiv::oauth {
 class Authenticator;
@@ -38,8 +43,16 @@ class Pipeline {
   const RouteTable& table() const { return table_; }
 
  private:
-  core::Task<core::HttpReply> answer(core::HttpRequest request);
-  core::Task<core::HttpReply> dispatch(const Route& route, Call call);
+  // What the log needs of a request that its handler has consumed.
+  struct Trail {
+    const Route* route = nullptr;
+    std::shared_ptr<const oauth::Principal> principal;
+  };
+  core::Task<core::HttpReply> answer(core::HttpRequest request, Trail* trail);
+  core::Task<core::HttpReply> dispatch(const Route& route, Call call, Trail* trail);
+  core::metrics::Histogram& latency_of(const Route* route);
+  static void log_request(const core::HttpRequest& head, const core::HttpReply& reply, const Trail& trail,
+                          double seconds);
   void finish(core::HttpReply& reply, const core::HttpHeaders& request_headers,
               const std::string& request_id) const;
   void read_inputs(const Route& route, Call& call) const;
@@ -52,6 +65,7 @@ class Pipeline {
   oauth::Authenticator& authenticator_;
   const BodySchemas& schemas_;
   PipelineOptions options_;
+  std::vector<std::atomic<core::metrics::Histogram*>> latencies_;  // as table_; null: not used yet
 };
 
 // The error envelope of the management API: {"error":{"code","message","field"?,"request_id"}}.

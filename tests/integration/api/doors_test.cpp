@@ -307,14 +307,31 @@ TEST_F(Doors, refuse_a_verifier_url_that_no_browser_should_be_sent_to) {
             200);
 }
 
-TEST_F(Doors, keep_connect_tokens_out_of_the_log) {
+template <class Send>
+std::string logged_while(Send send) {
   std::string logged;
   core::log::set_level(core::log::Level::Info);
   core::log::set_listener([&](core::log::Level, std::string_view line) { logged += line; });
-  app.send("GET", "/connect/very-secret-token", "");
+  send();
   core::log::set_listener({});
   core::log::set_level(core::log::Level::Error);
+  return logged;
+}
+
+TEST_F(Doors, keep_connect_tokens_out_of_the_log) {
+  const auto logged = logged_while([this] { app.send("GET", "/connect/very-secret-token", ""); });
+  EXPECT_NE(logged.find("/connect/{token}"), std::string::npos) << logged;
   EXPECT_EQ(logged.find("very-secret-token"), std::string::npos) << logged;
+}
+
+TEST_F(Doors, say_in_the_log_and_the_metrics_which_route_served_whom) {
+  const auto logged = logged_while([this] { app.send("GET", "/v1/me", ours().user_key); });
+  EXPECT_NE(logged.find(R"("route":"/v1/me")"), std::string::npos) << logged;
+  EXPECT_NE(logged.find(R"("platform_id":")" + ours().id), std::string::npos) << logged;
+  EXPECT_NE(logged.find(R"("end_user_id":")" + ours().user), std::string::npos) << logged;
+  EXPECT_EQ(logged.find(ours().user_key), std::string::npos);
+  const auto metrics = app.send("GET", "/metrics", "").text;
+  EXPECT_NE(metrics.find(R"(assistiv_http_request_seconds_count{route="GET /v1/me"})"), std::string::npos);
 }
 
 TEST_F(Doors, keep_an_audit_trail_that_verifies) {
