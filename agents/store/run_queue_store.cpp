@@ -1,0 +1,303 @@
+// The queue of runs: the other half of run_store.h.
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "agents/store/run_rows.h"
+#include "agents/store/run_store.h"
+#include "core/error.h"
+#include "core/json_read.h"
+#include "storage/text_array.h"
+
+namespace assistiv::agents {
+
+namespace {
+
+using core::Json;
+using storage::Param;
+using storage::Scope;
+using storage::TextArray;
+using storage::Transaction;
+
+std::string lease_ms(const QueueOptions& options) {
+  return std::to_string(options.lease.count());
+}
+
+// Sorted, so that two transactions wait for each other in one order only.
+constexpr std::string_view kClaim =
+    "with due as materialized (select r.platform_id, r.run_id from agent_run r where r.status = 'pending' "
+    "and r.due_at "
+    "<= now() and not exists (select 1 from agent_run b where b.platform_id = r.platform_id and b.thread_id "
+    "= "
+    "r.thread_id and b.status in ('pending', 'running') and (b.status = 'running' or (b.due_at, b.run_id) < "
+    "(r.due_at, "
+    "r.run_id))) order by r.due_at, r.run_id limit $3::bigint for update of r skip locked) update agent_run "
+    "c set "
+    "status = 'running', owner = $1, epoch = c.epoch + 1, journal = 0, attempt = c.attempt + 1, lease_until "
+    "= now() + "
+    "$2::bigint * interval '1 millisecond', updated_at = now(), started_at = coalesce(c.started_at, now()), "
+    "base_head_id = case when c.started_at is null then t.head_id else c.base_head_id end, base_interrupts = "
+    "case when "
+    "c.started_at is null then t.interrupts else c.base_interrupts end, base_seq = case when c.started_at is "
+    "null then "
+    "t.last_seq else c.base_seq end from due, agent_thread t where c.platform_id = due.platform_id and "
+    "c.run_id = "
+    "due.run_id and t.platform_id = c.platform_id and t.thread_id = c.thread_id returning c.run_id";
+
+// The thread's status once a run of it has ended.
+constexpr std::string_view kThreadAfter =
+    "update agent_thread t set last_seq = t.last_seq + case when e.add_event then 1 else 0 end, updated_at = "
+    "now(), "
+    "error = e.error, expires_at = case when t.is_temporary then now() + case when r.keep_thread then "
+    "interval '7 days' "
+    "else interval '10 minutes' end else now() + make_interval(mins => t.ttl_minutes) end, status = case "
+    "when exists "
+    "(select 1 from agent_run o where o.platform_id = t.platform_id and o.thread_id = t.thread_id and "
+    "o.run_id <> "
+    "e.run and o.status in ('pending', 'running')) then 'busy' when e.status in ('error', 'timeout') then "
+    "'error' when "
+    "t.interrupts <> '{}' then 'interrupted' else 'idle' end from unnest($1::uuid[], $2::uuid[], $3::text[], "
+    "$4::text[], $5::boolean[]) as e(platform, run, status, error, add_event) join agent_run r on "
+    "r.platform_id = "
+    "e.platform and r.run_id = e.run where t.platform_id = r.platform_id and t.thread_id = r.thread_id "
+    "returning "
+    "t.platform_id, t.thread_id, t.last_seq, e.run, e.add_event";
+
+constexpr std::string_view kEndRuns =
+    "update agent_run r set status = e.status, error = e.error, owner = '', lease_until = null, epoch = "
+    "r.epoch + 1, "
+    "updated_at = now(), ended_at = now() from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) as "
+    "e(platform, "
+    "run, status, error) where r.platform_id = e.platform and r.run_id = e.run";
+
+struct EndingArrays {
+  TextArray platform, run, status, error, add_event;
+};
+
+EndingArrays arrays_of(const std::vector<RunEnding>& endings) {
+  EndingArrays out;
+  for (const auto& one : endings) {
+    out.platform.add(one.platform.str());
+    out.run.add(one.run.str());
+    out.status.add(one.status);
+    if (one.error.is_null()) {
+      out.error.add_null();
+    } else {
+      out.error.add(core::dump_json(one.error));
+    }
+    out.add_event.add(one.append_event ? "true" : "false");
+  }
+  return out;
+}
+
+void add_end_event(Transaction& tx, const storage::Row& row, const RunEnding& ending) {
+  tx.exec(
+      "insert into agent_event (platform_id, thread_id, seq, run_id, method, data) values ($1::uuid, "
+      "$2::uuid, "
+      "$3::bigint, $4::uuid, 'end', $5)",
+      {row.text("platform_id"), row.text("thread_id"), row.text("last_seq"), ending.run.str(),
+       end_event_body(ending.run, ending.status, ending.error)});
+}
+
+std::optional<Run> run_of(Transaction& tx, core::PlatformId platform, RunId id) {
+  const auto rows = tx.exec(kSelectRun + " where r.platform_id = $1::uuid and r.run_id = $2::uuid",
+                            {platform.str(), id.str()});
+  if (rows.empty()) return {};
+  return read_run(rows[0]);
+}
+
+// The run, locked after its thread, if the lease still holds.
+std::optional<Run> hold(Transaction& tx, const RunLease& lease) {
+  if (!lock_thread_row(tx, lease.platform, lease.thread)) return {};
+  const auto rows = tx.exec(
+      "select 1 from agent_run where platform_id = $1::uuid and run_id = $2::uuid and status = "
+      "'running' and owner = $3 and epoch = $4::bigint for no key update",
+      {lease.platform.str(), lease.run.str(), lease.owner, std::to_string(lease.epoch)});
+  if (rows.empty()) return {};
+  return run_of(tx, lease.platform, lease.run);
+}
+
+void queue_again(Transaction& tx, core::PlatformId platform, RunId run, bool give_attempt_back) {
+  tx.exec(
+      "update agent_run set status = 'pending', owner = '', lease_until = null, epoch = epoch + 1, attempt = "
+      "attempt - $3::integer, updated_at = now() where platform_id = $1::uuid and run_id = $2::uuid",
+      {platform.str(), run.str(), give_attempt_back ? "1" : "0"});
+}
+
+void end_cancelled(Transaction& tx, core::PlatformId platform, const Run& run, const RunEndHook& hook) {
+  end_runs(tx, {{platform, run.id, "interrupted", nullptr}}, hook);
+  if (run.cancel_action == "rollback") roll_back(tx, platform, run);
+}
+
+Json exhausted(int attempts) {
+  return {{"error", "attempts_exhausted"},
+          {"message", "The run was begun " + std::to_string(attempts) + " times and lost each time."}};
+}
+
+}  // namespace
+
+std::string end_event_body(RunId run, const std::string& status, const Json& error) {
+  Json body = {{"run_id", run.str()}, {"status", status}};
+  if (!error.is_null()) body["error"] = error;
+  return core::dump_json(body);
+}
+
+void end_runs(Transaction& tx, const std::vector<RunEnding>& endings, const RunEndHook& hook) {
+  if (endings.empty()) return;
+  auto threads = arrays_of(endings);
+  const auto after =
+      tx.exec(kThreadAfter, {threads.platform.take(), threads.run.take(), threads.status.take(),
+                             threads.error.take(), threads.add_event.take()});
+  auto runs = arrays_of(endings);
+  tx.exec(kEndRuns, {runs.platform.take(), runs.run.take(), runs.status.take(), runs.error.take()});
+  for (const auto row : after) {
+    if (!row.boolean("add_event")) continue;
+    for (const auto& ending : endings)
+      if (ending.run.str() == row.text("run")) add_end_event(tx, row, ending);
+  }
+  if (!hook) return;
+  for (const auto& ending : endings)
+    if (auto run = run_of(tx, ending.platform, ending.run))
+      hook(tx, {ending.platform, std::move(*run), false});
+}
+
+void roll_back(Transaction& tx, core::PlatformId platform, const Run& run) {
+  const ThreadKey key{platform, run.thread};
+  const auto base = tx.exec(
+      "delete from agent_run where platform_id = $1::uuid and run_id = $2::uuid returning "
+      "base_head_id, base_interrupts, started_at is not null as has_started",
+      {platform.str(), run.id.str()});
+  if (base.empty() || !base[0].boolean("has_started")) return;
+  CheckpointStore::remove_of_run(tx, key, run.id);
+  const auto head = base[0].optional_id<CheckpointId>("base_head_id");
+  const auto stored = head ? CheckpointStore::load(tx, key, "", head) : std::nullopt;
+  Param id, values;
+  if (stored) {
+    id = stored->checkpoint.id;
+    values = core::dump_json(pregel::to_json(stored->checkpoint.values));
+  }
+  tx.exec(
+      "update agent_thread set head_id = $3::uuid, state_values = $4, interrupts = coalesce($5, '{}'), "
+      "status = case "
+      "when status = 'busy' then status when coalesce($5, '{}') = '{}' then 'idle' else 'interrupted' end, "
+      "state_updated_at = now() where platform_id = $1::uuid and thread_id = $2::uuid",
+      {platform.str(), run.thread.str(), id, values, base[0].optional_text("base_interrupts")});
+}
+
+core::Task<std::vector<ClaimedRun>> RunStore::claim(std::string owner, std::size_t max) {
+  // System scope: the runs of every platform.
+  co_return co_await database_.run(Scope::system(), [=, this](Transaction& tx) {
+    std::vector<ClaimedRun> out;
+    const auto taken = tx.exec(kClaim, {owner, lease_ms(options_), std::to_string(max)});
+    if (taken.empty()) return out;
+    TextArray ids;
+    for (const auto row : taken) ids.add(row.text("run_id"));
+    for (const auto row :
+         tx.exec(kSelectRun + " where r.run_id = any($1::uuid[]) and r.owner = $2 and r.status = "
+                              "'running' order by r.due_at, r.run_id",
+                 {ids.take(), owner}))
+      out.push_back({read_lease(row), read_run(row)});
+    return out;
+  });
+}
+
+std::vector<RenewedRun> RunStore::renew(const std::vector<RunLease>& leases) {
+  std::vector<RenewedRun> out;
+  if (leases.empty()) return out;
+  // System scope: an owner runs the runs of every platform.
+  database_.execute(Scope::system(), [&](Transaction& tx) {
+    out.clear();
+    TextArray platform, run, owner, epoch;
+    for (const auto& lease : leases) {
+      platform.add(lease.platform.str());
+      run.add(lease.run.str());
+      owner.add(lease.owner);
+      epoch.add(std::to_string(lease.epoch));
+    }
+    for (const auto row : tx.exec(
+             "with mine as materialized (select r.platform_id, r.run_id from unnest($1::uuid[], $2::uuid[], "
+             "$3::text[], $4::bigint[]) as l(platform, run, owner, epoch) join agent_run r on r.platform_id "
+             "= "
+             "l.platform and r.run_id = l.run where r.status = 'running' and r.owner = l.owner and r.epoch = "
+             "l.epoch "
+             "order by r.platform_id, r.run_id for no key update of r) update agent_run r set lease_until = "
+             "now() + "
+             "$5::bigint * interval '1 millisecond' from mine where r.platform_id = mine.platform_id and "
+             "r.run_id = "
+             "mine.run_id returning r.run_id, r.cancel_action",
+             {platform.take(), run.take(), owner.take(), epoch.take(), lease_ms(options_)}))
+      out.push_back({row.id<RunId>("run_id"), row.optional_text("cancel_action")});
+  });
+  return out;
+}
+
+core::Task<bool> RunStore::hand_over(RunLease lease) {
+  const bool held = co_await database_.run(Scope::tenant(lease.platform), [=, this](Transaction& tx) {
+    const auto run = hold(tx, lease);
+    if (!run) return false;
+    if (run->cancel_action) {
+      end_cancelled(tx, lease.platform, *run, hook_);
+    } else {
+      queue_again(tx, lease.platform, lease.run, true);
+    }
+    return true;
+  });
+  if (held) signal({{lease.platform, lease.thread}}, true);
+  co_return held;
+}
+
+core::Task<bool> RunStore::finish_cancel(RunLease lease) {
+  const bool held = co_await database_.run(Scope::tenant(lease.platform), [=, this](Transaction& tx) {
+    const auto run = hold(tx, lease);
+    if (!run || !run->cancel_action) return false;
+    end_cancelled(tx, lease.platform, *run, hook_);
+    return true;
+  });
+  if (held) signal({{lease.platform, lease.thread}}, true);
+  co_return held;
+}
+
+core::Task<ReapedRuns> RunStore::reap(std::size_t max) {
+  std::vector<ThreadKey> changed;
+  // System scope: the runs of every platform.
+  auto out = co_await database_.run(Scope::system(), [=, this, &changed](Transaction& tx) {
+    changed.clear();
+    ReapedRuns done;
+    // Both rows at once and without waiting: whoever holds one of them is alive.
+    const auto stale = tx.exec(
+        "select r.platform_id, r.run_id from agent_run r join agent_thread t on t.platform_id = "
+        "r.platform_id and "
+        "t.thread_id = r.thread_id where r.status = 'running' and r.lease_until < now() order by "
+        "r.lease_until limit "
+        "$1::bigint for no key update of t, r skip locked",
+        {std::to_string(max)});
+    for (const auto row : stale) {
+      const auto platform = row.id<core::PlatformId>("platform_id");
+      const auto run = run_of(tx, platform, row.id<RunId>("run_id"));
+      if (!run) continue;
+      changed.push_back({platform, run->thread});
+      if (run->cancel_action) {
+        end_cancelled(tx, platform, *run, hook_);
+        ++done.cancelled;
+      } else if (run->attempt >= options_.attempts_max) {
+        end_runs(tx, {{platform, run->id, "error", exhausted(run->attempt)}}, hook_);
+        ++done.exhausted;
+      } else {
+        queue_again(tx, platform, run->id, false);
+        ++done.queued_again;
+      }
+    }
+    return done;
+  });
+  signal(changed, !changed.empty());
+  co_return out;
+}
+
+core::Task<std::optional<core::Time>> RunStore::next_due() {
+  // System scope: the runs of every platform.
+  co_return co_await database_.run(Scope::system(), [](Transaction& tx) {
+    return tx.exec("select assistiv_ms(min(due_at)) as due_ms from agent_run where status = 'pending'")[0]
+        .optional_time("due_ms");
+  });
+}
+
+}  // namespace assistiv::agents

@@ -1,0 +1,356 @@
+#include "agents/store/run_store.h"
+
+#include <utility>
+
+#include "agents/store/run_rows.h"
+#include "agents/store/thread_store.h"
+#include "core/error.h"
+#include "core/json_read.h"
+
+namespace assistiv::agents {
+
+namespace {
+
+using core::Json;
+using storage::Param;
+using storage::Scope;
+using storage::Transaction;
+
+std::vector<Param> run_reach(const Reach& reach) {
+  Param end_user;
+  if (reach.end_user) end_user = reach.end_user->str();
+  return {reach.platform.str(), std::move(end_user)};
+}
+
+constexpr std::string_view kRunReached =
+    " where r.platform_id = $1::uuid and ($2::uuid is null or t.end_user_id = $2::uuid) ";
+
+std::optional<Run> find_run(Transaction& tx, const Reach& reach, RunId id) {
+  auto params = run_reach(reach);
+  params.emplace_back(id.str());
+  const auto rows =
+      tx.exec(kSelectRun + std::string(kRunReached) + "and r.run_id = $3::uuid", std::move(params));
+  if (rows.empty()) return {};
+  return read_run(rows[0]);
+}
+
+[[noreturn]] void no_such_run() {
+  throw core::not_found("There is no such run.");
+}
+
+// A run of the thread that this transaction has locked, as it is now.
+Run locked_run(Transaction& tx, core::PlatformId platform, RunId id) {
+  tx.exec("select 1 from agent_run where platform_id = $1::uuid and run_id = $2::uuid for no key update",
+          {platform.str(), id.str()});
+  auto run = find_run(tx, {platform, {}}, id);
+  if (!run) no_such_run();
+  return std::move(*run);
+}
+
+// Of a thread that this transaction has locked.
+void cancel_locked(Transaction& tx, core::PlatformId platform, const Run& run, CancelAction action,
+                   const RunEndHook& hook) {
+  if (run.is_over()) return;
+  if (run.status == "running") {
+    // The stronger wish stays.
+    tx.exec(
+        "update agent_run set cancel_action = case when cancel_action = 'rollback' then cancel_action else "
+        "$3 end, "
+        "updated_at = now() where platform_id = $1::uuid and run_id = $2::uuid",
+        {platform.str(), run.id.str(), action == CancelAction::Rollback ? "rollback" : "interrupt"});
+    tx.notify("agent_cancel", run.id.str());
+    return;
+  }
+  end_runs(tx, {{platform, run.id, "interrupted", nullptr}}, hook);
+  if (action == CancelAction::Rollback) roll_back(tx, platform, run);
+}
+
+std::string stored_key(const Reach& reach, const std::string& key) {
+  return (reach.end_user ? reach.end_user->str() : std::string("platform")) + " " + key;
+}
+
+// The first run of the key; until the end of the transaction nobody else makes one with it.
+std::optional<Run> first_run(Transaction& tx, const Reach& reach, const NewRun& input) {
+  const auto key = stored_key(reach, *input.idempotency_key);
+  tx.exec("select pg_advisory_xact_lock(hashtextextended($1, 0))",
+          {"agent run " + reach.platform.str() + key});
+  const auto rows = tx.exec(
+      "select run_id, fingerprint from agent_run where platform_id = $1::uuid and "
+      "idempotency_key = $2",
+      {reach.platform.str(), key});
+  if (rows.empty()) return {};
+  if (rows[0].text("fingerprint") != input.fingerprint)
+    throw core::conflict("This Idempotency-Key was used for another request.")
+        .with_code("idempotency_key_reused");
+  return find_run(tx, reach, rows[0].id<RunId>("run_id"));
+}
+
+// Locks the thread of the new run, or makes it. Whether other runs may be on it.
+bool open_thread(Transaction& tx, const Reach& reach, const NewRun& input, ThreadId thread) {
+  NewThread fresh;
+  fresh.metadata = input.thread_metadata;
+  if (!input.thread) {
+    insert_thread(tx, reach, thread, fresh, true);
+    return false;
+  }
+  const auto lock = [&] {
+    auto params = run_reach(reach);
+    params.emplace_back(thread.str());
+    return !tx.exec(
+                  "select 1 from agent_thread t where t.platform_id = $1::uuid and ($2::uuid is null or "
+                  "t.end_user_id = $2::uuid) and t.thread_id = $3::uuid for no key update",
+                  std::move(params))
+                .empty();
+  };
+  if (lock()) return true;
+  if (input.create_thread && insert_thread(tx, reach, thread, fresh, false)) return false;
+  // Another request may have made it meanwhile.
+  if (input.create_thread && lock()) return true;
+  throw core::not_found("There is no such thread.");
+}
+
+// What the strategy says about the runs that are on the thread. Whether none is left before the new one.
+bool make_room(Transaction& tx, const Reach& reach, const NewRun& input, ThreadId thread,
+               const RunEndHook& hook) {
+  const auto open = tx.exec(
+      "select run_id, status from agent_run where platform_id = $1::uuid and thread_id = "
+      "$2::uuid and status in ('pending', 'running') order by due_at, run_id",
+      {reach.platform.str(), thread.str()});
+  if (open.empty()) return true;
+  if (input.multitask_strategy == "reject")
+    throw core::conflict("A run is on this thread already.").with_code("thread_busy");
+  if (input.multitask_strategy == "enqueue") return false;
+  const auto action =
+      input.multitask_strategy == "rollback" ? CancelAction::Rollback : CancelAction::Interrupt;
+  bool free = true;
+  for (const auto row : open) {
+    const auto run = locked_run(tx, reach.platform, row.id<RunId>("run_id"));
+    if (run.status == "running") free = false;
+    cancel_locked(tx, reach.platform, run, action, hook);
+  }
+  return free;
+}
+
+void insert_run(Transaction& tx, const Reach& reach, const NewRun& input, RunId id, ThreadId thread,
+                bool take, const QueueOptions& options) {
+  Param key, owner;
+  if (input.idempotency_key) key = stored_key(reach, *input.idempotency_key);
+  if (take) owner = input.claim_as;
+  tx.exec(
+      "with thread as (update agent_thread set status = 'busy', updated_at = now() where platform_id = "
+      "$1::uuid and "
+      "thread_id = $2::uuid returning last_seq, head_id, interrupts) insert into agent_run (platform_id, "
+      "thread_id, "
+      "run_id, agent_id, agent_version, assistant_id, metadata, kwargs, multitask_strategy, keep_thread, "
+      "idempotency_key, fingerprint, webhook, due_at, base_seq, status, owner, epoch, attempt, lease_until, "
+      "started_at, base_head_id, base_interrupts) select $1::uuid, $2::uuid, $3::uuid, $4::uuid, "
+      "$5::integer, "
+      "$6::uuid, assistiv_jsonb($7), $8, $9, $10::boolean, $11, $12, $13, now() + make_interval(secs => "
+      "$14::double "
+      "precision), last_seq, case when $15::text is null then 'pending' else 'running' end, coalesce($15, "
+      "''), case "
+      "when $15 is null then 0 else 1 end, case when $15 is null then 0 else 1 end, case when $15 is not "
+      "null then "
+      "now() + $16::bigint * interval '1 millisecond' end, case when $15 is not null then now() end, "
+      "head_id, "
+      "interrupts from thread",
+      {reach.platform.str(), thread.str(), id.str(), input.agent.str(), std::to_string(input.agent_version),
+       input.assistant.str(), core::dump_json(input.metadata), core::dump_json(input.kwargs),
+       input.multitask_strategy, input.keep_thread ? "true" : "false", key, input.fingerprint, input.webhook,
+       std::to_string(input.after.count()), owner, std::to_string(options.lease.count())});
+}
+
+std::string run_where(const RunSearch& query, std::vector<Param>& params) {
+  std::string out(kRunReached);
+  const auto add = [&](const char* before, std::string value, const char* after) {
+    params.emplace_back(std::move(value));
+    out.append(before).append("$").append(std::to_string(params.size())).append(after);
+  };
+  if (query.thread) add(" and r.thread_id = ", query.thread->str(), "::uuid");
+  if (query.status) add(" and r.status = ", *query.status, "");
+  if (!query.metadata.empty())
+    add(" and r.metadata @> assistiv_jsonb(", core::dump_json(query.metadata), ")");
+  return out;
+}
+
+void require_thread(Transaction& tx, const Reach& reach, const std::optional<ThreadId>& thread) {
+  if (!thread) return;
+  auto params = run_reach(reach);
+  params.emplace_back(thread->str());
+  if (tx.exec("select 1 from agent_thread t where t.platform_id = $1::uuid and ($2::uuid is null or "
+              "t.end_user_id = "
+              "$2::uuid) and t.thread_id = $3::uuid",
+              std::move(params))
+          .empty())
+    throw core::not_found("There is no such thread.");
+}
+
+}  // namespace
+
+const std::string kSelectRun =
+    "select r.platform_id, r.run_id, r.thread_id, t.is_temporary, t.end_user_id, r.agent_id, "
+    "r.agent_version, "
+    "r.assistant_id, r.status, r.metadata, r.kwargs, r.multitask_strategy, r.attempt, r.cancel_action, "
+    "r.webhook, "
+    "r.usage, r.error, r.base_seq, r.owner, r.epoch, assistiv_ms(r.due_at) as due_ms, "
+    "assistiv_ms(r.created_at) as "
+    "created_ms, assistiv_ms(r.updated_at) as updated_ms, assistiv_ms(r.started_at) as started_ms, "
+    "assistiv_ms(r.ended_at) as ended_ms from agent_run r join agent_thread t on t.platform_id = "
+    "r.platform_id and "
+    "t.thread_id = r.thread_id";
+
+Run read_run(const storage::Row& row) {
+  Run out;
+  out.id = row.id<RunId>("run_id");
+  out.thread = row.id<ThreadId>("thread_id");
+  out.thread_is_temporary = row.boolean("is_temporary");
+  out.end_user = row.optional_id<core::EndUserId>("end_user_id");
+  out.agent = core::Uuid::parse(row.text("agent_id")).value();
+  out.agent_version = static_cast<int>(row.integer("agent_version"));
+  out.assistant = core::Uuid::parse(row.text("assistant_id")).value();
+  out.status = row.text("status");
+  out.metadata = core::parse_json(row.text("metadata"), 512);
+  out.kwargs = core::parse_json(row.text("kwargs"), 512);
+  out.multitask_strategy = row.text("multitask_strategy");
+  out.attempt = static_cast<int>(row.integer("attempt"));
+  out.cancel_action = row.optional_text("cancel_action");
+  out.webhook = row.optional_text("webhook");
+  out.usage = core::parse_json(row.text("usage"), 512);
+  if (!row.is_null("error")) out.error = core::parse_json(row.text("error"), 512);
+  out.base_seq = row.integer("base_seq");
+  out.due_at = row.time("due_ms");
+  out.created_at = row.time("created_ms");
+  out.updated_at = row.time("updated_ms");
+  out.started_at = row.optional_time("started_ms");
+  out.ended_at = row.optional_time("ended_ms");
+  return out;
+}
+
+RunLease read_lease(const storage::Row& row) {
+  RunLease out;
+  out.platform = row.id<core::PlatformId>("platform_id");
+  out.thread = row.id<ThreadId>("thread_id");
+  out.run = row.id<RunId>("run_id");
+  out.owner = row.text("owner");
+  out.epoch = row.integer("epoch");
+  return out;
+}
+
+bool lock_thread_row(Transaction& tx, core::PlatformId platform, ThreadId thread) {
+  return !tx.exec(
+                "select 1 from agent_thread where platform_id = $1::uuid and thread_id = $2::uuid for no key "
+                "update",
+                {platform.str(), thread.str()})
+              .empty();
+}
+
+CreatedRun create_run(Transaction& tx, const Reach& reach, const NewRun& input, RunId id,
+                      const QueueOptions& options, const RunEndHook& hook) {
+  if (input.idempotency_key)
+    if (auto first = first_run(tx, reach, input)) return {std::move(*first), true, {}};
+  const ThreadId thread = input.thread.value_or(ThreadId{id.uuid});
+  bool first_in_line = !open_thread(tx, reach, input, thread);
+  if (!first_in_line) first_in_line = make_room(tx, reach, input, thread, hook);
+  const bool take = input.claim_as && first_in_line && input.after.count() == 0;
+  insert_run(tx, reach, input, id, thread, take, options);
+  CreatedRun out;
+  auto run = find_run(tx, reach, id);
+  if (!run) no_such_run();
+  out.run = std::move(*run);
+  if (take) {
+    out.lease.emplace();
+    out.lease->platform = reach.platform;
+    out.lease->thread = thread;
+    out.lease->run = id;
+    out.lease->owner = *input.claim_as;
+    out.lease->epoch = 1;
+  }
+  return out;
+}
+
+RunStore::RunStore(storage::Database& database, const core::Clock& clock, core::Random& random,
+                   QueueOptions options, RunSignals signals, RunEndHook hook)
+    : database_(database),
+      clock_(clock),
+      random_(random),
+      options_(options),
+      signals_(std::move(signals)),
+      hook_(std::move(hook)) {}
+
+void RunStore::signal(const std::vector<ThreadKey>& changed, bool due) const {
+  if (signals_.thread_has_changed)
+    for (const auto& key : changed) signals_.thread_has_changed(key);
+  if (due && signals_.runs_are_due) signals_.runs_are_due();
+}
+
+core::Task<CreatedRun> RunStore::create(Reach reach, NewRun input) {
+  const auto id = RunId::make(clock_, random_);
+  auto out = co_await database_.run(Scope::tenant(reach.platform), [=, this](Transaction& tx) {
+    return create_run(tx, reach, input, id, options_, hook_);
+  });
+  if (!out.repeated) signal({{reach.platform, out.run.thread}}, !out.lease);
+  co_return out;
+}
+
+core::Task<Run> RunStore::get(Reach reach, RunId id) {
+  auto run = co_await database_.run(Scope::tenant(reach.platform),
+                                    [=](Transaction& tx) { return find_run(tx, reach, id); });
+  if (!run) no_such_run();
+  co_return std::move(*run);
+}
+
+core::Task<std::vector<Run>> RunStore::list(Reach reach, RunSearch query) {
+  co_return co_await database_.run(Scope::tenant(reach.platform), [=](Transaction& tx) {
+    require_thread(tx, reach, query.thread);
+    auto params = run_reach(reach);
+    auto sql = kSelectRun + run_where(query, params);
+    params.emplace_back(std::to_string(query.limit));
+    params.emplace_back(std::to_string(query.offset));
+    sql += " order by r.run_id desc limit $" + std::to_string(params.size() - 1) + "::bigint offset $" +
+           std::to_string(params.size()) + "::bigint";
+    std::vector<Run> out;
+    for (const auto row : tx.exec(sql, std::move(params))) out.push_back(read_run(row));
+    return out;
+  });
+}
+
+core::Task<std::int64_t> RunStore::count(Reach reach, RunSearch query) {
+  co_return co_await database_.run(Scope::tenant(reach.platform), [=](Transaction& tx) {
+    auto params = run_reach(reach);
+    const auto where = run_where(query, params);
+    return tx
+        .exec(
+            "select count(*) as n from agent_run r join agent_thread t on t.platform_id = r.platform_id and "
+            "t.thread_id = r.thread_id" +
+                where,
+            std::move(params))[0]
+        .integer("n");
+  });
+}
+
+core::Task<std::optional<Run>> RunStore::cancel(Reach reach, RunId id, CancelAction action) {
+  ThreadKey key{reach.platform, {}};
+  auto after = co_await database_.run(
+      Scope::tenant(reach.platform), [=, this, &key](Transaction& tx) -> std::optional<Run> {
+        const auto seen = find_run(tx, reach, id);
+        if (!seen || !lock_thread_row(tx, reach.platform, seen->thread)) no_such_run();
+        key.thread = seen->thread;
+        cancel_locked(tx, reach.platform, locked_run(tx, reach.platform, id), action, hook_);
+        return find_run(tx, reach, id);
+      });
+  signal({key}, true);
+  co_return after;
+}
+
+core::Task<> RunStore::remove(Reach reach, RunId id) {
+  co_await database_.run(Scope::tenant(reach.platform), [=](Transaction& tx) {
+    const auto seen = find_run(tx, reach, id);
+    if (!seen || !lock_thread_row(tx, reach.platform, seen->thread)) no_such_run();
+    if (!locked_run(tx, reach.platform, id).is_over())
+      throw core::conflict("This run is not over: cancel it first.").with_code("run_open");
+    tx.exec("delete from agent_run where platform_id = $1::uuid and run_id = $2::uuid",
+            {reach.platform.str(), id.str()});
+  });
+}
+
+}  // namespace assistiv::agents

@@ -1,0 +1,113 @@
+#pragma once
+// Rows of agent_run: making runs, reading them, cancelling them, and the queue. Time is the database's.
+//
+// A run is claimed for a lease; the claim raises its epoch, and whatever an owner writes names owner and
+// epoch. An owner that was paused past its lease therefore writes nothing, however sure of itself.
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agents/store/checkpoint_store.h"
+#include "agents/store/run.h"
+#include "core/clock.h"
+#include "core/random.h"
+#include "core/task.h"
+#include "storage/database.h"
+
+namespace assistiv::agents {
+
+// Told of what others may wait for, after the commit; from any thread, quick, not throwing.
+struct RunSignals {
+  std::function<void()> runs_are_due;                 // a run may be claimed
+  std::function<void(ThreadKey)> thread_has_changed;  // events, or a run that ended
+};
+
+// What ended within a transaction, for who must act in it (completion webhooks).
+struct EndedRun {
+  core::PlatformId platform;
+  Run run;  // as it is now; of one that was rolled back, as it was, with the status "interrupted"
+  bool rolled_back = false;
+};
+using RunEndHook = std::function<void(storage::Transaction&, const EndedRun&)>;
+
+enum class CancelAction { Interrupt, Rollback };
+
+struct RenewedRun {
+  RunId run;
+  std::optional<std::string> cancel_action;
+};
+
+struct ReapedRuns {
+  std::size_t queued_again = 0;
+  std::size_t exhausted = 0;
+  std::size_t cancelled = 0;
+};
+
+// Thread-safe. What the reach does not hold throws NotFound.
+class RunStore {
+ public:
+  RunStore(storage::Database& database, const core::Clock& clock, core::Random& random, QueueOptions options,
+           RunSignals signals, RunEndHook hook = {});
+
+  // When it returns, the run is durable. Throws NotFound for the thread, Conflict ("thread_busy") under
+  // "reject", Conflict when the key was used for another request.
+  core::Task<CreatedRun> create(Reach reach, NewRun input);
+  core::Task<Run> get(Reach reach, RunId id);
+  core::Task<std::vector<Run>> list(Reach reach, RunSearch query);
+  core::Task<std::int64_t> count(Reach reach, RunSearch query);
+  // The run that waits is over at once; one that runs is asked to stop, and is over when its owner has
+  // stopped or its lease has run out. A run that is over stays as it is. Gives the run after it, or nothing
+  // when it was rolled back.
+  core::Task<std::optional<Run>> cancel(Reach reach, RunId id, CancelAction action);
+  // Conflict while it is open. Its checkpoints stay.
+  core::Task<> remove(Reach reach, RunId id);
+
+  // ---- the queue ----
+
+  // Takes at most `max` runs that are due, of any platform: at most one of each thread, the oldest.
+  core::Task<std::vector<ClaimedRun>> claim(std::string owner, std::size_t max);
+  // Blocks: for a thread that does not share the executor's loop. Gives those that are still the owner's.
+  std::vector<RenewedRun> renew(const std::vector<RunLease>& leases);
+  // Hands a run back without spending an attempt. False: it was lost.
+  core::Task<bool> hand_over(RunLease lease);
+  // Ends a run whose cancellation was asked for, as it was asked for. False: it was lost.
+  core::Task<bool> finish_cancel(RunLease lease);
+  // Takes back at most `max` runs whose leases have run out.
+  core::Task<ReapedRuns> reap(std::size_t max);
+  // When the next pending run is due; nothing when none waits.
+  core::Task<std::optional<core::Time>> next_due();
+
+ private:
+  void signal(const std::vector<ThreadKey>& changed, bool due) const;
+
+  storage::Database& database_;
+  const core::Clock& clock_;
+  core::Random& random_;
+  QueueOptions options_;
+  RunSignals signals_;
+  RunEndHook hook_;
+};
+
+// ---- for the journal and the schedules: statements on the caller's transaction ----
+
+struct RunEnding {
+  core::PlatformId platform;
+  RunId run;
+  std::string status;
+  core::Json error;          // null: none
+  bool append_event = true;  // the store's own "end" event; the journal counts its own
+};
+// Marks the runs over and their threads with them. Whoever calls has checked owner and epoch.
+void end_runs(storage::Transaction& tx, const std::vector<RunEnding>& endings, const RunEndHook& hook);
+// The body of the event "end" that closes every run.
+std::string end_event_body(RunId run, const std::string& status, const core::Json& error);
+
+// The create() of above within a transaction.
+CreatedRun create_run(storage::Transaction& tx, const Reach& reach, const NewRun& input, RunId id,
+                      const QueueOptions& options, const RunEndHook& hook);
+
+}  // namespace assistiv::agents
