@@ -554,7 +554,7 @@ void check_files(const Config& config) {
   core::SystemRandom random;
   net::IoThreads io(1);
   // Not started: no port is taken.
-  net::Server(server_options(config), io, clock, random, {});
+  const net::Server checked(server_options(config), io, clock, random, {});
   mcp::Catalog::load(mcp::manifest_files(config.manifests_dir), api_overrides(config));
 }
 
