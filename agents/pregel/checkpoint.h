@@ -49,6 +49,7 @@ struct Checkpoint {
   std::map<std::string, std::string, std::less<>>
       children;   // namespace of a subgraph that remembers -> its head
   int chain = 0;  // checkpoints since the last one that was stored whole
+  int forks = 0;  // on the way here: the namespaces of subgraphs do not count their steps
 };
 
 // What one task did.

@@ -47,6 +47,7 @@ Json head_of(const Checkpoint& from) {
   const auto add = [&](const char* name, auto&& value, bool empty) {
     if (!empty) out[name] = std::forward<decltype(value)>(value);
   };
+  add("forks", from.forks, from.forks == 0);
   add("ready", from.ready, from.ready.empty());
   add("waiting", from.waiting, from.waiting.empty());
   add("arrived", from.arrived, from.arrived.empty());
@@ -83,6 +84,7 @@ Checkpoint read_head(const Json& json) {
   json.at("version").get_to(out.version);
   json.at("seen").get_to(out.interrupts_seen);
   json.at("chain").get_to(out.chain);
+  take(json, "forks", out.forks);
   take(json, "ready", out.ready);
   take(json, "waiting", out.waiting);
   take(json, "arrived", out.arrived);

@@ -109,6 +109,7 @@ Checkpoint successor(const Program& program, const Checkpoint& base, Source sour
   next.arrived = base.arrived;
   next.children = base.children;
   next.chain = base.chain + 1;
+  next.forks = base.forks;
   return next;
 }
 
@@ -180,8 +181,9 @@ std::vector<PlannedTask> plan(const Program& program, const Checkpoint& checkpoi
     const auto* body = program.graph().node(node);
     if (body != nullptr && std::holds_alternative<SubgraphNode>(body->body)) {
       const bool remembers = std::get<SubgraphNode>(body->body).remembers;
-      task.child_ns = child_namespace(checkpoint.ns, node,
-                                      remembers ? "" : namespace_id(checkpoint.ns, step, node, kind, index));
+      task.child_ns = child_namespace(
+          checkpoint.ns, node,
+          remembers ? "" : namespace_id(checkpoint.ns, step - checkpoint.forks, node, kind, index));
     }
     task.node = std::move(node);
     task.kind = kind;
@@ -295,6 +297,7 @@ Checkpoint fork(const Checkpoint& base, Identity identity) {
   next.at = identity.at;
   next.parent = base.id;
   next.source = Source::Fork;
+  ++next.forks;
   next.step = base.step + 1;
   next.chain = base.chain + 1;
   return next;
