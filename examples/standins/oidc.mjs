@@ -63,7 +63,7 @@ class Store {
  */
 export async function start({ port = 0, accessTtl = 3600 } = {}) {
   const store = new Store();
-  const counters = { exchanges: 0, refreshes: 0, token_errors: 0, grants_killed: 0, revocations: 0, api_calls: 0, api_unauthorized: 0 };
+  const counters = { exchanges: 0, refreshes: 0, token_errors: 0, token_faults: 0, grants_killed: 0, revocations: 0, api_calls: 0, api_unauthorized: 0 };
   const settings = { accessTtl, delay_ms: 0, fail_token_endpoint: null, fail_token_times: undefined };
   let provider;
   let callback;
@@ -144,6 +144,7 @@ export async function start({ port = 0, accessTtl = 3600 } = {}) {
   function takeTokenFault() {
     if (!settings.fail_token_endpoint) return null;
     if (settings.fail_token_times !== undefined && settings.fail_token_times-- <= 0) return (settings.fail_token_endpoint = null);
+    counters.token_faults++;
     return String(settings.fail_token_endpoint);
   }
 

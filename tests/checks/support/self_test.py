@@ -1,4 +1,4 @@
-"""Shows that each rule of style.py and layers.py can fail: a check that cannot is worse than none."""
+"""Shows that each rule of style.py, layers.py and proof.py can fail: a check that cannot is worse than none."""
 import pathlib
 import sys
 import tempfile
@@ -6,6 +6,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import layers  # noqa: E402
+import proof  # noqa: E402
 import style  # noqa: E402
 
 
@@ -126,6 +127,25 @@ class Layers(unittest.TestCase):
         self.assertEqual(len(self.faults(dict(self.GOOD, **{sql: table % ("platform_id", "")}))), 1)
         self.assertEqual(len(self.faults(dict(self.GOOD, **{sql: table % ("a, platform_id", protect)}))), 1)
         self.assertEqual(len(self.faults(dict(self.GOOD, **{sql: "create table other (\n  a int\n);\n"}))), 1)
+
+
+class Proof(unittest.TestCase):
+    def faults(self, row):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            (root / "unit").mkdir()
+            (root / "e2e").mkdir()
+            (root / "unit/a_test.cpp").write_text("TEST_F(Suite, holds) {\n}\n")
+            (root / "e2e/a.test.mjs").write_text("test('it\\'s so', () => {});\ntest(`${name}: too`, () => {});\n")
+            page = root / "proof.md"
+            page.write_text(f"| Line | Test |\n| --- | --- |\n{row}\n")
+            return proof.faults_of(page, root)[0]
+
+    def test_names(self):
+        for good in ("`unit/a_test.cpp: Suite.holds`", "`e2e/a.test.mjs: it's so; ${name}: too`", "`e2e/a.test.mjs`", "Not done: no"):
+            self.assertEqual(self.faults(f"| a | {good} |"), [], good)
+        for bad in ("`unit/a_test.cpp: Suite.held`", "`e2e/a.test.mjs: it's so; gone`", "`e2e/b.test.mjs: it's so`", "surely"):
+            self.assertEqual(len(self.faults(f"| a | {bad} |")), 1, bad)
 
 
 if __name__ == "__main__":
