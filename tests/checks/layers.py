@@ -31,7 +31,7 @@ THIRD_PARTY = {
     "spdlog/": ("spdlog", ["core/log.cpp"]),
     "fmt/": ("spdlog", ["core/log.cpp"]),
     "openssl/": ("crypto", None),
-    "re2/": ("re2", ["mcp/schema/", "mcp/connectors/", "oauth/connect/"]),
+    "re2/": ("re2", ["agents/cel/", "mcp/schema/", "mcp/connectors/", "oauth/connect/"]),
     "gtest/": ("gtest", []),
     "gmock/": ("gtest", []),
 }
