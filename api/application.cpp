@@ -31,6 +31,7 @@
 #include "mcp/grants/approval_service.h"
 #include "mcp/grants/grant_service.h"
 #include "mcp/protocol/endpoint.h"
+#include "mcp/remote/remote_apps.h"
 #include "mcp/sessions/pg_session_store.h"
 #include "mcp/tasks/pg_task_store.h"
 #include "mcp/tasks/task_runner.h"
@@ -238,7 +239,7 @@ struct Application::Impl {
 
   net::SystemResolver resolver;
   net::OutboundClient outbound;
-  RemoteMcp remote;
+  mcp::RemoteApps remote_apps;
   const mcp::OwnAppRules own_app_rules;
   mcp::OwnAppSource own_app_source;
   mcp::AppBook book;
@@ -267,6 +268,7 @@ struct Application::Impl {
   ConnectionTokens token_source;
   FlowLinks links;
   mcp::RestExecutor rest;
+  RemoteMcp remote;
   mcp::ExecutorByKind executor;
   mcp::ToolService tools;
   mcp::ResourceService resources;
@@ -315,12 +317,11 @@ Application::Impl::Impl(Config c, World w)
       rates(database, audit, world.clock, world.random),
       usage(database),
       outbound(outbound_options(config), resolver),
-      remote({config, database, audit, *vault, resolver, world.clock, world.random,
-              [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }}),
+      remote_apps(*vault),
       own_app_rules{.loopback = config.allow_loopback_upstreams},
       own_app_source(own_app_rules),
       book(database, mcp::Catalog::load(mcp::manifest_files(config.manifests_dir), api_overrides(config)),
-           {&own_app_source, &remote.apps()}),
+           {&own_app_source, &remote_apps}),
       own_apps({database, audit, book, world.clock, world.random, own_app_rules,
                 [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }}),
       registry(book, config.connector_overrides),
@@ -355,6 +356,8 @@ Application::Impl::Impl(Config c, World w)
       token_source(tokens, connections),
       links(connect),
       rest({outbound, token_source, world.clock}, vault->derive("cursor")),
+      remote({config, database, audit, *vault, resolver, outbound, token_source, world.clock, world.random,
+              [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }}),
       executor({{mcp::AppKind::Manifest, &rest}, {mcp::AppKind::Remote, &remote.executor()}}),
       tools({access, executor, links, approvals, audit}),
       resources(access),

@@ -27,6 +27,11 @@ mcp::RemoteClientOptions remote_client_options() {
   return options;
 }
 
+// A client ID is https (client ID metadata documents, section 3); plain only among tests on one machine.
+bool serves_documents(const Config& config) {
+  return config.public_url.starts_with("https://") || config.allow_loopback_upstreams;
+}
+
 std::optional<std::string> remote_url_fault(const std::string& text, net::Reach reach) {
   const auto url = net::parse_url(text);
   if (!url) return "is no absolute https:// URL";
@@ -38,9 +43,10 @@ std::optional<std::string> remote_url_fault(const std::string& text, net::Reach 
 RemoteMcp::RemoteMcp(RemoteMcpWorld world)
     : upstream_(remote_upstream_options(world.config), world.resolver),
       client_(upstream_, remote_client_options()),
-      apps_(world.vault),
-      executor_({world.database, world.vault, world.clock, world.random, client_}),
-      servers_({world.database, world.audit, world.vault, world.clock, world.random, client_,
+      executor_(
+          {world.database, world.vault, world.clock, world.random, client_, world.tokens, world.changed}),
+      servers_({world.database, world.audit, world.vault, world.clock, world.random, client_, world.http,
+                world.tokens, world.config.public_url, serves_documents(world.config),
                 [reach = remote_reach(world.config)](const std::string& url) {
                   return remote_url_fault(url, reach);
                 },

@@ -5,8 +5,9 @@
 
 #include "api/config.h"
 #include "core/clock.h"
+#include "core/http_client.h"
 #include "core/random.h"
-#include "mcp/remote/remote_apps.h"
+#include "mcp/connectors/token_source.h"
 #include "mcp/remote/remote_client.h"
 #include "mcp/remote/remote_executor.h"
 #include "mcp/remote/remote_servers.h"
@@ -25,6 +26,8 @@ struct RemoteMcpWorld {
   storage::AuditLog& audit;
   const oauth::Vault& vault;
   net::Resolver& resolver;
+  core::HttpClient& http;
+  mcp::TokenSource& tokens;
   const core::Clock& clock;
   core::Random& random;
   // As storage::Notifier callbacks: caches of this node after a change of its own.
@@ -35,13 +38,11 @@ class RemoteMcp {
  public:
   explicit RemoteMcp(RemoteMcpWorld world);
   mcp::RemoteServers& servers() { return servers_; }
-  mcp::RemoteApps& apps() { return apps_; }
   mcp::RemoteExecutor& executor() { return executor_; }
 
  private:
   net::PooledUpstreamClient upstream_;
   mcp::RemoteClient client_;
-  mcp::RemoteApps apps_;
   mcp::RemoteExecutor executor_;
   mcp::RemoteServers servers_;
 };

@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "mcp/connectors/app_book.h"
 #include "mcp/connectors/own_app_service.h"
+#include "mcp/remote/remote_apps.h"
 #include "net/outbound_client.h"
 #include "oauth/connect/connect_world.h"
 #include "oauth/connect/incident.h"
@@ -73,6 +74,7 @@ struct IncidentWorld {
   net::SystemResolver resolver;
   net::OutboundClient outbound;
   mcp::OwnAppSource own_apps;
+  mcp::RemoteApps remote_apps;
   mcp::AppBook book;
   CatalogRegistry registry;
   oauth::ConnectWorld world;
@@ -87,7 +89,9 @@ struct IncidentWorld {
         vault(oauth::Vault::open_file(config.master_keys_file, tools.random)),
         outbound(outbound_options(config), resolver),
         own_apps(mcp::OwnAppRules{.loopback = config.allow_loopback_upstreams}),
-        book(*tools.database, mcp::Catalog::load(mcp::manifest_files(config.manifests_dir)), {&own_apps}),
+        remote_apps(*vault),
+        book(*tools.database, mcp::Catalog::load(mcp::manifest_files(config.manifests_dir)),
+             {&own_apps, &remote_apps}),
         registry(book, config.connector_overrides),
         world{*tools.database,   audit, *vault, outbound, registry, tools.clock, tools.random,
               config.public_url, {}},

@@ -2,11 +2,14 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/config.h"
 #include "api/routes/requests.h"
 #include "api/routes/routes.h"
 #include "core/error.h"
 #include "core/json_read.h"
 #include "oauth/connect/app_service.h"
+#include "oauth/connect/client_registration.h"
+#include "oauth/connect/connector_spec.h"
 
 namespace assistiv::api {
 
@@ -29,9 +32,13 @@ mcp::NewRemoteServer read_remote(const core::Json& object) {
   out.approve_all = body.optional_bool("approve_all").value_or(false);
   if (const core::Json* given = body.object("auth")) {
     const core::JsonReader auth(*given, "/auth");
-    out.auth = *mcp::parse_remote_auth(auth.choice("kind", {"none", "shared_header", "user_header"}));
+    out.auth =
+        *mcp::parse_remote_auth(auth.choice("kind", {"none", "shared_header", "user_header", "oauth"}));
     out.header_name = auth.optional_string("header_name").value_or("");
     out.header_value = core::Secret(auth.optional_string("value").value_or(""));
+    out.client_id = auth.optional_string("client_id").value_or("");
+    out.client_secret = core::Secret(auth.optional_string("client_secret").value_or(""));
+    out.return_urls = auth.strings("return_urls");
   }
   return out;
 }
@@ -101,6 +108,20 @@ core::Task<core::HttpReply> put_remote_credential(Services* s, Call call) {
   co_return data_reply(200, {{"connection_id", id.str()}, {"app", call.params.at("app")}});
 }
 
+// Authorization servers fetch it (client ID metadata documents, the authorization chapter of MCP). It follows
+// from its address, so nothing is looked up and nobody learns which servers are registered.
+core::Task<core::HttpReply> client_metadata_document(Services* s, Call call) {
+  const auto platform = core::PlatformId::parse(call.params.at("platform_id"));
+  const auto& app = call.params.at("app");
+  if (!platform || !oauth::is_own_app_id(app)) throw core::not_found("There is no such client.");
+  const auto path = "/" + app + "/" + platform->str();
+  auto reply = core::json_reply(
+      200, core::dump_json(oauth::client_document(s->config.public_url + "/oauth/clients" + path,
+                                                  s->config.public_url + "/oauth/callback" + path)));
+  reply.headers.add("cache-control", "public, max-age=3600");
+  co_return reply;
+}
+
 Route remote_route(std::string method, std::string path, std::string operation, std::string summary) {
   Route out;
   out.method = std::move(method);
@@ -157,6 +178,17 @@ void add_remote_server_routes(RouteTable& table, Services& services) {
   credential.body_schema = "RemoteCredentialPut";
   credential.reply_schema = "RemoteCredential";
   add_route(table, services, std::move(credential), put_remote_credential);
+  add_route(table, services,
+            {.method = "GET",
+             .path = "/oauth/clients/{app}/{platform_id}",
+             .access = Access::Public,
+             .scope = "",
+             .operation_id = "remoteClientDocument",
+             .tag = "Remote MCP servers",
+             .summary = "Who we are to the authorization server of a remote MCP server.",
+             .reply_schema = "ClientDocument",
+             .enveloped = false},
+            client_metadata_document);
 }
 
 }  // namespace assistiv::api

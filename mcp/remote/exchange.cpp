@@ -10,6 +10,7 @@
 #include "core/sse_decoder.h"
 #include "mcp/connectors/clean_text.h"
 #include "mcp/protocol/jsonrpc.h"
+#include "oauth/connect/discovery.h"
 
 namespace assistiv::mcp {
 
@@ -250,6 +251,11 @@ core::Task<RpcOutcome> read_json(TalkPtr talk, ReplyPtr reply, std::string id) {
 core::Task<RpcOutcome> read_refusal(ReplyPtr reply) {
   RpcReply out;
   out.retry_after = retry_after_of(reply->headers());
+  if (reply->status() == 403) {
+    const auto challenge = oauth::read_challenge(reply->headers());
+    if (challenge && challenge->error == "insufficient_scope")
+      out.scopes_wanted = oauth::read_scopes(challenge->scope);
+  }
   if (media_type(reply->headers()) == "application/json")
     out.error = refusal_in(co_await core::read_all(reply.get(), kRefusalBytesMax));
   co_return out;

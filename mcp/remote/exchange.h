@@ -52,6 +52,7 @@ struct RpcReply {
   int status = 0;
   std::string session;  // Mcp-Session-Id
   std::optional<std::chrono::seconds> retry_after;
+  std::vector<std::string> scopes_wanted;  // of a 403 with insufficient_scope (RFC 6750 section 3.1)
   std::optional<core::Json> result;
   std::optional<RpcError> error;
 };

@@ -22,7 +22,8 @@ std::shared_ptr<RemoteApp> make_remote_app(const RemoteServerRow& row, core::Sec
   out->version = server.server_version;
   out->description = server.description;
   out->token_scopes = false;
-  out->shared_credential = server.auth != RemoteAuth::UserHeader;
+  out->shared_credential = server.auth == RemoteAuth::None || server.auth == RemoteAuth::SharedHeader;
+  if (server.oauth) out->connector = remote_connector(server);
   out->url = server.url;
   out->auth = server.auth;
   out->header_name = server.header_name;

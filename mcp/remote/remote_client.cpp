@@ -104,6 +104,11 @@ Failure refusal(const Talk& talk, const RpcReply& reply) {
   } else {
     out = status_failure(talk, reply.status);
   }
+  if (!reply.scopes_wanted.empty() && talk.target.personal) {
+    out = plain_failure(FailureCode::ScopeMissing,
+                        title + " wants more from this connection than the user has granted.");
+    out.missing_scopes = reply.scopes_wanted;
+  }
   out.status = reply.status;
   out.message += says(talk, reply);
   if (out.code == FailureCode::RateLimited) out.retry_after = reply.retry_after.value_or(kRemoteRetryDefault);

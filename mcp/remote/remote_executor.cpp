@@ -6,6 +6,8 @@
 #include "core/log.h"
 #include "mcp/connectors/result.h"
 #include "mcp/remote/remote_apps.h"
+#include "mcp/remote/remote_server_store.h"
+#include "mcp/remote/remote_token.h"
 #include "oauth/connect/credential_store.h"
 #include "oauth/crypto/vault.h"
 
@@ -34,6 +36,41 @@ core::Task<core::Secret> RemoteExecutor::own_credential(core::PlatformId platfor
       });
 }
 
+// 401 means that the server did not look at the call, so it may be made again with a newer token.
+core::Task<std::variant<core::Json, Failure>> RemoteExecutor::call_signed_in(RemoteTarget target,
+                                                                             RemoteCall call,
+                                                                             CredentialRef credential) {
+  auto token = co_await parts_.tokens.token(credential);
+  std::optional<std::int64_t> refused;
+  for (;;) {
+    if (auto failure = token_fault(target.title, token)) co_return std::move(*failure);
+    set_bearer(target, token);
+    auto outcome = co_await parts_.client.call_tool(target, call);
+    const auto* failure = std::get_if<Failure>(&outcome);
+    if (failure == nullptr || failure->code != FailureCode::ReauthRequired) co_return outcome;
+    if (refused) {
+      // A token that was not renewed because it is young may be refused for a passing reason.
+      if (*refused != token.version) co_await parts_.tokens.rejected(credential, token.version);
+      co_return outcome;
+    }
+    refused = token.version;
+    token = co_await parts_.tokens.after_401(credential, token.version);
+  }
+}
+
+// The next consent asks for these, too; of whoever connects, as one app asks everybody for the same.
+core::Task<> RemoteExecutor::ask_for_more(core::PlatformId platform, std::string app,
+                                          std::vector<std::string> scopes) {
+  const auto payload = platform.str() + "/" + app;
+  const bool added = co_await parts_.database.run(
+      storage::Scope::tenant(platform), [this, platform, app, scopes, payload](storage::Transaction& tx) {
+        const bool more = RemoteServerStore(parts_.vault).add_scopes(tx, platform, app, scopes);
+        if (more) tx.notify("app", payload);
+        return more;
+      });
+  if (added && parts_.changed) parts_.changed("app", payload);
+}
+
 core::Task<ToolExecution> RemoteExecutor::execute(ToolInvocation invocation) {
   const App* found = invocation.catalog->find_app(invocation.app);
   if (found == nullptr || found->kind != AppKind::Remote)
@@ -47,10 +84,10 @@ core::Task<ToolExecution> RemoteExecutor::execute(ToolInvocation invocation) {
   target.session_key = invocation.platform_id.str() + "/" + app.id + "/" + invocation.end_user_id.str();
   target.url = app.url;
   target.title = app.title;
-  target.personal = app.auth == RemoteAuth::UserHeader;
+  target.personal = app.auth == RemoteAuth::UserHeader || app.auth == RemoteAuth::Oauth;
   if (app.auth != RemoteAuth::None) target.header_name = app.header_name;
   target.header_value = app.header;
-  if (target.personal) {
+  if (app.auth == RemoteAuth::UserHeader) {
     target.header_value = co_await own_credential(invocation.platform_id, invocation.connection_id);
     if (target.header_value.empty()) co_return failed(no_credential(app));
   }
@@ -62,14 +99,23 @@ core::Task<ToolExecution> RemoteExecutor::execute(ToolInvocation invocation) {
   call.traceparent = invocation.traceparent;
   call.stop = invocation.stop;
   call.progress = invocation.progress;
-  auto outcome = co_await parts_.client.call_tool(std::move(target), std::move(call));
+  const bool signed_in = app.auth == RemoteAuth::Oauth;
+  auto outcome = signed_in ? co_await call_signed_in(std::move(target), std::move(call),
+                                                     {invocation.platform_id, invocation.end_user_id,
+                                                      invocation.connection_id, "main"})
+                           : co_await parts_.client.call_tool(std::move(target), std::move(call));
   if (const auto* failure = std::get_if<Failure>(&outcome)) {
     core::log::info("remote_server.call_failed", {{"app", app.id},
                                                   {"tool", tool->name},
                                                   {"failure", failure_code(failure->code)},
                                                   {"status", failure->status.value_or(0)},
                                                   {"request_id", invocation.request_id}});
-    co_return failed(*failure);
+    auto out = failed(*failure);
+    if (signed_in && failure->code == FailureCode::ScopeMissing) {
+      co_await ask_for_more(invocation.platform_id, app.id, failure->missing_scopes);
+      out.scopes_wanted = failure->missing_scopes;
+    }
+    co_return out;
   }
   co_return shape_remote_result(app.title, std::get<core::Json>(outcome), tool->output.get(), limits_);
 }

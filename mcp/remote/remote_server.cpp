@@ -16,6 +16,13 @@ Json time_or_null(const std::optional<core::Time>& time) {
   return time ? Json(core::format_time(*time)) : Json();
 }
 
+Json oauth_view(const RemoteOauth& oauth) {
+  return {{"issuer", oauth.issuer},
+          {"resource", oauth.resource},
+          {"scopes", oauth.scopes},
+          {"registration", oauth.registration}};
+}
+
 Json definition_view(const RemoteToolDefinition& definition) {
   return {{"digest", definition.digest},
           {"title", definition.title},
@@ -36,12 +43,15 @@ std::string_view remote_auth_name(RemoteAuth auth) {
       return "shared_header";
     case RemoteAuth::UserHeader:
       return "user_header";
+    case RemoteAuth::Oauth:
+      return "oauth";
   }
   return "none";
 }
 
 std::optional<RemoteAuth> parse_remote_auth(std::string_view name) {
-  for (const auto auth : {RemoteAuth::None, RemoteAuth::SharedHeader, RemoteAuth::UserHeader}) {
+  for (const auto auth :
+       {RemoteAuth::None, RemoteAuth::SharedHeader, RemoteAuth::UserHeader, RemoteAuth::Oauth}) {
     if (remote_auth_name(auth) == name) return auth;
   }
   return {};
@@ -68,6 +78,7 @@ Json to_json(const RemoteServer& server) {
           {"url", server.url},
           {"auth", remote_auth_name(server.auth)},
           {"header_name", text_or_null(server.header_name)},
+          {"oauth", server.oauth ? oauth_view(*server.oauth) : Json()},
           {"is_active", server.is_active},
           {"protocol", text_or_null(server.protocol)},
           {"server_name", text_or_null(server.server_name)},

@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "core/json.h"
 #include "core/secret.h"
+#include "mcp/remote/remote_oauth.h"
 #include "mcp/remote/tool_definition.h"
 
 namespace assistiv::mcp {
@@ -16,8 +17,9 @@ enum class RemoteAuth {
   None,
   SharedHeader,  // one credential for all end users, the platform's
   UserHeader,    // each end user's own
+  Oauth,         // each end user's own, from the server's authorization server
 };
-std::string_view remote_auth_name(RemoteAuth auth);  // "none", "shared_header", "user_header"
+std::string_view remote_auth_name(RemoteAuth auth);  // "none", "shared_header", "user_header", "oauth"
 std::optional<RemoteAuth> parse_remote_auth(std::string_view name);
 
 // Without the credential: that is never read back.
@@ -25,7 +27,8 @@ struct RemoteServer {
   std::string app;  // the prefix of its tools' names
   std::string title, description, url;
   RemoteAuth auth = RemoteAuth::None;
-  std::string header_name;  // "" with RemoteAuth::None
+  std::string header_name;           // "" with RemoteAuth::None and Oauth
+  std::optional<RemoteOauth> oauth;  // with RemoteAuth::Oauth
   bool is_active = true;
   // As of the last refresh that got an answer.
   std::string protocol, server_name, server_version;

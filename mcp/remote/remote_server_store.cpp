@@ -1,5 +1,6 @@
 #include "mcp/remote/remote_server_store.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -11,7 +12,8 @@ namespace assistiv::mcp {
 namespace {
 
 constexpr char kServerColumns[] =
-    "app, title, description, url, auth, header_name, header_value, protocol, server_name, server_version,"
+    "app, title, description, url, auth, header_name, header_value, oauth::text as oauth, protocol, "
+    "server_name, server_version,"
     " assistiv_ms(refreshed_at) as refreshed_ms, refresh_error, failures,"
     " assistiv_ms(created_at) as created_ms, assistiv_ms(updated_at) as updated_ms from remote_server"
     " where platform_id = $1::uuid";
@@ -42,6 +44,7 @@ RemoteServerRow read_server(const storage::Row& row) {
   server.url = row.text("url");
   server.auth = parse_remote_auth(row.text("auth")).value_or(RemoteAuth::None);
   server.header_name = row.text("header_name");
+  if (!row.is_null("oauth")) server.oauth = remote_oauth_of(core::parse_json(row.text("oauth")));
   server.protocol = row.text("protocol");
   server.server_name = row.text("server_name");
   server.server_version = row.text("server_version");
@@ -79,13 +82,15 @@ void RemoteServerStore::insert(storage::Transaction& tx, core::PlatformId platfo
                                const RemoteServer& server, const core::Secret& header) const {
   storage::Param sealed;
   if (!header.empty()) sealed = vault_.seal(header_context(platform, server.app), header);
+  storage::Param oauth;
+  if (server.oauth) oauth = core::dump_json(to_json(*server.oauth));
   tx.exec(
       "insert into remote_server (platform_id, app, title, description, url, auth, header_name, header_value,"
-      " refresh_due_at, created_at, updated_at) values ($1::uuid, $2, $3, $4, $5, $6, $7, $8,"
-      " assistiv_time($9::bigint), assistiv_time($9::bigint), assistiv_time($9::bigint))",
+      " refresh_due_at, created_at, updated_at, oauth) values ($1::uuid, $2, $3, $4, $5, $6, $7, $8,"
+      " assistiv_time($9::bigint), assistiv_time($9::bigint), assistiv_time($9::bigint), $10::jsonb)",
       {platform.str(), server.app, server.title, server.description, server.url,
        std::string(remote_auth_name(server.auth)), nullable(server.header_name), sealed,
-       ms_of(server.created_at)});
+       ms_of(server.created_at), oauth});
 }
 
 void RemoteServerStore::update(storage::Transaction& tx, core::PlatformId platform,
@@ -123,6 +128,22 @@ std::vector<RemoteServerRow> RemoteServerStore::all(storage::Transaction& tx,
 core::Secret RemoteServerStore::open(core::PlatformId platform, const RemoteServerRow& row) const {
   if (row.sealed_header.empty()) return {};
   return vault_.open(header_context(platform, row.server.app), row.sealed_header);
+}
+
+bool RemoteServerStore::add_scopes(storage::Transaction& tx, core::PlatformId platform,
+                                   const std::string& app, const std::vector<std::string>& scopes) const {
+  const auto row = lock(tx, platform, app);
+  if (!row || !row->server.oauth) return false;
+  RemoteOauth oauth = *row->server.oauth;
+  for (const auto& scope : scopes) {
+    if (std::find(oauth.scopes.begin(), oauth.scopes.end(), scope) == oauth.scopes.end())
+      oauth.scopes.push_back(scope);
+  }
+  if (oauth.scopes.size() == row->server.oauth->scopes.size() || oauth.scopes.size() > kRemoteScopesMax)
+    return false;
+  tx.exec("update remote_server set oauth = $3::jsonb where platform_id = $1::uuid and app = $2",
+          {platform.str(), app, core::dump_json(to_json(oauth))});
+  return true;
 }
 
 void RemoteServerStore::set_refreshed(storage::Transaction& tx, core::PlatformId platform,

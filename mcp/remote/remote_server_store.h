@@ -54,6 +54,10 @@ class RemoteServerStore {
   std::vector<RemoteServerRow> all(storage::Transaction& tx, core::PlatformId platform) const;
   core::Secret open(core::PlatformId platform, const RemoteServerRow& row) const;
 
+  // Asks for these from now on, too; false when it did already, or would ask for too many.
+  bool add_scopes(storage::Transaction& tx, core::PlatformId platform, const std::string& app,
+                  const std::vector<std::string>& scopes) const;
+
   // What a refresh found: the state of the server itself.
   void set_refreshed(storage::Transaction& tx, core::PlatformId platform, const RemoteServer& server,
                      core::Time due) const;

@@ -7,12 +7,14 @@
 #include "core/log.h"
 #include "mcp/connectors/clean_text.h"
 #include "mcp/remote/remote_server_store.h"
+#include "mcp/remote/remote_token.h"
 #include "mcp/remote/tool_definition.h"
 #include "mcp/remote/tool_review.h"
 #include "oauth/connect/app_store.h"
 #include "oauth/connect/connection_store.h"
 #include "oauth/connect/connector_spec.h"
 #include "oauth/connect/credential_store.h"
+#include "oauth/connect/return_url.h"
 #include "oauth/crypto/vault.h"
 
 namespace assistiv::mcp {
@@ -28,6 +30,7 @@ constexpr std::size_t kAboutMax = 500;
 constexpr std::size_t kUrlMax = 2048;
 constexpr std::size_t kHeaderValueMax = 4096;
 constexpr std::size_t kNamesInAudit = 30;
+constexpr std::size_t kReturnUrlsOfServer = 20;
 constexpr std::chrono::minutes kRefreshLease{5};
 // One credential for everybody, or the platform's word for the user: there is no account to tell apart.
 constexpr char kUserAccount[] = "credential";
@@ -128,6 +131,10 @@ core::Json changed_members(const RemoteServerPatch& patch) {
 }
 
 void check_credential_stays(const RemoteServerRow& row, const RemoteServerPatch& patch) {
+  if (patch.url && row.server.auth == RemoteAuth::Oauth && *patch.url != row.server.url) {
+    throw core::bad_request(
+        "The end users' tokens are for this address alone. Register the new server beside this one.", "/url");
+  }
   if (!patch.url || origin_of_address(*patch.url) == origin_of_address(row.server.url)) return;
   if (row.server.auth == RemoteAuth::UserHeader) {
     throw core::bad_request(
@@ -138,6 +145,49 @@ void check_credential_stays(const RemoteServerRow& row, const RemoteServerPatch&
     throw core::bad_request(
         "Another origin needs the credential again: the stored one is not sent elsewhere.", "/header_value");
   }
+}
+
+void check_header_rules(const NewRemoteServer& input, RemoteServer& server) {
+  const bool header = server.auth == RemoteAuth::SharedHeader || server.auth == RemoteAuth::UserHeader;
+  if (!header && (!input.header_value.empty() || !input.header_name.empty()))
+    throw core::bad_request("Without a header of its own this kind takes no value and no name.", "/auth");
+  if (!header) return;
+  server.header_name = input.header_name.empty() ? "Authorization" : input.header_name;
+  check_header_name(server.header_name);
+  if (server.auth == RemoteAuth::SharedHeader || !input.header_value.empty())
+    check_header_value(input.header_value, "/auth/value");
+}
+
+void check_sign_in_rules(const NewRemoteServer& input) {
+  const bool given = !input.client_id.empty() || !input.client_secret.empty() || !input.return_urls.empty();
+  if (input.auth != RemoteAuth::Oauth && given)
+    throw core::bad_request("Only the kind oauth has a client and return URLs.", "/auth");
+  if (input.client_id.empty() && !input.client_secret.empty())
+    throw core::bad_request("A secret needs its client_id.", "/auth/client_secret");
+  if (input.return_urls.size() > kReturnUrlsOfServer)
+    throw core::bad_request("At most 20 return URLs are allowed.", "/auth/return_urls");
+  for (const auto& url : input.return_urls) {
+    if (const auto fault = oauth::return_url_fault(url); !fault.empty())
+      throw core::bad_request("A return URL " + fault + ".", "/auth/return_urls");
+  }
+}
+
+RemoteServer checked_server(const RemoteServersParts& parts, const NewRemoteServer& input) {
+  check_app(input.app);
+  check_words(input.title, 1, kServerTitleMax, "/title");
+  check_words(input.description, 0, kAboutMax, "/description");
+  if (input.url.size() > kUrlMax) throw core::bad_request("An address has at most 2048 characters.", "/url");
+  if (const auto fault = parts.url_fault(input.url))
+    throw core::bad_request("This address cannot be used: it " + *fault + ".", "/url");
+  RemoteServer server;
+  server.app = input.app;
+  server.title = input.title;
+  server.description = input.description;
+  server.url = input.url;
+  server.auth = input.auth;
+  check_header_rules(input, server);
+  check_sign_in_rules(input);
+  return server;
 }
 
 RemoteTarget target_of(core::PlatformId platform, const RemoteServer& server, core::Secret header) {
@@ -196,39 +246,27 @@ void RemoteServers::announce(core::PlatformId platform, const std::string& app) 
 
 core::Task<RemoteServerView> RemoteServers::add(core::PlatformId platform, NewRemoteServer input,
                                                 oauth::AuditContext context) {
-  check_app(input.app);
-  check_words(input.title, 1, kServerTitleMax, "/title");
-  check_words(input.description, 0, kAboutMax, "/description");
-  if (input.url.size() > kUrlMax) throw core::bad_request("An address has at most 2048 characters.", "/url");
-  if (const auto fault = parts_.url_fault(input.url))
-    throw core::bad_request("This address cannot be used: it " + *fault + ".", "/url");
-  RemoteServer server;
-  server.app = input.app;
-  server.title = input.title;
-  server.description = input.description;
-  server.url = input.url;
-  server.auth = input.auth;
-  if (server.auth != RemoteAuth::None) {
-    server.header_name = input.header_name.empty() ? "Authorization" : input.header_name;
-    check_header_name(server.header_name);
-    if (server.auth == RemoteAuth::SharedHeader || !input.header_value.empty())
-      check_header_value(input.header_value, "/auth/value");
-  } else if (!input.header_value.empty() || !input.header_name.empty()) {
-    throw core::bad_request("Without a credential there is no header.", "/auth");
-  }
+  RemoteServer server = checked_server(parts_, input);
   server.created_at = server.updated_at = parts_.clock.now();
+  oauth::App app;
+  app.app = server.app;
+  app.client_id = "remote";
+  app.return_urls = input.return_urls;
+  app.created_at = app.updated_at = server.created_at;
+  core::Secret secret("none");
+  if (server.auth == RemoteAuth::Oauth) {
+    const auto client = co_await set_up_sign_in(platform, input, &server);
+    app.client_id = client.client_id;
+    if (!client.client_secret.empty()) secret = client.client_secret;
+  }
   co_await parts_.database.run(
       storage::Scope::tenant(platform),
-      [this, platform, server, header = input.header_value, context](Transaction& tx) {
+      [this, platform, server, app, secret, header = input.header_value, context](Transaction& tx) {
         const RemoteServerStore store(parts_.vault);
         if (store.all(tx, platform).size() >= options_.servers_max)
           throw core::conflict("A platform can have at most " + std::to_string(options_.servers_max) +
                                " MCP servers.");
-        oauth::App app;
-        app.app = server.app;
-        app.client_id = "remote";
-        app.created_at = app.updated_at = server.created_at;
-        oauth::AppStore(parts_.vault).insert(tx, platform, app, core::Secret("none"));
+        oauth::AppStore(parts_.vault).insert(tx, platform, app, secret);
         store.insert(tx, platform, server, header);
         parts_.audit.append(tx, platform,
                             oauth::audit_event(context, "app.created", {}, server.app, with_origin(server)));
@@ -237,6 +275,34 @@ core::Task<RemoteServerView> RemoteServers::add(core::PlatformId platform, NewRe
   announce(platform, server.app);
   co_await read_tools(platform, server.app, input.approve_all, context, {});
   co_return co_await get(platform, server.app);
+}
+
+// What is discovered and registered goes into `server`; who we are there is the result.
+core::Task<oauth::ObtainedClient> RemoteServers::set_up_sign_in(core::PlatformId platform,
+                                                                NewRemoteServer input, RemoteServer* server) {
+  // Before anything is left behind at the authorization server.
+  const bool taken = co_await parts_.database.run(
+      storage::Scope::tenant(platform), [this, platform, app = server->app](Transaction& tx) {
+        return oauth::AppStore(parts_.vault).get(tx, platform, app).has_value();
+      });
+  if (taken) throw core::conflict("The app \"" + server->app + "\" is there already.");
+  const std::string path = "/" + server->app + "/" + platform.str();
+  oauth::WantedClient wanted;
+  wanted.redirect_uri = parts_.public_url + "/oauth/callback" + path;
+  if (parts_.documents) wanted.document_url = parts_.public_url + "/oauth/clients" + path;
+  wanted.client_id = input.client_id;
+  wanted.client_secret = input.client_secret;
+  const auto found = co_await oauth::discover(&parts_.http, {parts_.url_fault}, server->url);
+  // The engine must be able to work with it before we become a client there.
+  server->oauth = make_remote_oauth(found, {});
+  try {
+    static_cast<void>(remote_connector(*server));
+  } catch (const core::Error& error) {
+    throw core::bad_request("Sign-in at this address cannot be set up: " + error.message() + ".", "/url");
+  }
+  auto client = co_await oauth::obtain_client(&parts_.http, found, std::move(wanted));
+  server->oauth = make_remote_oauth(found, client);
+  co_return client;
 }
 
 core::Task<std::vector<RemoteServer>> RemoteServers::list(core::PlatformId platform) {
@@ -275,8 +341,8 @@ core::Task<RemoteServerView> RemoteServers::update(core::PlatformId platform, st
         auto row = locked(parts_.vault, tx, platform, app);
         check_credential_stays(row, patch);
         auto& server = row.server;
-        if (patch.header_value && server.auth == RemoteAuth::None)
-          throw core::bad_request("This server has no credential.", "/header_value");
+        if (patch.header_value && server.header_name.empty())
+          throw core::bad_request("This server has no credential of the platform.", "/header_value");
         if (patch.title) server.title = *patch.title;
         if (patch.description) server.description = *patch.description;
         if (patch.url) server.url = *patch.url;
@@ -359,6 +425,53 @@ bool RemoteServers::keep(Transaction& tx, const Reading& reading) const {
   return true;
 }
 
+// As whom the tools are read.
+struct RemoteServers::Target {
+  RemoteTarget remote;
+  bool signs_in = false;
+  std::optional<CredentialRef> reader;  // with `signs_in`: an end user who is connected, if there is one
+};
+
+namespace {
+
+// The newest connection that works. Reading a list changes nothing, and no other user sees the token.
+std::optional<CredentialRef> find_reader(const RemoteServersParts& parts, Transaction& tx,
+                                         core::PlatformId platform, const std::string& app) {
+  const oauth::ConnectionFilter filter{{}, app, oauth::ConnectionStatus::Active};
+  oauth::PageRequest first;
+  first.limit = 1;
+  const auto found = oauth::ConnectionStore(parts.clock, parts.random).list(tx, platform, filter, first);
+  if (found.items.empty()) return {};
+  return CredentialRef{platform, found.items.front().end_user_id, found.items.front().id, "main"};
+}
+
+Failure nobody_connected() {
+  Failure out;
+  out.code = FailureCode::ReauthRequired;
+  out.message =
+      "Nobody has connected this server yet. Its tools are read as a user who has: connect one, then "
+      "refresh.";
+  return out;
+}
+
+}  // namespace
+
+core::Task<std::variant<RemoteListing, Failure>> RemoteServers::list_tools(Target target,
+                                                                           std::stop_token stop) {
+  if (!target.signs_in) co_return co_await parts_.client.list_tools(target.remote, stop);
+  if (!target.reader) co_return nobody_connected();
+  target.remote.personal = true;
+  auto token = co_await parts_.tokens.token(*target.reader);
+  for (bool again = false;; again = true) {
+    if (auto fault = token_fault(target.remote.title, token)) co_return std::move(*fault);
+    set_bearer(target.remote, token);
+    auto outcome = co_await parts_.client.list_tools(target.remote, stop);
+    const auto* failure = std::get_if<Failure>(&outcome);
+    if (again || failure == nullptr || failure->code != FailureCode::ReauthRequired) co_return outcome;
+    token = co_await parts_.tokens.after_401(*target.reader, token.version);
+  }
+}
+
 core::Task<> RemoteServers::read_tools(core::PlatformId platform, std::string app, bool approve_all,
                                        oauth::AuditContext context, std::stop_token stop) {
   const auto target =
@@ -366,13 +479,16 @@ core::Task<> RemoteServers::read_tools(core::PlatformId platform, std::string ap
         const RemoteServerStore store(parts_.vault);
         const auto row = store.get(tx, platform, app);
         if (!row) throw no_server();
-        return target_of(platform, row->server, store.open(platform, *row));
+        Target out{target_of(platform, row->server, store.open(platform, *row)), false, {}};
+        out.signs_in = row->server.auth == RemoteAuth::Oauth;
+        if (out.signs_in) out.reader = find_reader(parts_, tx, platform, app);
+        return out;
       });
-  auto outcome = co_await parts_.client.list_tools(target, stop);
+  auto outcome = co_await list_tools(target, stop);
   const auto reading = std::make_shared<Reading>();
   reading->platform = platform;
   reading->app = app;
-  reading->url = target.url;
+  reading->url = target.remote.url;
   reading->approve_all = approve_all;
   reading->context = std::move(context);
   if (auto* failure = std::get_if<Failure>(&outcome)) {

@@ -9,14 +9,17 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "core/async.h"
 #include "core/clock.h"
+#include "core/http_client.h"
 #include "core/ids.h"
 #include "core/random.h"
 #include "core/secret.h"
 #include "core/task.h"
+#include "mcp/connectors/token_source.h"
 #include "mcp/remote/remote_client.h"
 #include "mcp/remote/remote_server.h"
 #include "oauth/identity/audit_context.h"
@@ -34,7 +37,12 @@ struct NewRemoteServer {
   RemoteAuth auth = RemoteAuth::None;
   std::string header_name;    // "Authorization" when empty
   core::Secret header_value;  // with UserHeader it may be there to read the tools with
-  bool approve_all = false;   // what the first refresh finds
+  // With Oauth: the client that the platform registered itself, if it did, and where end users may be sent
+  // back to after they have connected.
+  std::string client_id;
+  core::Secret client_secret;
+  std::vector<std::string> return_urls;
+  bool approve_all = false;  // what the first refresh finds
 };
 
 // Absent members stay as they are.
@@ -70,6 +78,11 @@ struct RemoteServersParts {
   const core::Clock& clock;
   core::Random& random;
   RemoteClient& client;
+  core::HttpClient& http;  // for discovery
+  TokenSource& tokens;     // with Oauth, tools are read as an end user who is connected
+  std::string public_url;  // as ConnectWorld has it
+  // Whether authorization servers can fetch documents from public_url.
+  bool documents = false;
   // Why an address may not be called, in words that follow "it "; empty when it may.
   std::function<std::optional<std::string>(const std::string& url)> url_fault;
   // Called after a commit with what Transaction::notify sent: caches of this node need not wait for it.
@@ -82,7 +95,8 @@ class RemoteServers {
  public:
   explicit RemoteServers(RemoteServersParts parts, RemoteServersOptions options = {});
 
-  // Reads the tools at once. A server that cannot be read is registered all the same; the view says why.
+  // Reads the tools at once. A server that cannot be read is registered all the same; the view says why. With
+  // Oauth, how its end users sign in must be discoverable.
   core::Task<RemoteServerView> add(core::PlatformId platform, NewRemoteServer input,
                                    oauth::AuditContext context);
   core::Task<std::vector<RemoteServer>> list(core::PlatformId platform);
@@ -109,6 +123,10 @@ class RemoteServers {
 
  private:
   struct Reading;
+  struct Target;
+  core::Task<oauth::ObtainedClient> set_up_sign_in(core::PlatformId platform, NewRemoteServer input,
+                                                   RemoteServer* server);
+  core::Task<std::variant<RemoteListing, Failure>> list_tools(Target target, std::stop_token stop);
   bool keep(storage::Transaction& tx, const Reading& reading) const;
   core::Task<> round(std::stop_token stop);
   core::Task<> read_tools(core::PlatformId platform, std::string app, bool approve_all,

@@ -89,7 +89,7 @@ bool AppAccess::usable() const {
 }
 
 bool AppAccess::by_link() const {
-  return app->kind != AppKind::Remote;
+  return app->kind != AppKind::Remote || app->connector != nullptr;
 }
 
 const AppAccess* AccessSnapshot::find(std::string_view app) const {

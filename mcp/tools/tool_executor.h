@@ -8,6 +8,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "core/ids.h"
 #include "core/json.h"
@@ -51,6 +52,8 @@ struct ToolExecution {
   // A ToolError because the upstream wants to be asked later; it did nothing, and the call may be repeated
   // then.
   std::optional<std::chrono::seconds> retry_after = {};
+  // A ToolError because the end user has to grant these; the next connect link asks for them.
+  std::vector<std::string> scopes_wanted = {};
 };
 
 class ToolExecutor {

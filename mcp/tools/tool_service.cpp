@@ -282,6 +282,15 @@ class ToolCall {
     co_return out;
   }
 
+  // The app itself asks for more, and the link asks the end user for that.
+  core::Task<ToolCallResult> step_up(std::vector<std::string> scopes) {
+    core::Json details = {{"missing_scopes", scopes}};
+    return to_connect(CallEnd::ScopeMissing, "scope_missing",
+                      app_->app->title + " wants " + scopes_in_words({std::move(scopes)}) +
+                          " for this, which the connection to " + account_in_words() + " does not have.",
+                      std::move(details));
+  }
+
   // None: an approval was used up, go on.
   core::Task<std::optional<ToolCallResult>> ask_approval() {
     if (const auto stage = context_.in_task ? read_stage(context_.input_state) : std::nullopt) {
@@ -374,6 +383,7 @@ class ToolCall {
          .progress = context_.progress});
     record_->upstream_status = execution.upstream_status;
     if (execution.outcome == ExecutionOutcome::NeedsReauth) co_return co_await reauth();
+    if (!execution.scopes_wanted.empty()) co_return co_await step_up(std::move(execution.scopes_wanted));
     const bool done = execution.outcome == ExecutionOutcome::Done;
     record_->end = done ? CallEnd::Done : end_of(execution);
     record_->code = execution.code;

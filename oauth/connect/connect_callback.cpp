@@ -30,7 +30,7 @@ std::size_t count_param(const core::FormFields& query, std::string_view name) {
 // RFC 9207: who the answer says it is from must be whom we asked. Without a declared issuer the origin must
 // do.
 bool issuer_matches(const ConnectorSpec& spec, const Values& vars, const core::FormFields& query) {
-  if (count_param(query, "iss") == 0) return true;
+  if (count_param(query, "iss") == 0) return !spec.oauth.issuer_required;
   const auto issuer = single_param(query, "iss");
   if (!issuer) return false;
   if (!spec.oauth.issuer.empty()) return *issuer == spec.oauth.issuer;

@@ -181,7 +181,7 @@ void check_revoke(const ConnectorSpec& spec, const std::optional<RevokeRequest>&
   in_path.insert("client_id");
   check_url(spec, request->url, in_path, pointer + "/url");
   Names anywhere = in_path;
-  anywhere.insert({"client_secret", "access_token", "refresh_token"});
+  anywhere.insert({"client_secret", "access_token", "refresh_token", "any_token"});
   check_params(request->query, anywhere, pointer + "/query");
   check_params(request->body, anywhere, pointer + "/body");
   check_headers(request->headers, in_path, pointer + "/headers");
@@ -210,7 +210,8 @@ void check_api(const ConnectorSpec& spec) {
   Names known = known_at(spec, kAllKnown);
   check_url(spec, spec.api.base, known, "/api/base");
   check_headers(spec.api.headers, known, "/api/headers");
-  check_probe(spec, spec.oauth.identity.probe, known_at(spec, 3), "/oauth/identity/request");
+  if (spec.oauth.identity.fixed.empty())
+    check_probe(spec, spec.oauth.identity.probe, known_at(spec, 3), "/oauth/identity/request");
   if (spec.oauth.lookup) check_probe(spec, *spec.oauth.lookup, known_at(spec, 2), "/oauth/lookup/request");
   for (const auto& part : spec.oauth.identity.id) {
     if (part.front() == '{') {

@@ -382,7 +382,13 @@ IdentityRules read_identity(const JsonReader& parent, const ConnectorSpec& spec)
   IdentityRules rules;
   const Json& object = required_object(parent, "identity");
   const JsonReader reader(object, parent.pointer("identity"));
-  reader.only({"request", "at", "prefer", "slot", "id", "label", "ok"});
+  reader.only({"fixed", "request", "at", "prefer", "slot", "id", "label", "ok"});
+  rules.slot = reader.optional_string("slot", 1, 40).value_or(spec.oauth.slots.begin()->first);
+  if (reader.has("fixed")) {
+    reader.only({"fixed", "slot"});
+    rules.fixed = reader.string("fixed", 1, 100);
+    return rules;
+  }
   rules.probe = read_probe(reader, spec);
   rules.id = holds_array(object, "id") ? reader.strings("id", 8, 200)
                                        : std::vector<std::string>{pointer_member(reader, "id")};
@@ -400,22 +406,24 @@ IdentityRules read_identity(const JsonReader& parent, const ConnectorSpec& spec)
   } else if (reader.has("label")) {
     rules.label = {pointer_member(reader, "label")};
   }
-  rules.slot = reader.optional_string("slot", 1, 40).value_or(spec.oauth.slots.begin()->first);
   return rules;
 }
 
 void read_oauth(ConnectorSpec& spec, const JsonReader& root) {
   const JsonReader reader(required_object(root, "oauth"), root.pointer("oauth"));
-  reader.only({"client", "pkce", "callback", "issuer", "scope", "authorize", "token", "refresh", "slots",
-               "ok", "errors", "revoke", "notices", "lookup", "identity"});
+  reader.only({"client", "pkce", "callback", "issuer", "issuer_required", "scope", "authorize", "token",
+               "refresh", "slots", "ok", "errors", "revoke", "notices", "lookup", "identity"});
   auto& oauth = spec.oauth;
   const JsonReader client(required_object(reader, "client"), reader.pointer("client"));
   client.only({"auth"});
-  oauth.client_auth =
-      client.choice("auth", {"body", "basic"}) == "basic" ? ClientAuth::Basic : ClientAuth::Body;
+  const auto auth = client.choice("auth", {"body", "basic", "none"});
+  oauth.client_auth = auth == "basic"  ? ClientAuth::Basic
+                      : auth == "none" ? ClientAuth::None
+                                       : ClientAuth::Body;
   oauth.pkce = reader.choice("pkce", {"S256", "off"}) == "off" ? Pkce::Off : Pkce::S256;
   oauth.shared_callback = choice_or(reader, "callback", "app", {"app", "shared"}) == "shared";
   oauth.issuer = reader.optional_string("issuer", 1, 500).value_or("");
+  oauth.issuer_required = reader.optional_bool("issuer_required").value_or(false);
   oauth.scope = read_scope(reader);
 
   const JsonReader authorize(required_object(reader, "authorize"), reader.pointer("authorize"));

@@ -69,7 +69,11 @@ struct SpecParam {
   Kind kind = Kind::Text;
 };
 
-enum class ClientAuth { Body, Basic };
+enum class ClientAuth {
+  Body,
+  Basic,
+  None,  // a public client: its id alone
+};
 enum class Pkce { Off, S256 };
 enum class RefreshMode { None, Static, Rotating };
 
@@ -135,7 +139,8 @@ struct ErrorRules {
 
 enum class RequestAuth { None, ClientBasic, Access };
 
-// May use {client_id}, {client_secret}, {access_token}, {refresh_token} besides the variables.
+// May use {client_id}, {client_secret}, {access_token}, {refresh_token} besides the variables, and
+// {any_token}: the refresh token, or the access token where there is no other (RFC 7009).
 struct RevokeRequest {
   static constexpr int kPerMinuteMax = 6000;
   std::string method;
@@ -170,6 +175,9 @@ struct ProbeRules {
 
 // Who the fresh tokens belong to.
 struct IdentityRules {
+  // Where nobody can be asked: the id of every account. Then an end user has one account at most, and the
+  // rest but `slot` is empty.
+  std::string fixed;
   ProbeRules probe;
   std::string slot;
   // Pointers and {variables}, joined with "/": all must be there and not null.
@@ -182,6 +190,7 @@ struct OauthSpec {
   Pkce pkce = Pkce::S256;
   bool shared_callback = false;  // redirect_uri is /oauth/callback without the app's id
   std::string issuer;            // what `iss` of the callback must be (RFC 9207); empty: the authorize origin
+  bool issuer_required = false;  // the provider has said that `iss` is always there
   ScopeRules scope;
   UrlTemplate authorize_url;
   std::vector<SpecParam> authorize_params;

@@ -92,7 +92,8 @@ core::OutboundRequest token_request(const ConnectorSpec& spec, const TokenEndpoi
     request.headers.set("Authorization", basic_credentials(client));
   } else {
     members.push_back({"client_id", client.client_id});
-    members.push_back({"client_secret", client.client_secret.reveal()});
+    if (spec.oauth.client_auth == ClientAuth::Body)
+      members.push_back({"client_secret", client.client_secret.reveal()});
   }
   for (auto& member : expand_params(endpoint.params, values)) members.push_back(std::move(member));
   set_body(request, endpoint.encoding, members);
@@ -277,6 +278,12 @@ core::Task<std::optional<Values>> ProviderClient::look_up(const ConnectorSpec* s
 }
 
 core::Task<Identity> ProviderClient::identify(const ConnectorSpec* spec, Values vars, core::Secret access) {
+  if (const auto& fixed = spec->oauth.identity.fixed; !fixed.empty()) {
+    Identity identity;
+    identity.ok = true;
+    identity.id = identity.label = fixed;
+    co_return identity;
+  }
   const auto answer = co_await ask_api(&http_, spec, &spec->oauth.identity.probe, vars, access);
   co_return answer ? read_identity_answer(*spec, vars, *answer) : Identity();
 }
@@ -289,6 +296,7 @@ core::Task<RevokeReply> ProviderClient::revoke(const ConnectorSpec* spec, const 
   values["client_secret"] = client.client_secret.reveal();
   values["access_token"] = access.reveal();
   values["refresh_token"] = refresh.reveal();
+  values["any_token"] = refresh.empty() ? access.reveal() : refresh.reveal();
   auto request = new_request(*spec, rule->method, rule->url, values);
   std::vector<std::pair<std::string, std::string>> query;
   for (const auto& member : expand_params(rule->query, values)) query.emplace_back(member.name, member.value);

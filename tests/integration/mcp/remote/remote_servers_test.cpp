@@ -7,6 +7,8 @@
 
 #include "mcp/remote/remote_client.h"
 #include "mcp/remote/remote_server_store.h"
+#include "support/connector_fixture.h"
+#include "support/fake_http_client.h"
 #include "support/grants_fixture.h"
 #include "support/scripted_mcp_server.h"
 
@@ -64,12 +66,18 @@ class RemoteServersTest : public test::GrantsFixture {
 
   test::ScriptedMcpServer server_;
   RemoteClient client_{server_, {.client_version = "1"}};
+  test::FakeHttpClient http_;
+  test::ScriptedTokens tokens_;
   RemoteServers servers_{{database_.db(),
                           audit_,
                           *vault_,
                           clock_,
                           random_,
                           client_,
+                          http_,
+                          tokens_,
+                          "https://gateway.test",
+                          true,
                           [](const std::string& url) -> std::optional<std::string> {
                             return url.starts_with("https://") ? std::nullopt : std::optional("is not https");
                           },
