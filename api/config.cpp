@@ -167,6 +167,12 @@ Setting ledger_fsync_setting() {
       "0", 0, 1000, &Config::ledger_fsync_ms);
 }
 
+Setting remote_tools_setting() {
+  return seconds_setting("remote_tools_interval",
+                         "Seconds between two readings of the tools of a remote MCP server.", "900",
+                         &Config::remote_tools_interval);
+}
+
 Setting connector_overrides_setting() {
   return {
       "connector_overrides",
@@ -234,6 +240,7 @@ const std::vector<Setting>& settings() {
                       &Config::write_timeout),
       seconds_setting("drain_timeout", "Seconds that requests in flight get at shutdown.", "10",
                       &Config::drain_timeout),
+      remote_tools_setting(),
       text_setting("master_keys_file", "Keyring for secrets at rest; default <data_dir>/master-keys.json.",
                    "", &Config::master_keys_file),
       text_setting("manifests_dir", "Folder of further connector manifests (*.json).", "",

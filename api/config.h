@@ -39,7 +39,7 @@ struct Config {
   std::size_t header_bytes_max = 0, body_bytes_max = 0, connections_max = 0;
   std::size_t connections_per_address_max = 1024;
   std::chrono::seconds header_timeout{}, body_timeout{}, keep_alive_timeout{}, write_timeout{},
-      drain_timeout{};
+      drain_timeout{}, remote_tools_interval{};
   std::string master_keys_file;
   std::string manifests_dir;
   std::map<std::string, ConnectorOverride> connector_overrides;

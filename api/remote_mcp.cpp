@@ -32,6 +32,12 @@ bool serves_documents(const Config& config) {
   return config.public_url.starts_with("https://") || config.allow_loopback_upstreams;
 }
 
+mcp::RemoteServersOptions remote_servers_options(const Config& config) {
+  mcp::RemoteServersOptions options;
+  options.refresh_interval = config.remote_tools_interval;
+  return options;
+}
+
 std::optional<std::string> remote_url_fault(const std::string& text, net::Reach reach) {
   const auto url = net::parse_url(text);
   if (!url) return "is no absolute https:// URL";
@@ -50,6 +56,7 @@ RemoteMcp::RemoteMcp(RemoteMcpWorld world)
                 [reach = remote_reach(world.config)](const std::string& url) {
                   return remote_url_fault(url, reach);
                 },
-                std::move(world.changed)}) {}
+                std::move(world.changed)},
+               remote_servers_options(world.config)) {}
 
 }  // namespace assistiv::api

@@ -48,6 +48,8 @@ struct Tool {
   std::shared_ptr<const JsonSchema> input;   // checks the arguments
   std::shared_ptr<const JsonSchema> output;  // what structuredContent conforms to
   std::shared_ptr<const ToolPlan> plan;      // of an app made from a manifest
+  // What the argument is called that names one of several accounts (mcp/tools/accounts.h).
+  std::string account_argument = "account";
 
   bool token_scopes = true;  // as App::token_scopes
 

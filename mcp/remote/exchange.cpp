@@ -5,6 +5,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "core/async.h"
 #include "core/encoding.h"
 #include "core/json_read.h"
 #include "core/sse_decoder.h"
@@ -23,6 +24,7 @@ constexpr std::size_t kReadBytes = 64 * 1024;
 constexpr std::size_t kRefusalBytesMax = 64 * 1024;  // of the body of an answer that is no success
 constexpr std::size_t kNotedBytesMax = 16 * 1024;    // of the answer to a notification
 constexpr std::size_t kSessionMax = 512;
+constexpr std::size_t kEventIdMax = 1024;
 constexpr std::size_t kWordsMax = 400;  // characters of a server's message
 constexpr milliseconds kDeclineTime{5000};
 constexpr milliseconds kCancelTime{2000};
@@ -216,26 +218,92 @@ core::Task<std::optional<RpcReply>> take_messages(TalkPtr talk, Json messages, s
   co_return std::nullopt;
 }
 
-core::Task<RpcOutcome> read_events(TalkPtr talk, ReplyPtr reply, std::string id) {
-  core::SseDecoder decoder(talk->bytes_left);
+// Where a stream can be taken up again (2025-11-25 transports, "Resumability and Redelivery").
+struct StreamPlace {
+  std::string last_id;
+  milliseconds wait{0};
   std::size_t events = 0;
+  int tries = 0;
+};
+using PlacePtr = std::shared_ptr<StreamPlace>;
+
+// It goes into a header of ours.
+bool is_resumable_id(const std::string& id) {
+  return !id.empty() && id.size() <= kEventIdMax &&
+         std::all_of(id.begin(), id.end(), [](char c) { return c >= 0x20 && c < 0x7f; }) &&
+         id.front() != ' ' && id.back() != ' ';
+}
+
+void keep_place(StreamPlace& place, const core::SseEvent& event) {
+  if (!event.id.empty()) place.last_id = is_resumable_id(event.id) ? event.id : std::string();
+}
+
+// Until the answer, a failure, or (nothing) the end of the bytes.
+core::Task<std::optional<RpcOutcome>> read_stream(TalkPtr talk, core::UpstreamReply* reply, std::string id,
+                                                  PlacePtr place) {
+  core::SseDecoder decoder(talk->bytes_left);
   for (;;) {
     const std::string piece = co_await reply->read(kReadBytes);
     if (piece.size() > talk->bytes_left) co_return too_large(*talk);
     talk->bytes_left -= piece.size();
     const auto found = piece.empty() ? decoder.finish() : decoder.feed(piece);
+    if (decoder.retry_ms()) place->wait = milliseconds(*decoder.retry_ms());
     for (const auto& event : found) {
-      if (++events > talk->options->events_max)
+      if (++place->events > talk->options->events_max)
         co_return remote_failure(*talk, talk->target.title + " sends events without an end.", true);
+      keep_place(*place, event);
       if (event.data.empty()) continue;
       auto message = core::try_parse_json(event.data, kJsonDepthMax);
       if (!message) co_return not_mcp(*talk, "an event that is no JSON");
       if (auto answer = co_await take_messages(talk, std::move(*message), id)) co_return std::move(*answer);
     }
     if (decoder.failed()) co_return too_large(*talk);
-    if (piece.empty())
-      co_return remote_failure(*talk, talk->target.title + " ended its stream without an answer.", true);
+    if (piece.empty()) co_return std::nullopt;
   }
+}
+
+bool can_break(core::OutboundFailure failure) {
+  return failure == core::OutboundFailure::Broken || failure == core::OutboundFailure::ConnectFailed;
+}
+
+// A legacy stream that ended too early, from where it was. Null when the server does not do that, or not any
+// more.
+core::Task<ReplyPtr> resume(TalkPtr talk, PlacePtr place) {
+  while (!is_modern(talk->version) && !place->last_id.empty() &&
+         place->tries++ < talk->options->resumptions_max) {
+    co_await core::sleep_for(std::min(place->wait, talk->options->resume_wait_max), talk->stop);
+    auto request = base_request(*talk, nullptr, "");
+    request.method = "GET";
+    request.headers.remove("content-type");
+    request.headers.set("accept", "text/event-stream");
+    request.headers.set("last-event-id", place->last_id);
+    try {
+      auto reply = co_await talk->upstream->open(std::move(request));
+      const bool goes_on = reply->status() == 200 && media_type(reply->headers()) == "text/event-stream";
+      co_return goes_on ? std::move(reply) : nullptr;
+    } catch (const core::OutboundError& error) {
+      if (!can_break(error.failure())) throw;
+    }
+  }
+  co_return nullptr;
+}
+
+core::Task<RpcOutcome> read_events(TalkPtr talk, ReplyPtr reply, std::string id) {
+  const auto place = std::make_shared<StreamPlace>();
+  place->wait = talk->options->resume_wait;
+  std::optional<core::OutboundError> broken;
+  while (reply) {
+    broken.reset();
+    try {
+      if (auto outcome = co_await read_stream(talk, reply.get(), id, place)) co_return std::move(*outcome);
+    } catch (const core::OutboundError& error) {
+      if (!can_break(error.failure())) throw;
+      broken = error;
+    }
+    reply = co_await resume(talk, place);
+  }
+  if (broken) co_return failure_of(*talk, *broken);
+  co_return remote_failure(*talk, talk->target.title + " ended its stream without an answer.", true);
 }
 
 core::Task<RpcOutcome> read_json(TalkPtr talk, ReplyPtr reply, std::string id) {

@@ -55,6 +55,9 @@ struct RemoteClientOptions {
   std::size_t events_max = 10'000;  // of one stream
   std::size_t pages_max = 50;
   std::size_t tools_max = 500;
+  int resumptions_max = 5;                            // of one answer whose stream breaks
+  std::chrono::milliseconds resume_wait{1'000};       // before each, when the server does not say
+  std::chrono::milliseconds resume_wait_max{10'000};  // whatever it says
   int declined_max = 8;               // requests of the server that are answered, per operation
   std::size_t sessions_max = 10'000;  // remembered; past it the oldest go
   std::chrono::minutes session_time{30};

@@ -201,10 +201,11 @@ RemoteTarget target_of(core::PlatformId platform, const RemoteServer& server, co
 }
 
 // Every node and every failure waits longer, so that a server that is down is not asked all the time.
-std::chrono::minutes refresh_wait(const RemoteServersOptions& options, int failures) {
+std::chrono::seconds refresh_wait(const RemoteServersOptions& options, int failures) {
+  const auto longest = std::max<std::chrono::seconds>(options.refresh_interval, options.refresh_interval_max);
   auto wait = options.refresh_interval;
-  for (int i = 0; i < failures && wait < options.refresh_interval_max; ++i) wait *= 2;
-  return std::min(wait, options.refresh_interval_max);
+  for (int i = 0; i < failures && wait < longest; ++i) wait *= 2;
+  return std::min(wait, longest);
 }
 
 void approve_seen(const RemoteServerStore& store, Transaction& tx, core::PlatformId platform,

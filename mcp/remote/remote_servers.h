@@ -63,7 +63,7 @@ struct ReviewedTool {
 };
 
 struct RemoteServersOptions {
-  std::chrono::minutes refresh_interval{15};
+  std::chrono::seconds refresh_interval{15 * 60};
   std::chrono::minutes refresh_interval_max{360};  // after failures in a row
   std::chrono::seconds round_interval{30};         // of the worker
   std::size_t refreshes_per_round = 20;

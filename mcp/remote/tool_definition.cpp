@@ -8,6 +8,7 @@
 #include "core/encoding.h"
 #include "core/json_read.h"
 #include "mcp/connectors/clean_text.h"
+#include "mcp/tools/accounts.h"
 
 namespace assistiv::mcp {
 
@@ -332,6 +333,7 @@ std::optional<Tool> make_tool(const std::string& app, const RemoteToolDefinition
   out.token_scopes = false;
   out.input = compiled(*definition.input, limits, nullptr);
   if (!out.input) return {};
+  out.account_argument = free_account_argument(*definition.input);
   Json shown = {{"name", out.name},
                 {"title", out.title},
                 {"description", out.description},

@@ -49,8 +49,9 @@ AppAccess app_access(const App& app, const oauth::ConnectedApp& connected, const
 
 std::string definition_of(const Tool& tool, const AccountSchemas& accounts) {
   const auto schema = accounts.find(tool.app);
-  return schema == accounts.end() ? tool.definition_json
-                                  : with_account_argument(tool.definition_json, schema->second);
+  return schema == accounts.end()
+             ? tool.definition_json
+             : with_account_argument(tool.definition_json, schema->second, tool.account_argument);
 }
 
 ToolView view_of(const Tool& tool, const AccountSchemas& accounts) {

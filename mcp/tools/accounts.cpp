@@ -44,14 +44,24 @@ std::string account_schema(const std::vector<Account>& accounts) {
                           {"description", "Which connected account to use: " + choices(accounts) + "."}});
 }
 
-std::string with_account_argument(const std::string& definition_json, const std::string& account_schema) {
+std::string free_account_argument(const core::Json& input_schema) {
+  const std::string text = core::dump_json(input_schema);
+  std::string name = kAccountArgument;
+  for (int i = 1; text.find('"' + name + '"') != std::string::npos; ++i)
+    name = "connected_account" + (i == 1 ? std::string() : "_" + std::to_string(i));
+  return name;
+}
+
+std::string with_account_argument(const std::string& definition_json, const std::string& account_schema,
+                                  const std::string& argument) {
   core::Json definition = core::parse_json(definition_json);
-  definition["inputSchema"]["properties"][kAccountArgument] = core::parse_json(account_schema);
+  definition["inputSchema"]["properties"][argument] = core::parse_json(account_schema);
   return core::dump_json(definition);
 }
 
-AccountChoice take_account(const std::vector<Account>& accounts, core::Json& arguments) {
-  const auto named = arguments.find(kAccountArgument);
+AccountChoice take_account(const std::vector<Account>& accounts, core::Json& arguments,
+                           const std::string& argument) {
+  const auto named = arguments.find(argument);
   if (named == arguments.end()) return {&accounts.front(), {}};
   const std::string text = named->is_string() ? named->get<std::string>() : "";
   arguments.erase(named);

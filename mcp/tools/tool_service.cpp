@@ -164,7 +164,7 @@ class ToolCall {
       account_ = accounts.empty() ? nullptr : &accounts.front();
       return true;
     }
-    auto choice = take_account(accounts, arguments_);
+    auto choice = take_account(accounts, arguments_, tool_->account_argument);
     account_ = choice.account;
     account_fault_ = std::move(choice.fault);
     if (account_ != nullptr) record_->connection_id = account_->id;

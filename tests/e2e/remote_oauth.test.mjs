@@ -81,7 +81,7 @@ describe('sign-in at remote MCP servers', () => {
     assert.equal([...wiki.clients.values()].at(-1).redirect_uris[0], `${world.url}/oauth/callback/own_wiki/${stranger.id}`);
   });
 
-  test('a token that is refused is renewed once; a grant that is gone asks for the user', async () => {
+  test('a refused token is renewed once, and a grant that is gone asks for the user', async () => {
     const before = wiki.counts.refreshes;
     wiki.kill({ access: true });
     await eventually(async () => textOf(await call(ann, 'own_wiki_whoami')) === 'whoami: ann');

@@ -141,12 +141,14 @@ RemoteAnswer ScriptedMcpServer::answer_to(const RemoteRequest& request) {
     if (const auto it = handlers_.find(request.method); it != handlers_.end()) handler = it->second;
   }
   if (handler) return handler(request);
+  if (request.method == "GET") return RemoteAnswer{.status = 405};
   if (request.method.empty() || !request.message.contains("id")) return RemoteAnswer{.status = 202};
   return RemoteAnswer::error(-32601, "Method not found", request.headers.get("mcp-method") ? 404 : 200);
 }
 
 core::Task<std::unique_ptr<core::UpstreamReply>> ScriptedMcpServer::open(core::UpstreamRequest request) {
-  RemoteRequest seen{request.headers, core::parse_json(request.body), ""};
+  RemoteRequest seen{request.headers, {}, request.method == "GET" ? "GET" : ""};
+  if (request.method != "GET") seen.message = core::parse_json(request.body);
   if (seen.message.contains("method")) seen.method = seen.message["method"].get<std::string>();
   auto answer = answer_to(seen);
   const std::string id = seen.message.contains("id") ? core::dump_json(seen.message["id"]) : "null";

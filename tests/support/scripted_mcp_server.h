@@ -36,7 +36,7 @@ struct RemoteAnswer {
 struct RemoteRequest {
   core::HttpHeaders headers;
   core::Json message;
-  std::string method;  // of JSON-RPC; "" for an answer
+  std::string method;  // of JSON-RPC; "" for an answer; "GET" for a stream, which has no message
 };
 
 class ScriptedMcpServer final : public core::UpstreamClient {

@@ -368,5 +368,74 @@ TEST_F(RemoteClientTest, a_version_that_nobody_knows_is_said) {
   EXPECT_NE(failure().message.find("no version of MCP"), std::string::npos);
 }
 
+RemoteAnswer broken_stream(std::vector<std::string> pieces) {
+  auto out = RemoteAnswer::events({});
+  out.pieces = std::move(pieces);
+  out.breaks = core::OutboundFailure::Broken;
+  return out;
+}
+
+// As resumed streams do not belong to a request, the id of the one that waits is looked up.
+RemoteAnswer answer_to_waiting(const test::ScriptedMcpServer& server, const std::string& text) {
+  const auto id = server.requests("tools/call").back().message["id"];
+  return RemoteAnswer::events({Json{{"jsonrpc", "2.0"}, {"id", id}, {"result", text_result(text)}}.dump()});
+}
+
+TEST_F(RemoteClientTest, a_legacy_stream_that_breaks_goes_on_where_it_was) {
+  server_.be_legacy();
+  server_.on("tools/call",
+             broken_stream({"id: e1\nretry: 1\ndata:\n\n",
+                            "id: e2\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\"}\n\n",
+                            "id: half"}));
+  int gets = 0;
+  server_.on("GET", [&](const RemoteRequest&) {
+    return ++gets == 1 ? broken_stream({"id: e3\ndata:\n\n"}) : answer_to_waiting(server_, "late");
+  });
+  EXPECT_EQ(result()["content"][0]["text"], "late");
+  const auto sent = server_.requests("GET");
+  ASSERT_EQ(sent.size(), 2U);
+  EXPECT_EQ(sent[0].headers.get("last-event-id"), "e2");
+  EXPECT_EQ(sent[1].headers.get("last-event-id"), "e3");
+  EXPECT_EQ(sent[0].headers.get("mcp-session-id"), "session-1");
+  EXPECT_EQ(sent[0].headers.get("authorization"), "Bearer upstream-secret");
+  EXPECT_EQ(server_.requests("tools/call").size(), 1U) << "the call itself is never sent again";
+}
+
+TEST_F(RemoteClientTest, a_stream_that_the_server_closed_after_an_id_goes_on_too) {
+  server_.be_legacy();
+  auto polled = RemoteAnswer::events({});
+  polled.pieces = {"id: e1\nretry: 1\ndata:\n\n"};
+  server_.on("tools/call", polled);
+  server_.on("GET", [&](const RemoteRequest&) { return answer_to_waiting(server_, "polled"); });
+  EXPECT_EQ(result()["content"][0]["text"], "polled");
+}
+
+TEST_F(RemoteClientTest, without_an_id_or_in_the_modern_era_there_is_nothing_to_go_on_from) {
+  server_.be_legacy();
+  server_.on("tools/call", broken_stream({"data:\n\n"}));
+  EXPECT_TRUE(failure().outcome_unknown);
+  server_.on("tools/call", broken_stream({"id: e\x01\ndata:\n\n"}));
+  EXPECT_TRUE(failure().outcome_unknown) << "an id that no header can carry";
+  EXPECT_TRUE(server_.requests("GET").empty());
+}
+
+TEST_F(RemoteClientTest, modern_streams_are_never_taken_up_again) {
+  server_.be_modern();
+  server_.on("tools/call", broken_stream({"id: e1\ndata:\n\n"}));
+  EXPECT_TRUE(failure().outcome_unknown);
+  EXPECT_TRUE(server_.requests("GET").empty());
+}
+
+TEST_F(RemoteClientTest, a_stream_that_breaks_for_ever_is_left) {
+  server_.be_legacy();
+  server_.on("tools/call", broken_stream({"id: e1\nretry: 1\ndata:\n\n"}));
+  server_.on("GET", broken_stream({"id: e2\ndata:\n\n"}));
+  EXPECT_TRUE(failure().outcome_unknown);
+  EXPECT_EQ(server_.requests("GET").size(), 5U);
+  server_.on("GET", RemoteAnswer{.status = 405});
+  EXPECT_TRUE(failure().outcome_unknown);
+  EXPECT_EQ(server_.requests("GET").size(), 6U);
+}
+
 }  // namespace
 }  // namespace assistiv::mcp

@@ -26,7 +26,7 @@ class AccountsTest : public ::testing::Test {
  protected:
   AccountChoice take(const std::string& name) {
     arguments_ = {{"account", name}, {"x", 1}};
-    return take_account(accounts_, arguments_);
+    return take_account(accounts_, arguments_, kAccountArgument);
   }
   std::vector<Account> accounts_ = {account("01", "Work", "101"), account("02", "home", "102"),
                                     account("03", "Same", "103"), account("04", "same", "104")};
@@ -35,7 +35,7 @@ class AccountsTest : public ::testing::Test {
 
 TEST_F(AccountsTest, takes_the_default_when_none_is_named) {
   arguments_ = {{"x", 1}};
-  EXPECT_EQ(take_account(accounts_, arguments_).account, &accounts_[0]);
+  EXPECT_EQ(take_account(accounts_, arguments_, kAccountArgument).account, &accounts_[0]);
 }
 
 TEST_F(AccountsTest, finds_a_label_an_account_id_and_a_connection_and_takes_the_argument_out) {
@@ -62,10 +62,26 @@ TEST_F(AccountsTest, puts_the_argument_into_a_definition_only_while_there_is_a_c
   EXPECT_EQ(account_schema({}), "");
   EXPECT_EQ(account_schema({accounts_[0]}), "");
   const std::string definition = R"({"name":"t","inputSchema":{"type":"object","properties":{"x":{}}}})";
-  const auto made = core::parse_json(with_account_argument(definition, account_schema(accounts_)));
+  const auto made = core::parse_json(with_account_argument(definition, account_schema(accounts_), "account"));
   EXPECT_TRUE(made["inputSchema"]["properties"].contains("x"));
   EXPECT_THAT(made["inputSchema"]["properties"]["account"]["description"].get<std::string>(),
               HasSubstr(R"("Work" (default))"));
+}
+
+TEST_F(AccountsTest, a_tool_that_has_an_account_argument_itself_keeps_it) {
+  const Json schema = {{"properties", {{"account", {{"type", "string"}}}}}};
+  const auto name = free_account_argument(schema);
+  EXPECT_EQ(name, "connected_account");
+  EXPECT_EQ(free_account_argument({{"properties", {{"x", Json::object()}}}}), "account");
+  EXPECT_EQ(free_account_argument({{"allOf", {schema}}, {"required", {"connected_account"}}}),
+            "connected_account_2");
+  arguments_ = {{"account", "theirs"}, {name, "home"}};
+  EXPECT_EQ(take_account(accounts_, arguments_, name).account, &accounts_[1]);
+  EXPECT_EQ(arguments_, (Json{{"account", "theirs"}}));
+  const std::string definition = R"({"inputSchema":{"properties":{"account":{"title":"theirs"}}}})";
+  const auto made = core::parse_json(with_account_argument(definition, account_schema(accounts_), name));
+  EXPECT_EQ(made["inputSchema"]["properties"]["account"]["title"], "theirs");
+  EXPECT_TRUE(made["inputSchema"]["properties"].contains(name));
 }
 
 TEST_F(AccountsTest, shows_labels_without_what_nobody_can_see) {
