@@ -27,6 +27,7 @@
 #include "mcp/connectors/own_app_service.h"
 #include "mcp/connectors/rest_executor.h"
 #include "mcp/content/completion_service.h"
+#include "mcp/content/kept_result_store.h"
 #include "mcp/content/resource_service.h"
 #include "mcp/grants/approval_service.h"
 #include "mcp/grants/grant_service.h"
@@ -200,6 +201,21 @@ core::Task<> sweep_approvals(mcp::ApprovalService* approvals, std::stop_token st
   }
 }
 
+constexpr std::size_t kKeptSweepMax = 500;  // rows in one transaction
+constexpr std::chrono::minutes kKeptSweepEvery{5};
+
+core::Task<> sweep_kept_results(mcp::KeptResults* kept, std::stop_token stop) {
+  while (!stop.stop_requested()) {
+    bool more = false;
+    try {
+      more = co_await kept->sweep(kKeptSweepMax) == kKeptSweepMax;
+    } catch (const core::Error& e) {
+      core::log::warn("mcp.kept_sweep_failed", {{"error", e.what()}, {"detail", e.detail()}});
+    }
+    if (!more) co_await core::sleep_for(kKeptSweepEvery, stop);
+  }
+}
+
 core::Task<core::HttpReply> starting_reply(std::string request_id) {
   co_return error_reply(
       core::Error(core::ErrorKind::Unavailable, "The server is starting. Try again in a second.")
@@ -270,6 +286,7 @@ struct Application::Impl {
   mcp::RestExecutor rest;
   RemoteMcp remote;
   mcp::ExecutorByKind executor;
+  mcp::KeptResults kept_results;
   mcp::ToolService tools;
   mcp::ResourceService resources;
   mcp::CompletionService completions;
@@ -359,8 +376,9 @@ Application::Impl::Impl(Config c, World w)
       remote({config, database, audit, *vault, resolver, outbound, token_source, world.clock, world.random,
               [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }}),
       executor({{mcp::AppKind::Manifest, &rest}, {mcp::AppKind::Remote, &remote.executor()}}),
-      tools({access, executor, links, approvals, audit}),
-      resources(access),
+      kept_results(database, *vault, world.clock, world.random),
+      tools({access, executor, links, approvals, audit, &kept_results}),
+      resources(access, kept_results),
       completions(access),
       sessions(database, world.clock),
       task_store(database, *vault, world.clock),
@@ -518,6 +536,8 @@ void Application::Impl::start() {
     remote.servers().start(io.next());
     background.spawn(io.next(), "sweep approvals",
                      [this](std::stop_token stop) { return sweep_approvals(&approvals, stop); });
+    background.spawn(io.next(), "sweep kept results",
+                     [this](std::stop_token stop) { return sweep_kept_results(&kept_results, stop); });
   }
   ready.store(&pipeline, std::memory_order_release);
   write_run_file(config.data_dir, server.port());

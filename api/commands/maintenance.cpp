@@ -14,6 +14,7 @@
 #include "billing/price_store.h"
 #include "core/error.h"
 #include "inference/providers/config_store.h"
+#include "mcp/content/kept_result_store.h"
 #include "mcp/grants/approval_service.h"
 #include "mcp/remote/remote_server_store.h"
 #include "mcp/tasks/pg_task_store.h"
@@ -65,6 +66,8 @@ std::vector<oauth::SealedColumn> sealed_columns() {
   columns.insert(columns.end(), remotes.begin(), remotes.end());
   const auto tasks = mcp::task_sealed_columns();
   columns.insert(columns.end(), tasks.begin(), tasks.end());
+  const auto kept = mcp::kept_sealed_columns();
+  columns.insert(columns.end(), kept.begin(), kept.end());
   const auto providers = inference::inference_sealed_columns();
   columns.insert(columns.end(), providers.begin(), providers.end());
   for (const auto* secret : {"secret", "previous_secret"}) {

@@ -199,11 +199,12 @@ struct RestExecutor::Impl {
                                                           const PageState* page) const;
   core::Task<StepOutcome> run_step(RestCallPtr call, const Step* step, bool last);
   core::Task<bool> wait_for(RestCallPtr call, milliseconds time);
-  ToolExecution finish(const RestCall& call, const Answer& answer);
+  core::Task<ToolExecution> finish(RestCallPtr call, Answer answer);
   // Bytes of the results themselves.
   std::size_t room_of(const RestCall& call) const;
-  Json item_result(const RestCall& call, const Answer& answer) const;
-  Json items_result(const RestCall& call, const Answer& answer) const;
+  Json result_of(const RestCall& call, const Answer& answer, std::size_t room) const;
+  Json item_result(const RestCall& call, const Answer& answer, std::size_t room) const;
+  Json items_result(const RestCall& call, const Answer& answer, std::size_t room) const;
   void add_cursor(const RestCall& call, const Answer& answer, const TakenItems& taken,
                   Json& structured) const;
 };
@@ -289,7 +290,7 @@ core::Task<ToolExecution> RestExecutor::Impl::run(RestCallPtr call) {
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const bool last = i + 1 == steps.size();
     if (!steps[i].unless.empty() && call->bindings.contains(steps[i].unless)) continue;
-    const auto outcome = co_await run_step(call, &steps[i], last);
+    auto outcome = co_await run_step(call, &steps[i], last);
     if (const auto* failure = std::get_if<Failure>(&outcome)) {
       core::log::info("connector.call_failed", {{"app", call->tool.app},
                                                 {"tool", call->tool.name},
@@ -301,8 +302,8 @@ core::Task<ToolExecution> RestExecutor::Impl::run(RestCallPtr call) {
       co_return out;
     }
     changed |= !steps[i].request.safe;
-    const auto& answer = std::get<Answer>(outcome);
-    if (last) co_return finish(*call, answer);
+    auto& answer = std::get<Answer>(outcome);
+    if (last) co_return co_await finish(call, std::move(answer));
     for (const auto& [name, pointer] : steps[i].take) {
       const Json* value = pointer.find_value(answer.body);
       if (value == nullptr) co_return failed(incomplete_answer(call->tool, name));
@@ -370,11 +371,23 @@ core::Task<StepOutcome> RestExecutor::Impl::run_step(RestCallPtr call, const Ste
   co_return upstream_failure(call->tool.plan->api->title + " keeps refusing this call. Try again later.");
 }
 
-ToolExecution RestExecutor::Impl::finish(const RestCall& call, const Answer& answer) {
+core::Task<ToolExecution> RestExecutor::Impl::finish(RestCallPtr call, Answer answer) {
+  Json structured = result_of(*call, answer, room_of(*call));
+  std::string link;
+  if (structured.contains("truncated") && call->invocation.keep) {
+    const Json whole = result_of(*call, answer, kKeptBytesMax - kEnvelopeBytes);
+    if (const auto kept = co_await call->invocation.keep(core::dump_json(whole))) {
+      structured["note"] = structured.value("note", "") + kept_note(*kept);
+      if (call->invocation.resource_links) link = resource_link_json(*kept, call->tool.name);
+    }
+  }
+  add_rate(*call->tool.plan->api, answer.response.headers, parts.clock.now(), structured);
+  co_return succeeded(structured, answer.response.status, link);
+}
+
+Json RestExecutor::Impl::result_of(const RestCall& call, const Answer& answer, std::size_t room) const {
   const bool item = call.tool.plan->result.kind == ResultPlan::Kind::Item;
-  Json structured = item ? item_result(call, answer) : items_result(call, answer);
-  add_rate(*call.tool.plan->api, answer.response.headers, parts.clock.now(), structured);
-  return succeeded(structured, answer.response.status);
+  return item ? item_result(call, answer, room) : items_result(call, answer, room);
 }
 
 std::size_t RestExecutor::Impl::room_of(const RestCall& call) const {
@@ -385,13 +398,13 @@ std::size_t RestExecutor::Impl::room_of(const RestCall& call) const {
   return tokens * 4 - kEnvelopeBytes;
 }
 
-Json RestExecutor::Impl::item_result(const RestCall& call, const Answer& answer) const {
+Json RestExecutor::Impl::item_result(const RestCall& call, const Answer& answer, std::size_t room) const {
   const auto& plan = call.tool.plan->result;
   static const Json kNothing;
   const Json* found = plan.at.find_value(answer.body);
   Json item = apply_shape(*plan.shape, found == nullptr ? kNothing : *found, call.bindings, call.fields);
   Json structured;
-  if (shrink_to(item, room_of(call))) {
+  if (shrink_to(item, room)) {
     structured["truncated"] = true;
     structured["note"] = call.tool.hints.read_only ? kItemCutNote : kCutNote;
   }
@@ -399,7 +412,7 @@ Json RestExecutor::Impl::item_result(const RestCall& call, const Answer& answer)
   return structured;
 }
 
-Json RestExecutor::Impl::items_result(const RestCall& call, const Answer& answer) const {
+Json RestExecutor::Impl::items_result(const RestCall& call, const Answer& answer, std::size_t room) const {
   const auto& plan = call.tool.plan->result;
   static const Json kNone = Json::array();
   const Json* found = plan.at.find_value(answer.body);
@@ -407,7 +420,7 @@ Json RestExecutor::Impl::items_result(const RestCall& call, const Answer& answer
   Json structured = {{"items", Json::array()}};
   // Without paging there is no way to come back for the rest.
   const std::int64_t limit = call.tool.plan->paginator ? call.limit : INT64_MAX;
-  const Window window{call.page.skip, limit, room_of(call)};
+  const Window window{call.page.skip, limit, room};
   const auto taken = take_items(plan, page, call.bindings, call.fields, window, structured["items"]);
   if (taken.truncated) structured["truncated"] = true;
   const Json* total = plan.total ? plan.total->find_value(answer.body) : nullptr;

@@ -49,10 +49,10 @@ TakenItems take_items(const ResultPlan& plan, const Json& page, const Bindings& 
   return out;
 }
 
-ToolExecution succeeded(const Json& structured, int upstream_status) {
+ToolExecution succeeded(const Json& structured, int upstream_status, const std::string& block_json) {
   ToolExecution out;
   const std::string text = core::dump_json(structured);
-  out.result_json = structured_result_of(text, text);
+  out.result_json = structured_result_of(text, text, block_json);
   out.upstream_status = upstream_status;
   return out;
 }

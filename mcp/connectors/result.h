@@ -29,7 +29,9 @@ TakenItems take_items(const ResultPlan& plan, const core::Json& page, const Bind
                       const FieldChoice& choice, const Window& window, core::Json& items);
 
 // The text copy is the same JSON, for clients that read only text.
-ToolExecution succeeded(const core::Json& structured, int upstream_status);
+// `block_json` is a further content block, or "".
+ToolExecution succeeded(const core::Json& structured, int upstream_status,
+                        const std::string& block_json = {});
 ToolExecution failed(const Failure& failure);
 
 }  // namespace assistiv::mcp

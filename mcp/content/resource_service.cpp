@@ -1,5 +1,6 @@
 #include "mcp/content/resource_service.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include "mcp/connectors/catalog.h"
 #include "mcp/content/app_docs.h"
 #include "mcp/content/content_uri.h"
+#include "mcp/content/kept_result_store.h"
 #include "mcp/content/visible_apps.h"
 #include "mcp/tools/tool_access.h"
 
@@ -87,6 +89,25 @@ ReadResult read_connection(const VisibleApps& apps, const std::string& uri, cons
   return no_such_resource();
 }
 
+bool has_account(const AppAccess& access, core::ConnectionId id) {
+  return std::any_of(access.accounts.begin(), access.accounts.end(),
+                     [id](const Account& account) { return account.id == id; });
+}
+
+ReadResult read_part(const std::string& uri, const ContentUri& wanted, const KeptResult& kept) {
+  auto text = kept_part(kept.text, wanted.part);
+  if (!text) return no_such_resource();
+  const std::size_t parts = kept_parts(kept.text.size());
+  Json content = {{"uri", uri},
+                  {"mimeType", parts == 1 ? kJsonType : "text/plain"},
+                  {"text", std::move(*text)},
+                  {"_meta", {{"assistiv/part", wanted.part}, {"assistiv/parts", parts}}}};
+  if (wanted.part < parts) content["_meta"]["assistiv/next"] = result_uri(wanted.name, wanted.part + 1);
+  ReadResult out;
+  out.result_json = core::dump_json({{"contents", Json::array({std::move(content)})}});
+  return out;
+}
+
 }  // namespace
 
 core::Task<DefinitionListPtr> ResourceService::list(CallContext context) {
@@ -112,7 +133,12 @@ core::Task<DefinitionListPtr> ResourceService::templates(CallContext) {
        template_definition("assistiv://apps/{app}", "app", "Documentation of an app",
                            "The permissions and the tools of an app.", kMarkdownType),
        template_definition("assistiv://tools/{tool}", "tool", "Documentation of a tool",
-                           "What a tool does, its arguments, permissions, risk and result.", kMarkdownType)});
+                           "What a tool does, its arguments, permissions, risk and result.", kMarkdownType),
+       template_definition(
+           "assistiv://results/{result_id}/{part}", "result", "The whole of a result that was cut",
+           "A tool result that was too large for its reply, in parts from 1 on. The link in the "
+           "result says how many there are.",
+           "text/plain")});
   co_return list;
 }
 
@@ -133,8 +159,14 @@ core::Task<ReadResult> ResourceService::read(CallContext context, std::string ur
       if (const VisibleApp* app = apps.find_by_tool(wanted->name))
         co_return text_content_result(uri, kMarkdownType, tool_document(*app, *app->find(wanted->name)));
       break;
-    case ContentKind::Result:
+    case ContentKind::Result: {
+      const auto kept = co_await results_.find(context.principal, wanted->name);
+      // What was taken away since, by a grant or with the connection, is not given out any more.
+      const VisibleApp* app = kept ? apps.find_by_tool(kept->tool) : nullptr;
+      if (app != nullptr && has_account(*app->access, kept->connection))
+        co_return read_part(uri, *wanted, *kept);
       break;
+    }
   }
   co_return no_such_resource();
 }

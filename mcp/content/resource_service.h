@@ -1,7 +1,7 @@
 #pragma once
-// The resources of /mcp for end users: their connections, the documentation of their apps and tools. A caller
-// sees what its grants, its address (/mcp/{app}) and its selection let it use, and nothing else: what is
-// hidden and what does not exist look the same. Nothing is stored between requests.
+// The resources of /mcp for end users: their connections, the documentation of their apps and tools, and
+// results that were too large for a reply. A caller sees what its grants, its address (/mcp/{app}) and its
+// selection let it use, and nothing else: what is hidden and what does not exist look the same.
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,13 +11,14 @@
 
 namespace assistiv::mcp {
 
+class KeptResults;
 class ToolAccess;
 
 // Thread-safe.
 class ResourceService final : public ResourceDoor {
  public:
-  // `access` must outlive it.
-  explicit ResourceService(ToolAccess& access) : access_(access) {}
+  // Both must outlive it.
+  ResourceService(ToolAccess& access, KeptResults& results) : access_(access), results_(results) {}
 
   core::Task<DefinitionListPtr> list(CallContext context) override;
   core::Task<DefinitionListPtr> templates(CallContext context) override;
@@ -28,6 +29,7 @@ class ResourceService final : public ResourceDoor {
 
  private:
   ToolAccess& access_;
+  KeptResults& results_;
 };
 
 }  // namespace assistiv::mcp

@@ -117,6 +117,8 @@ CallContext make_context(const CallPtr& call) {
   out.stop = call->stop.get_token();
   out.client = call->abilities;
   out.client.tasks = takes_tasks(*call);
+  out.keep_results = call->services.doors.resources != nullptr;
+  out.resource_links = out.keep_results && call->version >= Version::v2025_06_18;
   out.url_elicitation = call->abilities.elicitation_url;
   out.release_stream = release_nothing;
   if (!call->answer) return out;

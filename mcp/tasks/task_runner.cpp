@@ -176,6 +176,7 @@ core::Task<ToolCallResult> TaskRunner::Impl::call_door(TurnPtr turn, oauth::Prin
   context.request_id = task.call.request_id;
   context.stop = turn->stop.get_token();
   context.client = task.call.client;
+  context.keep_results = context.resource_links = true;  // only the modern protocol has tasks
   context.url_elicitation = task.call.client.elicitation_url;
   context.release_stream = [] { return core::sleep_for(std::chrono::milliseconds(0)); };
   context.input_responses = parsed_object(task.call.responses_json);

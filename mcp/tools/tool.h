@@ -63,6 +63,8 @@ struct CallContext {
   std::string request_id;
   std::string traceparent;
   std::stop_token stop;          // requested when the call is cancelled
+  bool keep_results = false;     // the caller can read what is kept of a result that is cut (result_keeper.h)
+  bool resource_links = false;   // and knows links in results: from 2025-06-18 on
   bool url_elicitation = false;  // the client can be asked to open a URL
   // Progress to the caller, when it asked for it: (done, total, message).
   std::function<core::Task<>(double, std::optional<double>, std::string)> progress;

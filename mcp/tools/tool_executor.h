@@ -13,6 +13,7 @@
 #include "core/ids.h"
 #include "core/json.h"
 #include "core/task.h"
+#include "mcp/tools/result_keeper.h"
 
 namespace assistiv::mcp {
 
@@ -33,6 +34,8 @@ struct ToolInvocation {
   std::string request_id;
   std::string traceparent;
   std::size_t result_tokens_max = 0;  // what the caller asked for, from kResultTokensMin on; 0: nothing
+  KeepResult keep;                    // for the whole of a result that is cut; may be empty
+  bool resource_links = false;        // the result may carry a resource_link to what was kept
   std::stop_token stop;
   std::function<core::Task<>(double, std::optional<double>, std::string)> progress;  // may be empty
 };

@@ -15,7 +15,8 @@ namespace assistiv::mcp {
 std::string error_result(std::string_view code, std::string_view message, core::Json details);
 // `structured` conforms to the tool's output schema, `text` is the short copy for the model.
 std::string structured_result(const core::Json& structured, std::string_view text);
-// The same for one that is serialized already.
-std::string structured_result_of(std::string_view structured_json, std::string_view text);
+// The same for one that is serialized already. `block_json` is a further content block, or "".
+std::string structured_result_of(std::string_view structured_json, std::string_view text,
+                                 std::string_view block_json = {});
 
 }  // namespace assistiv::mcp

@@ -16,6 +16,7 @@
 #include "mcp/tools/connect_links.h"
 #include "mcp/tools/connect_tool.h"
 #include "mcp/tools/in_flight.h"
+#include "mcp/tools/result_keeper.h"
 #include "mcp/tools/tool_access.h"
 #include "mcp/tools/tool_executor.h"
 #include "mcp/tools/tool_result.h"
@@ -108,6 +109,12 @@ CallEnd end_of(const std::exception& error) {
   if (ours == nullptr) return CallEnd::Failed;
   if (ours->kind() == core::ErrorKind::Cancelled) return CallEnd::Cancelled;
   return ours->kind() == core::ErrorKind::DeadlineExceeded ? CallEnd::TimedOut : CallEnd::Failed;
+}
+
+core::Task<std::optional<KeptLink>> keep_for(ResultKeeper* keeper, oauth::PrincipalPtr principal,
+                                             core::ConnectionId connection, std::string tool,
+                                             std::string text) {
+  co_return co_await keeper->keep({std::move(principal), connection, std::move(tool), std::move(text)});
 }
 
 // One call on its way. Lives in the frame of ToolService::call.
@@ -379,6 +386,8 @@ class ToolCall {
          .request_id = context_.request_id,
          .traceparent = context_.traceparent,
          .result_tokens_max = context_.selection ? context_.selection->result_tokens_max : 0,
+         .keep = keep(),
+         .resource_links = context_.resource_links,
          .stop = context_.stop,
          .progress = context_.progress});
     record_->upstream_status = execution.upstream_status;
@@ -394,6 +403,11 @@ class ToolCall {
     if (execution.retry_after)
       out.wait = wait_for_upstream(*app_->app, *execution.retry_after, record_->approval_id);
     co_return out;
+  }
+
+  KeepResult keep() const {
+    if (parts_.keeper == nullptr || !context_.keep_results) return {};
+    return std::bind_front(keep_for, parts_.keeper, context_.principal, account_->id, tool_->name);
   }
 
   core::Task<ToolCallResult> connect() {

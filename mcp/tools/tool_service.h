@@ -21,6 +21,7 @@ namespace assistiv::mcp {
 
 class ApprovalService;
 class ConnectLinks;
+class ResultKeeper;
 class ToolAccess;
 class ToolExecutor;
 
@@ -36,6 +37,7 @@ struct ToolServiceParts {
   ConnectLinks& links;
   ApprovalService& approvals;
   storage::AuditLog& audit;
+  ResultKeeper* keeper = nullptr;  // of results that are cut
 };
 
 // Thread-safe.

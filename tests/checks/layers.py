@@ -79,6 +79,7 @@ TABLES = {
     "agent_blob": "agents/",
     "agent_task": "agents/",
     "agent_event": "agents/",
+    "kept_result": "mcp/",
     "llm_provider": "inference/",
     "llm_model": "inference/",
     "llm_config": "inference/",

@@ -1,7 +1,7 @@
 // What /mcp has beside tools: resources, subscriptions, completions, declared extensions; with the official clients of both eras.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { connectLegacyClient, connectModernClient, legacyCall, MODERN, modernCall, modernMeta, openSession, Stream } from './support/mcp.mjs';
+import { connectLegacyClient, connectModernClient, legacyCall, MODERN, modernCall, modernMeta, openSession, Stream, textOf } from './support/mcp.mjs';
 import { World } from './support/world.mjs';
 
 const CONNECTIONS = 'assistiv://connections';
@@ -101,6 +101,51 @@ describe('resources of real sessions', () => {
     await stranger.next((m) => m.method === 'notifications/resources/updated');
     assert.ok(!stranger.messages.some((m) => m.params?.uri === uri), JSON.stringify(stranger.messages));
     for (const stream of [standing, listening, stranger]) await stream.close();
+  });
+
+  for (const [label, connect] of Object.entries(clients)) {
+    test(`a result that was cut is kept whole, with ${label}`, async () => {
+      const person = await world.newConnectedUser();
+      const at = { owner: 'octocat', repo: 'hello-world' };
+      const client = await connect(person.key, `${world.mcp()}?max_result_tokens=700`);
+      const title = `Kept ${label} ${'wörter '.repeat(25)}`;
+      for (let i = 0; i < 6; i++) {
+        const made = await client.callTool({ name: 'github_create_issue', arguments: { ...at, title: `${title} ${i}` } });
+        assert.ok(!made.isError, textOf(made));
+      }
+      const cut = await client.callTool({ name: 'github_list_issues', arguments: { ...at, limit: 6 } });
+      assert.ok(cut.structuredContent.truncated, textOf(cut));
+      const link = cut.content.find((c) => c.type === 'resource_link');
+      assert.ok(link && cut.structuredContent.note.includes(link.uri), JSON.stringify(cut));
+      let text = '';
+      for (let uri = link.uri; uri; ) {
+        const { contents: [part] } = await client.readResource({ uri });
+        text += part.text;
+        uri = part._meta['assistiv/next'];
+      }
+      const whole = JSON.parse(text);
+      assert.equal(whole.items.length, 6);
+      assert.ok(whole.items.length > cut.structuredContent.items.length);
+
+      const own = (who, uri = link.uri) => modernCall(world.mcp(), who.key, 'resources/read', { uri });
+      assert.ok((await own(person)).result, 'at any address of the caller');
+      assert.equal((await own(user)).error.code, -32602, 'another user');
+      const second = await person.platform.api.must(201, 'POST', `${person.path}/api-keys`, {});
+      assert.equal((await own({ key: second.raw_key })).error.code, -32602, 'another key of the same user');
+      await person.api.must(200, 'DELETE', `/v1/me/connections/${person.connectionId}`);
+      assert.equal((await own(person)).error.code, -32602, 'the connection is gone');
+      await client.close();
+    });
+  }
+
+  test('clients that do not know links in results get none', async () => {
+    const old = { 'mcp-protocol-version': '2025-03-26' };
+    const { result } = await legacyCall(`${world.mcp()}?max_result_tokens=700`, user.key, 'tools/call', {
+      name: 'github_list_issues', arguments: { owner: 'octocat', repo: 'hello-world', limit: 6 },
+    }, old);
+    assert.ok(result.structuredContent?.truncated ?? JSON.parse(result.content[0].text).truncated, JSON.stringify(result).slice(0, 300));
+    assert.deepEqual(result.content.map((c) => c.type), ['text']);
+    assert.match(textOf(result), /assistiv:\/\/results\//);
   });
 
   test('the extensions that are served are declared', async () => {

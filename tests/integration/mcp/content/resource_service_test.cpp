@@ -7,6 +7,7 @@
 #include "core/json_read.h"
 #include "mcp/content/completion_service.h"
 #include "mcp/content/content_uri.h"
+#include "mcp/content/kept_result_store.h"
 #include "mcp/grants/grant_service.h"
 #include "mcp/tools/tool_access.h"
 #include "support/grants_fixture.h"
@@ -27,8 +28,7 @@ class ResourceServiceTest : public test::GrantsFixture {
   std::vector<std::string> listed(const test::GrantsUser& user, std::optional<std::string> app = {}) {
     std::vector<std::string> out;
     const auto list = run(resources_.list(by(user, std::move(app))));
-    for (const auto& item : list->items)
-      out.push_back(core::parse_json(item)["uri"].get<std::string>());
+    for (const auto& item : list->items) out.push_back(core::parse_json(item)["uri"].get<std::string>());
     return out;
   }
   ReadResult read(const test::GrantsUser& user, const std::string& uri, std::optional<std::string> app = {}) {
@@ -48,7 +48,8 @@ class ResourceServiceTest : public test::GrantsFixture {
   GrantService grants_{
       {database_.db(), audit_, book_, end_users_, keys_,
        [this](std::string_view topic, std::string_view payload) { access_.on_notify(topic, payload); }}};
-  ResourceService resources_{access_};
+  KeptResults kept_{database_.db(), *vault_, clock_, random_};
+  ResourceService resources_{access_, kept_};
   CompletionService completions_{access_};
 };
 
