@@ -28,6 +28,7 @@
 #include "mcp/connectors/rest_executor.h"
 #include "mcp/content/completion_service.h"
 #include "mcp/content/kept_result_store.h"
+#include "mcp/content/prompt_service.h"
 #include "mcp/content/resource_service.h"
 #include "mcp/grants/approval_service.h"
 #include "mcp/grants/grant_service.h"
@@ -289,6 +290,7 @@ struct Application::Impl {
   mcp::KeptResults kept_results;
   mcp::ToolService tools;
   mcp::ResourceService resources;
+  mcp::PromptService prompts;
   mcp::CompletionService completions;
   mcp::PgSessionStore sessions;
   mcp::PgTaskStore task_store;
@@ -379,12 +381,14 @@ Application::Impl::Impl(Config c, World w)
       kept_results(database, *vault, world.clock, world.random),
       tools({access, executor, links, approvals, audit, &kept_results}),
       resources(access, kept_results),
+      prompts(access),
       completions(access),
       sessions(database, world.clock),
       task_store(database, *vault, world.clock),
       endpoint(tenant_endpoint_options(config),
                {.tools = tools,
                 .resources = &resources,
+                .prompts = &prompts,
                 .completions = &completions,
                 .logging = mcp::LogSupport::Yes,
                 .tasks = &task_store},

@@ -9,6 +9,7 @@
 #include "mcp/connectors/manifest_node.h"
 #include "mcp/connectors/plan.h"
 #include "mcp/connectors/plan_parser.h"
+#include "mcp/connectors/prompt.h"
 
 namespace assistiv::mcp {
 
@@ -50,7 +51,7 @@ AppPtr parse_app(const ManifestDocument& document, const std::string& override_u
                  std::vector<ManifestFault>& faults) {
   const ManifestNode node(*document.json, document.file, faults);
   node.only({"manifest", "id", "extends", "title", "version", "description", "vars", "hosts", "oauth", "api",
-             "paginators", "arguments", "shapes", "tools"});
+             "paginators", "arguments", "shapes", "tools", "prompts"});
   if (node["manifest"].json() != 1) node["manifest"].fault("must be 1");
   auto out = std::make_shared<App>();
   App& app = *out;
@@ -74,6 +75,7 @@ AppPtr parse_app(const ManifestDocument& document, const std::string& override_u
     tool.definition_sha256 = core::sha256(tool.definition_json);
   }
   lint_app(node, app, owner);
+  parse_prompts(node["prompts"], app);  // for their faults; who needs them reads them from the document
   return out;
 }
 

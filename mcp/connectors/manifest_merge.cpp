@@ -105,6 +105,7 @@ std::optional<Json> extend(const Json& base, const Json& child, const std::strin
   // Tools of its own: it shares what is around them (how to sign in, where the data centres are).
   if (tool_patches.is_array()) {
     out["tools"] = tool_patches;
+    if (!child.contains("prompts")) out.erase("prompts");
     return out;
   }
   if (!out.contains("tools") || !out["tools"].is_array()) return out;
@@ -116,6 +117,13 @@ std::optional<Json> extend(const Json& base, const Json& child, const std::strin
   }
   patch_tools(out["tools"], tool_patches, file, faults);
   rename_tools(out["tools"], names);
+  if (!child.contains("prompts") && out.contains("prompts")) {
+    for (const auto& prompt : out["prompts"]) {
+      const auto name = prompt.is_object() ? prompt.value("name", Json()) : Json();
+      if (name.is_string()) names.emplace(name, renamed(name.get<std::string>(), base_id, id));
+    }
+    rename_tools(out["prompts"], names);
+  }
   return out;
 }
 

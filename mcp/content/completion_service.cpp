@@ -9,6 +9,7 @@
 #include "core/json_read.h"
 #include "mcp/connectors/catalog.h"
 #include "mcp/content/visible_apps.h"
+#include "mcp/content/visible_prompts.h"
 #include "mcp/tools/tool_access.h"
 
 namespace assistiv::mcp {
@@ -97,7 +98,13 @@ core::Task<ReadResult> CompletionService::complete(CallContext context, Json par
   }
   const auto apps = visible_apps(co_await access_.get(context.principal), context);
   std::vector<std::string> names;
-  if (!question->about_prompt) names = names_for_template(apps, *question);
+  if (!question->about_prompt) {
+    names = names_for_template(apps, *question);
+  } else {
+    for (const auto& prompt : visible_prompts(apps)) {
+      if (prompt.prompt.name == question->of) names = prompt_choices(prompt, question->argument);
+    }
+  }
   std::size_t total = 0;
   Json values = ranked(names, question->typed, total);
   const bool more = total > values.size();

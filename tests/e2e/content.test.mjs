@@ -148,6 +148,43 @@ describe('resources of real sessions', () => {
     assert.match(textOf(result), /assistiv:\/\/results\//);
   });
 
+  for (const [label, connect] of Object.entries(clients)) {
+    test(`prompts of the manifests with ${label}`, async () => {
+      const person = await world.newConnectedUser({ login: 'octocat' });
+      const client = await connect(person.key);
+      const { prompts } = await client.listPrompts();
+      assert.deepEqual(prompts.map((p) => p.name), ['github_summarize_issue', 'github_triage_issues']);
+      assert.deepEqual(prompts[0].arguments.filter((a) => a.required).map((a) => a.name), ['owner', 'repo', 'issue_number']);
+      const at = { owner: 'octocat', repo: 'hello-world' };
+      const { messages } = await client.getPrompt({ name: 'github_summarize_issue', arguments: { ...at, issue_number: '7' } });
+      assert.match(messages[0].content.text, /issue 7 of octocat\/hello-world/);
+      assert.doesNotMatch(messages[0].content.text, /[{}]|special attention/);
+      const wrong = (name, args) => assert.rejects(client.getPrompt({ name, arguments: args }), (e) => e.code === -32602);
+      await wrong('github_summarize_issue', at);
+      await wrong('github_triage_issues', { ...at, depth: 'none' });
+      await wrong('slack_catch_up', { channel: 'general' });
+      const complete = async (name, value) => (await client.complete({
+        ref: { type: 'ref/prompt', name: 'github_triage_issues' }, argument: { name, value },
+      })).completion.values;
+      assert.deepEqual(await complete('depth', 'b'), ['bodies']);
+      assert.deepEqual(await complete('account', ''), [], 'there is one account only');
+      await world.connect(person, { login: 'hubot' });
+      assert.deepEqual(await complete('account', ''), ['octocat', 'hubot']);
+      const chosen = await client.getPrompt({ name: 'github_triage_issues', arguments: { ...at, account: 'hubot' } });
+      assert.match(chosen.messages[0].content.text, /the account hubot/);
+      await client.close();
+    });
+  }
+
+  test('a prompt whose tools are not allowed is not there', async () => {
+    const person = await world.newConnectedUser();
+    const names = async () => (await modernCall(world.mcp(), person.key, 'prompts/list')).result.prompts.map((p) => p.name);
+    await person.platform.api.must(200, 'PUT', `${person.path}/grants`, { grants: [{ app: 'github', mode: 'all', deny: ['github_list_issue_comments'] }] });
+    assert.deepEqual(await names(), ['github_triage_issues']);
+    const stranger = await world.newUser();
+    assert.deepEqual((await modernCall(world.mcp(), stranger.key, 'prompts/list')).result.prompts, [], 'not connected');
+  });
+
   test('the extensions that are served are declared', async () => {
     const { result } = await modernCall(world.mcp(), user.key, 'server/discover');
     assert.deepEqual(Object.keys(result.capabilities.extensions).sort(), [
