@@ -10,7 +10,6 @@ namespace assistiv::agents::cel {
 namespace {
 
 constexpr double kTwo63 = 9223372036854775808.0;
-constexpr double kTwo64 = 18446744073709551616.0;
 constexpr int kValueDepthMax = 200;
 
 std::partial_ordering reversed(std::partial_ordering order) {
@@ -22,20 +21,12 @@ std::partial_ordering int_uint(std::int64_t a, std::uint64_t b) {
   return static_cast<std::uint64_t>(a) <=> b;
 }
 
+// An int and a double are compared as doubles, as in the other implementations of CEL.
 std::partial_ordering int_double(std::int64_t a, double b) {
-  if (std::isnan(b)) return std::partial_ordering::unordered;
-  if (b >= kTwo63) return std::partial_ordering::less;
-  if (b < -kTwo63) return std::partial_ordering::greater;
-  const auto whole = static_cast<std::int64_t>(b);
-  return a != whole ? std::partial_ordering(a <=> whole) : 0.0 <=> b - std::trunc(b);
+  return static_cast<double>(a) <=> b;
 }
-
 std::partial_ordering uint_double(std::uint64_t a, double b) {
-  if (std::isnan(b)) return std::partial_ordering::unordered;
-  if (b >= kTwo64) return std::partial_ordering::less;
-  if (b < 0) return std::partial_ordering::greater;
-  const auto whole = static_cast<std::uint64_t>(b);
-  return a != whole ? std::partial_ordering(a <=> whole) : 0.0 <=> b - std::trunc(b);
+  return static_cast<double>(a) <=> b;
 }
 
 std::partial_ordering order_numbers(const Value& a, const Value& b) {

@@ -74,7 +74,9 @@ class Evaluator {
   Value select(const Node& node) {
     const Value target = run(*node.args[0]);
     if (target.is_error()) return target;
-    if (!target.is(Kind::Map)) return no_overload(node, {&target, 1});
+    // What has no members at all, null for one, does not have this one.
+    if (!target.is(Kind::Map))
+      return node.op == Op::Has ? Value::boolean(false) : no_overload(node, {&target, 1});
     const auto found = find_member(memory_, target, Value::string(node.text));
     if (node.op == Op::Has) return Value::boolean(found.has_value());
     return found ? *found : fault(node, Code::NoSuchKey);
