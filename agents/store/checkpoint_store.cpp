@@ -265,6 +265,18 @@ std::optional<StoredCheckpoint> CheckpointStore::load(Transaction& tx, const Thr
   return stored_checkpoint(chain, read_tasks(tx, key, wanted));
 }
 
+std::optional<StoredCheckpoint> CheckpointStore::load_head(Transaction& tx, const ThreadKey& key,
+                                                           const std::string& ns,
+                                                           std::optional<CheckpointId> id) {
+  if (id || !ns.empty()) return load(tx, key, ns, id);
+  const auto rows = tx.exec(
+      "select head_id from agent_thread where platform_id = $1::uuid and thread_id = $2::uuid and head_id is "
+      "not null",
+      {key.platform.str(), key.thread.str()});
+  if (rows.empty()) return {};
+  return load(tx, key, ns, rows[0].id<CheckpointId>("head_id"));
+}
+
 std::vector<StoredCheckpoint> CheckpointStore::history(Transaction& tx, const ThreadKey& key,
                                                        const HistoryQuery& query) {
   Param before;

@@ -63,6 +63,9 @@ class CheckpointStore {
   // Without an id the newest one of the namespace.
   static std::optional<StoredCheckpoint> load(storage::Transaction& tx, const ThreadKey& key,
                                               const std::string& ns, std::optional<CheckpointId> id);
+  // The same, but of the root without an id the thread's head, which after a fork is not the newest.
+  static std::optional<StoredCheckpoint> load_head(storage::Transaction& tx, const ThreadKey& key,
+                                                   const std::string& ns, std::optional<CheckpointId> id);
   // Newest first.
   static std::vector<StoredCheckpoint> history(storage::Transaction& tx, const ThreadKey& key,
                                                const HistoryQuery& query);

@@ -8,6 +8,7 @@ namespace assistiv::agents {
 
 using ThreadId = core::Id<struct ThreadTag>;
 using RunId = core::Id<struct RunTag>;
+using CronId = core::Id<struct CronTag>;
 // Version 6 (docs/agents.md): the order of the text is the order in time.
 using CheckpointId = core::Id<struct CheckpointTag>;
 

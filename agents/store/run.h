@@ -62,6 +62,12 @@ struct QueueOptions {
   int attempts_max = 3;
 };
 
+// The firing of a schedule that a run is: there is one run for each.
+struct CronSlot {
+  CronId cron;
+  core::Time slot;
+};
+
 struct NewRun {
   std::optional<ThreadId> thread;  // absent: a thread of its own that goes when its time is over
   bool create_thread = false;      // if_not_exists "create", else NotFound
@@ -77,6 +83,7 @@ struct NewRun {
   std::optional<std::string> webhook;
   std::optional<std::string> idempotency_key;  // 1..255 characters
   std::string fingerprint;                     // of the request that the key belongs to
+  std::optional<CronSlot> cron;
   // The executor that takes the run at once, when nothing is before it: saves a claim of its own.
   std::optional<std::string> claim_as;
 };

@@ -133,7 +133,11 @@ bool make_room(Transaction& tx, const Reach& reach, const NewRun& input, ThreadI
 
 void insert_run(Transaction& tx, const Reach& reach, const NewRun& input, RunId id, ThreadId thread,
                 bool take, const QueueOptions& options) {
-  Param key, owner;
+  Param key, owner, cron, slot;
+  if (input.cron) {
+    cron = input.cron->cron.str();
+    slot = std::to_string(core::to_epoch_ms(input.cron->slot));
+  }
   if (input.idempotency_key) key = stored_key(reach, *input.idempotency_key);
   if (take) owner = input.claim_as;
   tx.exec(
@@ -143,7 +147,8 @@ void insert_run(Transaction& tx, const Reach& reach, const NewRun& input, RunId 
       "thread_id, "
       "run_id, agent_id, agent_version, assistant_id, metadata, kwargs, multitask_strategy, keep_thread, "
       "idempotency_key, fingerprint, webhook, due_at, base_seq, status, owner, epoch, attempt, lease_until, "
-      "started_at, base_head_id, base_interrupts) select $1::uuid, $2::uuid, $3::uuid, $4::uuid, "
+      "started_at, base_head_id, base_interrupts, cron_id, cron_slot) select $1::uuid, $2::uuid, $3::uuid, "
+      "$4::uuid, "
       "$5::integer, "
       "$6::uuid, assistiv_jsonb($7), $8, $9, $10::boolean, $11, $12, $13, now() + make_interval(secs => "
       "$14::double "
@@ -153,11 +158,11 @@ void insert_run(Transaction& tx, const Reach& reach, const NewRun& input, RunId 
       "null then "
       "now() + $16::bigint * interval '1 millisecond' end, case when $15 is not null then now() end, "
       "head_id, "
-      "interrupts from thread",
+      "interrupts, $17::uuid, assistiv_time($18::bigint) from thread",
       {reach.platform.str(), thread.str(), id.str(), input.agent.str(), std::to_string(input.agent_version),
        input.assistant.str(), core::dump_json(input.metadata), core::dump_json(input.kwargs),
        input.multitask_strategy, input.keep_thread ? "true" : "false", key, input.fingerprint, input.webhook,
-       std::to_string(input.after.count()), owner, std::to_string(options.lease.count())});
+       std::to_string(input.after.count()), owner, std::to_string(options.lease.count()), cron, slot});
 }
 
 std::string run_where(const RunSearch& query, std::vector<Param>& params) {
@@ -174,15 +179,7 @@ std::string run_where(const RunSearch& query, std::vector<Param>& params) {
 }
 
 void require_thread(Transaction& tx, const Reach& reach, const std::optional<ThreadId>& thread) {
-  if (!thread) return;
-  auto params = run_reach(reach);
-  params.emplace_back(thread->str());
-  if (tx.exec("select 1 from agent_thread t where t.platform_id = $1::uuid and ($2::uuid is null or "
-              "t.end_user_id = "
-              "$2::uuid) and t.thread_id = $3::uuid",
-              std::move(params))
-          .empty())
-    throw core::not_found("There is no such thread.");
+  if (thread && !thread_exists(tx, reach, *thread)) throw core::not_found("There is no such thread.");
 }
 
 }  // namespace

@@ -134,6 +134,12 @@ std::optional<Thread> lock_thread(Transaction& tx, const Reach& reach, ThreadId 
   return read_one(tx, reach, id, true);
 }
 
+bool thread_exists(Transaction& tx, const Reach& reach, ThreadId id) {
+  return !tx.exec("select 1 from agent_thread t where" + std::string(kReached) + "and t.thread_id = $3::uuid",
+                  one_params(reach, id))
+              .empty();
+}
+
 bool insert_thread(Transaction& tx, const Reach& reach, ThreadId id, const NewThread& input,
                    bool is_temporary) {
   auto params = one_params(reach, id);

@@ -118,6 +118,7 @@ class ThreadStore {
 
 // For other stores: locks the row until the end of the transaction. Nothing: not there, or not reached.
 std::optional<Thread> lock_thread(storage::Transaction& tx, const Reach& reach, ThreadId id);
+bool thread_exists(storage::Transaction& tx, const Reach& reach, ThreadId id);
 // Inserts; false when the id is taken in this platform.
 bool insert_thread(storage::Transaction& tx, const Reach& reach, ThreadId id, const NewThread& input,
                    bool is_temporary);

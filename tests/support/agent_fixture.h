@@ -65,6 +65,7 @@ class AgentStoreTest : public ::testing::Test {
   }
 
   Thread make_thread(Reach reach, Json metadata = Json::object()) {
+    clock_.advance(std::chrono::milliseconds(1));  // the order of ids is the order in time
     NewThread input;
     input.metadata = std::move(metadata);
     return run(threads_.create(reach, std::move(input)));
@@ -80,6 +81,7 @@ class AgentStoreTest : public ::testing::Test {
   }
 
   agents::Run make_run(Reach reach, std::optional<ThreadId> thread = {}, std::string strategy = "enqueue") {
+    clock_.advance(std::chrono::milliseconds(1));
     return run(runs_.create(reach, new_run(thread, std::move(strategy)))).run;
   }
 

@@ -1,0 +1,296 @@
+#include "agents/store/event_log.h"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "agents/store/thread_store.h"
+#include "core/error.h"
+
+namespace assistiv::agents {
+
+namespace {
+
+using storage::Scope;
+using storage::Transaction;
+
+constexpr std::size_t kThreadsPerNotice = 90;  // 74 bytes each; a notice holds 7,900
+constexpr std::size_t kNoticesMax = 10'000;    // then followers elsewhere poll
+
+std::string notice_of(const ThreadKey& key) {
+  return key.platform.str() + "/" + key.thread.str();
+}
+
+}  // namespace
+
+// What waits for one follower.
+struct EventFollower::Inbox {
+  struct Piece {
+    std::int64_t after;
+    LoggedEvent event;
+  };
+  core::AsyncEvent news;
+  std::mutex mutex;
+  bool dirty = true;  // the rows may hold more
+  std::deque<Piece> pieces;
+
+  void mark() {
+    {
+      const std::lock_guard lock(mutex);
+      dirty = true;
+    }
+    news.set();
+  }
+};
+
+struct EventFollower::Hub {
+  std::mutex mutex;
+  std::multimap<ThreadKey, std::weak_ptr<Inbox>> inboxes;
+
+  std::vector<std::shared_ptr<Inbox>> of(const ThreadKey& key) {
+    std::vector<std::shared_ptr<Inbox>> out;
+    const std::lock_guard lock(mutex);
+    const auto [from, to] = inboxes.equal_range(key);
+    for (auto it = from; it != to; ++it)
+      if (auto inbox = it->second.lock()) out.push_back(std::move(inbox));
+    return out;
+  }
+
+  void mark_all() {
+    std::vector<std::shared_ptr<Inbox>> all;
+    {
+      const std::lock_guard lock(mutex);
+      for (const auto& [key, weak] : inboxes)
+        if (auto inbox = weak.lock()) all.push_back(std::move(inbox));
+    }
+    for (const auto& inbox : all) inbox->mark();
+  }
+};
+
+EventFollower::EventFollower(storage::Database& database, EventLogOptions options, std::shared_ptr<Hub> hub,
+                             ThreadKey key, std::int64_t after, std::optional<RunId> run)
+    : database_(database),
+      options_(options),
+      hub_(std::move(hub)),
+      inbox_(std::make_shared<Inbox>()),
+      key_(key),
+      seq_(after),
+      run_(run) {
+  const std::lock_guard lock(hub_->mutex);
+  hub_->inboxes.emplace(key_, inbox_);
+}
+
+EventFollower::~EventFollower() {
+  const std::lock_guard lock(hub_->mutex);
+  const auto [from, to] = hub_->inboxes.equal_range(key_);
+  for (auto it = from; it != to; ++it) {
+    if (it->second.lock() != inbox_) continue;
+    hub_->inboxes.erase(it);
+    return;
+  }
+}
+
+// The pieces stand where they were shown: before the event that followed.
+std::vector<LoggedEvent> EventFollower::merge(std::vector<LoggedEvent> kept) {
+  std::vector<LoggedEvent> out;
+  const std::lock_guard lock(inbox_->mutex);
+  auto& pieces = inbox_->pieces;
+  const auto take_before = [&](std::int64_t seq) {
+    while (!pieces.empty() && pieces.front().after < seq) {
+      if (!run_ || pieces.front().event.run == *run_) out.push_back(std::move(pieces.front().event));
+      pieces.pop_front();
+    }
+  };
+  for (auto& one : kept) {
+    take_before(one.event.seq);
+    seq_ = one.event.seq;
+    out.push_back(std::move(one));
+  }
+  // A full read has left some behind, and what comes next is not known then.
+  if (kept.size() < options_.read_max) take_before(seq_ + 1);
+  return out;
+}
+
+core::Task<std::vector<LoggedEvent>> EventFollower::next(std::chrono::steady_clock::duration timeout,
+                                                         std::stop_token stop) {
+  using Steady = std::chrono::steady_clock;
+  const auto deadline = Steady::now() + timeout;
+  while (true) {
+    bool read = Steady::now() - read_at_ >= options_.poll;
+    {
+      const std::lock_guard lock(inbox_->mutex);
+      read = std::exchange(inbox_->dirty, false) || read;
+    }
+    std::vector<LoggedEvent> kept;
+    if (read) {
+      read_at_ = Steady::now();
+      kept = co_await database_.run(Scope::tenant(key_.platform), [this](Transaction& tx) {
+        return EventStore::read(tx, key_, seq_, run_, options_.read_max);
+      });
+      if (kept.size() == options_.read_max) inbox_->mark();
+    }
+    auto out = merge(std::move(kept));
+    if (!out.empty() || stop.stop_requested() || Steady::now() >= deadline) co_return out;
+    const auto wait = std::min<Steady::duration>(deadline - Steady::now(), options_.poll);
+    co_await inbox_->news.wait_for(wait, stop);
+  }
+}
+
+// Collects what the other nodes are to be told. Commits that notify wait for each other, so no run's commit
+// carries a notice: one small transaction, which waits for no disk, tells of many. If it is lost, followers
+// find out by polling.
+struct EventLog::Courier {
+  explicit Courier(std::string own) : node(std::move(own)) {}
+
+  const std::string node;
+  core::AsyncEvent news;
+  std::mutex mutex;
+  std::set<ThreadKey> threads;
+  bool runs = false;
+  bool started = false;
+
+  void tell(const ThreadKey& key) {
+    {
+      const std::lock_guard lock(mutex);
+      if (!started || threads.size() >= kNoticesMax) return;
+      threads.insert(key);
+    }
+    news.set();
+  }
+
+  std::pair<std::set<ThreadKey>, bool> take() {
+    const std::lock_guard lock(mutex);
+    return {std::exchange(threads, {}), std::exchange(runs, false)};
+  }
+
+  static void send(Transaction& tx, const std::string& node, const std::set<ThreadKey>& threads, bool runs) {
+    tx.exec("set local synchronous_commit = off");
+    std::string payload;
+    std::size_t count = 0;
+    const auto flush = [&] {
+      if (!payload.empty()) tx.notify("agent_events", node + payload);
+      payload.clear();
+      count = 0;
+    };
+    for (const auto& key : threads) {
+      payload += " " + notice_of(key);
+      if (++count == kThreadsPerNotice) flush();
+    }
+    flush();
+    if (runs) tx.notify("agent_runs", node);
+  }
+
+  static core::Task<> work(std::shared_ptr<Courier> self, storage::Database& database,
+                           EventLogOptions options, std::stop_token stop) {
+    while (!stop.stop_requested()) {
+      auto [threads, runs] = self->take();
+      if (threads.empty() && !runs) {
+        co_await self->news.wait_for(std::chrono::seconds(1), stop);
+        continue;
+      }
+      try {
+        // System scope: a notice holds ids of threads of several platforms, and nothing of theirs.
+        co_await database.run(Scope::system(), [&](Transaction& tx) { send(tx, self->node, threads, runs); });
+      } catch (const core::Error&) {
+        // The database is away: those who follow poll.
+      }
+      co_await core::sleep_for(options.notice_pause, stop);
+    }
+  }
+};
+
+EventLog::EventLog(storage::Database& database, std::string node, EventLogOptions options)
+    : database_(database),
+      options_(options),
+      hub_(std::make_shared<EventFollower::Hub>()),
+      courier_(std::make_shared<Courier>(std::move(node))) {}
+
+EventLog::~EventLog() {
+  stop();
+}
+
+void EventLog::start(core::AnyExecutor executor) {
+  {
+    const std::lock_guard lock(courier_->mutex);
+    courier_->started = true;
+  }
+  group_.spawn(executor, "courier",
+               [courier = courier_, &database = database_, options = options_](std::stop_token stop) {
+                 return Courier::work(courier, database, options, stop);
+               });
+}
+
+void EventLog::stop() {
+  group_.stop();
+}
+
+core::Task<std::unique_ptr<EventFollower>> EventLog::follow(Reach reach, ThreadId thread, std::int64_t after,
+                                                            std::optional<RunId> run) {
+  // It hears of news from before the look at the thread on.
+  auto out = std::unique_ptr<EventFollower>(new EventFollower(
+      database_, options_, hub_, {reach.platform, thread}, std::max<std::int64_t>(after, 0), run));
+  co_await database_.run(Scope::tenant(reach.platform), [reach, thread](Transaction& tx) {
+    if (!thread_exists(tx, reach, thread)) throw core::not_found("There is no such thread.");
+  });
+  co_return out;
+}
+
+core::Task<std::vector<LoggedEvent>> EventLog::read(Reach reach, ThreadId thread, std::int64_t after,
+                                                    std::size_t max, std::optional<RunId> run) {
+  co_return co_await database_.run(Scope::tenant(reach.platform), [=](Transaction& tx) {
+    if (!thread_exists(tx, reach, thread)) throw core::not_found("There is no such thread.");
+    return EventStore::read(tx, {reach.platform, thread}, after, run, max);
+  });
+}
+
+void EventLog::changed(ThreadKey key) {
+  for (const auto& inbox : hub_->of(key)) inbox->mark();
+  courier_->tell(key);
+}
+
+void EventLog::show(ThreadKey key, LoggedEvent piece, std::int64_t after) {
+  for (const auto& inbox : hub_->of(key)) {
+    {
+      const std::lock_guard lock(inbox->mutex);
+      if (inbox->pieces.size() >= options_.shown_max) inbox->pieces.pop_front();
+      inbox->pieces.push_back({after, piece});
+    }
+    inbox->news.set();
+  }
+}
+
+void EventLog::runs_are_due() {
+  {
+    const std::lock_guard lock(courier_->mutex);
+    if (!courier_->started) return;
+    courier_->runs = true;
+  }
+  courier_->news.set();
+}
+
+void EventLog::on_notify(std::string_view topic, std::string_view payload) {
+  if (topic == "resync") return hub_->mark_all();
+  if (topic != "agent_events") return;
+  auto end = payload.find(' ');
+  if (end == std::string_view::npos || payload.substr(0, end) == courier_->node) return;
+  while (end != std::string_view::npos) {
+    payload.remove_prefix(end + 1);
+    end = payload.find(' ');
+    const auto one = payload.substr(0, end);
+    const auto platform = core::PlatformId::parse(one.substr(0, 36));
+    const auto thread = one.size() > 37 ? ThreadId::parse(one.substr(37)) : std::nullopt;
+    if (!platform || !thread) continue;
+    for (const auto& inbox : hub_->of({*platform, *thread})) inbox->mark();
+  }
+}
+
+std::size_t EventLog::followers() const {
+  const std::lock_guard lock(hub_->mutex);
+  return hub_->inboxes.size();
+}
+
+}  // namespace assistiv::agents

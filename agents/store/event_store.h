@@ -1,0 +1,37 @@
+#pragma once
+// Rows of agent_event. Statements on the caller's transaction; who may see the thread is the caller's to
+// check.
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "agents/runtime/journal.h"
+#include "agents/store/checkpoint_store.h"
+#include "agents/store/reach.h"
+#include "storage/database.h"
+
+namespace assistiv::agents {
+
+struct LoggedEvent {
+  RunId run;
+  RunEvent event;  // seq 0: it was shown, and is not kept
+};
+
+class EventStore {
+ public:
+  struct Insert {
+    ThreadKey key;
+    RunId run;
+    std::int64_t last_seq;  // of the last one of `events`; they count up to it
+    const std::vector<RunEvent>* events;
+  };
+  static void insert(storage::Transaction& tx, const std::vector<Insert>& events);
+  // In order, those after `after`; with a run only its own.
+  static std::vector<LoggedEvent> read(storage::Transaction& tx, const ThreadKey& key, std::int64_t after,
+                                       std::optional<RunId> run, std::size_t max);
+  // Forgets at most `max` events of threads that are not busy, older than `days`; gives how many.
+  static std::size_t discard_old(storage::Transaction& tx, int days, std::size_t max);
+};
+
+}  // namespace assistiv::agents

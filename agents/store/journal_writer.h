@@ -1,0 +1,61 @@
+#pragma once
+// Group commit: what several runs append at about the same time becomes one transaction, so that the disk is
+// waited for once and not once for each run.
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+
+#include "agents/runtime/journal.h"
+#include "agents/store/checkpoint_store.h"
+#include "agents/store/event_log.h"
+#include "agents/store/run.h"
+#include "agents/store/run_store.h"
+#include "core/async.h"
+#include "core/task.h"
+#include "storage/database.h"
+
+namespace assistiv::agents {
+
+struct JournalOptions {
+  std::size_t writers = 2;           // transactions at a time
+  std::size_t batch_max = 64;        // runs in one
+  std::size_t queue_max = 4096;      // appends that wait; more are refused with Unavailable
+  std::chrono::seconds patience{5};  // with a database that does not answer
+};
+
+// Thread-safe.
+class JournalWriter {
+ public:
+  // After a commit `log` hears of the events, and `run_ended` of threads whose next run may be due.
+  JournalWriter(storage::Database& database, JournalOptions options, EventLog& log,
+                std::function<void()> run_ended, RunEndHook hook = {});
+  ~JournalWriter();
+
+  void start(core::AnyExecutor executor);
+  // Writes what waits, then refuses.
+  void stop();
+
+  struct Receipt {
+    bool applied = false;       // false: the run is another's, or it is over. Stop at once.
+    std::int64_t last_seq = 0;  // of the thread
+  };
+  // Durable when it returns. Throws Unavailable when the database stayed away: whether the write is there is
+  // then unknown, and the lease is not to be used again.
+  core::Task<Receipt> append(RunLease lease, JournalWrite write);
+
+ private:
+  struct Waiting;
+  struct State;
+  static core::Task<> work(std::shared_ptr<State> state, std::stop_token stop);
+  static core::Task<> write_batch(std::shared_ptr<State> state, std::vector<std::shared_ptr<Waiting>> batch);
+
+  std::shared_ptr<State> state_;
+  core::TaskGroup group_{"agent journal"};
+};
+
+// The door of one run (journal.h) on top of it.
+std::unique_ptr<Journal> make_journal(storage::Database& database, JournalWriter& writer, EventLog& log,
+                                      RunLease lease);
+
+}  // namespace assistiv::agents

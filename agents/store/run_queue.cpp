@@ -1,0 +1,205 @@
+#include "agents/store/run_queue.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "agents/store/event_store.h"
+#include "core/error.h"
+#include "core/log.h"
+
+namespace assistiv::agents {
+
+namespace {
+
+using storage::Scope;
+using storage::Transaction;
+using Steady = std::chrono::steady_clock;
+
+constexpr std::size_t kSweepMax = 200;
+
+}  // namespace
+
+// The renewal has a thread to itself: an executor that is busy, or an I/O thread that is, must not look dead.
+struct RunQueue::Keeper {
+  struct Held {
+    RunLease lease;
+    LeaseWatch watch;
+    Steady::time_point good_until;
+    bool told_cancel = false;
+  };
+
+  Keeper(RunStore& store, RunQueueOptions limits) : runs(store), options(limits) {}
+
+  std::vector<RunLease> leases() {
+    const std::lock_guard lock(mutex);
+    std::vector<RunLease> out;
+    for (const auto& [id, one] : held) out.push_back(one.lease);
+    return out;
+  }
+
+  void renew_all() {
+    const auto asked = leases();
+    if (asked.empty()) return;
+    const auto began = Steady::now();
+    try {
+      const auto renewed = runs.renew(asked);
+      settle(asked, renewed, began);
+    } catch (const core::Error& e) {
+      core::log::warn("agents.leases_not_renewed", {{"detail", e.detail()}});
+      drop_outlived();
+    }
+  }
+
+  // Our time begins before the database's: it is over sooner, never later.
+  void settle(const std::vector<RunLease>& asked, const std::vector<RenewedRun>& renewed,
+              Steady::time_point began) {
+    std::vector<std::pair<LeaseWatch, LeaseNews>> news;
+    {
+      const std::lock_guard lock(mutex);
+      for (const auto& lease : asked) {
+        const auto it = held.find(lease.run);
+        if (it == held.end() || it->second.lease.epoch != lease.epoch) continue;
+        const auto found = std::find_if(renewed.begin(), renewed.end(),
+                                        [&](const RenewedRun& one) { return one.run == lease.run; });
+        if (found == renewed.end()) {
+          news.emplace_back(it->second.watch, LeaseNews{true, {}});
+          held.erase(it);
+          continue;
+        }
+        it->second.good_until = began + options.lease;
+        if (!found->cancel_action || std::exchange(it->second.told_cancel, true)) continue;
+        news.emplace_back(it->second.watch, LeaseNews{false, found->cancel_action});
+      }
+    }
+    for (const auto& [watch, what] : news) watch(what);
+  }
+
+  void drop_outlived() {
+    std::vector<LeaseWatch> lost;
+    {
+      const std::lock_guard lock(mutex);
+      const auto now = Steady::now();
+      std::erase_if(held, [&](const auto& entry) {
+        if (entry.second.good_until > now) return false;
+        lost.push_back(entry.second.watch);
+        return true;
+      });
+    }
+    for (const auto& watch : lost) watch({true, {}});
+  }
+
+  void serve() {
+    std::unique_lock lock(mutex);
+    while (!stopping) {
+      wake.wait_for(lock, options.renew_every, [this] { return stopping || hurry; });
+      if (stopping) return;
+      hurry = false;
+      lock.unlock();
+      renew_all();
+      lock.lock();
+    }
+  }
+
+  RunStore& runs;
+  const RunQueueOptions options;
+  mutable std::mutex mutex;
+  std::condition_variable wake;
+  std::map<RunId, Held> held;
+  bool hurry = false;
+  bool stopping = false;
+};
+
+RunQueue::RunQueue(storage::Database& database, RunStore& runs, ThreadStore& threads, RunQueueOptions options)
+    : database_(database),
+      runs_(runs),
+      threads_(threads),
+      options_(options),
+      keeper_(std::make_shared<Keeper>(runs, options)) {}
+
+RunQueue::~RunQueue() {
+  stop();
+}
+
+void RunQueue::start(core::AnyExecutor executor) {
+  thread_ = std::make_unique<core::BlockingPool>("agent leases", 1, 1);
+  thread_->post([keeper = keeper_] { keeper->serve(); });
+  group_.spawn(std::move(executor), "upkeep", [this](std::stop_token stop) { return keep_up(stop); });
+}
+
+void RunQueue::stop() {
+  {
+    const std::lock_guard lock(keeper_->mutex);
+    keeper_->stopping = true;
+  }
+  keeper_->wake.notify_all();
+  thread_.reset();
+  group_.stop();
+}
+
+core::Task<bool> RunQueue::wait_for_work(std::stop_token stop) {
+  co_await due_.wait_for(options_.poll, stop);
+  co_return !stop.stop_requested();
+}
+
+void RunQueue::wake() {
+  due_.set();
+}
+
+void RunQueue::hold(RunLease lease, LeaseWatch watch) {
+  const std::lock_guard lock(keeper_->mutex);
+  const auto run = lease.run;
+  keeper_->held.insert_or_assign(
+      run, Keeper::Held{std::move(lease), std::move(watch), Steady::now() + options_.lease, false});
+}
+
+void RunQueue::release(RunId run) {
+  const std::lock_guard lock(keeper_->mutex);
+  keeper_->held.erase(run);
+}
+
+std::size_t RunQueue::held() const {
+  const std::lock_guard lock(keeper_->mutex);
+  return keeper_->held.size();
+}
+
+void RunQueue::on_notify(std::string_view topic, std::string_view payload) {
+  if (topic == "agent_runs" || topic == "resync") due_.set();
+  if (topic != "agent_cancel" && topic != "resync") return;
+  const auto run = RunId::parse(payload);
+  {
+    const std::lock_guard lock(keeper_->mutex);
+    if (topic == "agent_cancel" && (!run || !keeper_->held.contains(*run))) return;
+    keeper_->hurry = true;  // the renewal says what was asked for
+  }
+  keeper_->wake.notify_all();
+}
+
+core::Task<> RunQueue::keep_up(std::stop_token stop) {
+  while (!stop.stop_requested()) {
+    try {
+      co_await sweep();
+    } catch (const core::Error& e) {
+      core::log::warn("agents.upkeep_failed", {{"detail", e.detail()}});
+    }
+    co_await core::sleep_for(options_.upkeep, stop);
+  }
+}
+
+core::Task<> RunQueue::sweep() {
+  const auto reaped = co_await runs_.reap(kSweepMax);
+  if (reaped.queued_again + reaped.exhausted + reaped.cancelled > 0) {
+    core::log::warn("agents.runs_taken_back", {{"queued_again", reaped.queued_again},
+                                               {"exhausted", reaped.exhausted},
+                                               {"cancelled", reaped.cancelled}});
+  }
+  co_await threads_.sweep(kSweepMax);
+  const int days = options_.keep_events_days;
+  // System scope: the events of every platform.
+  co_await database_.run(Scope::system(),
+                         [days](Transaction& tx) { EventStore::discard_old(tx, days, kSweepMax); });
+}
+
+}  // namespace assistiv::agents

@@ -1,0 +1,239 @@
+#include "agents/store/event_log.h"
+
+#include "agents/store/journal_writer.h"
+#include "agents/store/run_queue.h"
+#include "storage/notifier.h"
+#include "support/agent_fixture.h"
+#include "support/eventually.h"
+
+namespace assistiv::agents {
+namespace {
+
+using namespace std::chrono_literals;
+using core::Json;
+
+class EventLogTest : public AgentStoreTest {
+ protected:
+  EventLogTest() { writer_.start(io_.executor()); }
+  ~EventLogTest() override { writer_.stop(); }
+
+  RunLease begin(ThreadId thread) {
+    make_run(as_alice_, thread);
+    return claim_one().lease;
+  }
+
+  void write(const RunLease& lease, const std::vector<std::string>& methods, bool ends = false) {
+    JournalWrite write;
+    for (const auto& method : methods) {
+      write.events.emplace_back();
+      write.events.back().method = method;
+    }
+    write.ends = ends;
+    if (ends) {
+      write.view.emplace();
+      write.view->status = RunStatus::Success;
+    }
+    ASSERT_TRUE(run(writer_.append(lease, std::move(write))).applied);
+  }
+
+  // Until `wanted` have come.
+  std::vector<std::string> follow(EventFollower& follower, std::size_t wanted) {
+    std::vector<std::string> out;
+    while (out.size() < wanted) {
+      const auto some = run(follower.next(20s));
+      if (some.empty()) break;
+      for (const auto& one : some) out.push_back(one.event.method);
+    }
+    return out;
+  }
+
+  using Methods = std::vector<std::string>;
+  EventLog log_{database_.db(), "node-1", {.poll = 1h}};
+  JournalWriter writer_{database_.db(), {}, log_, {}};
+};
+
+TEST_F(EventLogTest, EveryFollowerSeesAllOfThem) {
+  const auto thread = make_thread(as_alice_);
+  auto one = run(log_.follow(as_alice_, thread.id, 0)), two = run(log_.follow(all_, thread.id, 0));
+  const auto lease = begin(thread.id);
+  write(lease, {"metadata", "values"});
+  EXPECT_EQ(follow(*one, 2), (Methods{"metadata", "values"}));
+  write(lease, {"updates"}, true);
+  EXPECT_EQ(follow(*one, 2), (Methods{"updates", "end"}));
+  EXPECT_EQ(follow(*two, 4), (Methods{"metadata", "values", "updates", "end"}));
+  EXPECT_EQ(one->seq(), 4);
+  EXPECT_TRUE(run(one->next(0s)).empty());
+
+  auto late = run(log_.follow(as_alice_, thread.id, 2));
+  EXPECT_EQ(follow(*late, 2), (Methods{"updates", "end"}));
+  auto again = run(log_.follow(as_alice_, thread.id, -1, lease.run));
+  EXPECT_EQ(follow(*again, 4).size(), 4u);
+  const auto second = begin(thread.id);
+  write(second, {"custom"}, true);
+  auto own = run(log_.follow(as_alice_, thread.id, -1, second.run));
+  EXPECT_EQ(follow(*own, 2), (Methods{"custom", "end"}));
+}
+
+TEST_F(EventLogTest, LongStreamsComeInOrder) {
+  const auto thread = make_thread(as_alice_);
+  const auto lease = begin(thread.id);
+  auto follower = run(log_.follow(as_alice_, thread.id, 0));
+  write(lease, Methods(600, "custom"));
+  std::int64_t seen = 0;
+  while (seen < 600) {
+    const auto some = run(follower->next(20s));
+    ASSERT_FALSE(some.empty());
+    EXPECT_LE(some.size(), 256u);
+    for (const auto& one : some) ASSERT_EQ(one.event.seq, ++seen);
+  }
+}
+
+TEST_F(EventLogTest, PiecesStandWhereTheyWereShown) {
+  const auto thread = make_thread(as_alice_);
+  const auto lease = begin(thread.id);
+  auto journal = make_journal(database_.db(), writer_, log_, lease);
+  auto follower = run(log_.follow(as_alice_, thread.id, 0));
+  const auto commit = [&](const char* method) {
+    JournalWrite write;
+    write.events.emplace_back();
+    write.events.back().method = method;
+    run(journal->commit(std::move(write)));
+  };
+  const auto show = [&](const char* method) {
+    RunEvent piece;
+    piece.method = method;
+    journal->show(piece);
+  };
+  show("a");
+  commit("1");
+  show("b");
+  show("c");
+  commit("2");
+  show("d");
+  EXPECT_EQ(follow(*follower, 6), (Methods{"a", "1", "b", "c", "2", "d"}));
+  EXPECT_EQ(follower->seq(), 2);
+  // They are bounded, and not kept.
+  for (int i = 0; i < 1000; ++i) show("x");
+  EXPECT_EQ(run(follower->next(0s)).size(), 256u);
+  EXPECT_EQ(count("agent_event"), 2);
+}
+
+TEST_F(EventLogTest, FollowsOnAnotherNode) {
+  EventLog elsewhere(database_.db(), "node-2", {.poll = 1h});
+  storage::Notifier notifier(database_.url());
+  notifier.subscribe(
+      [&](std::string_view topic, std::string_view payload) { elsewhere.on_notify(topic, payload); });
+  notifier.start();
+  log_.start(io_.executor());
+  const auto thread = make_thread(as_alice_);
+  auto follower = run(elsewhere.follow(as_alice_, thread.id, 0));
+  EXPECT_TRUE(run(follower->next(0s)).empty());
+  write(begin(thread.id), {"values"}, true);
+  EXPECT_EQ(follow(*follower, 2), (Methods{"values", "end"}));
+  notifier.stop();
+  log_.stop();
+}
+
+TEST_F(EventLogTest, FindsWhatNobodyToldItOf) {
+  EventLog deaf(database_.db(), "node-2", {.poll = 20ms});
+  const auto thread = make_thread(as_alice_);
+  auto follower = run(deaf.follow(as_alice_, thread.id, 0));
+  write(begin(thread.id), {"values"});
+  EXPECT_EQ(follow(*follower, 1), (Methods{"values"}));
+}
+
+TEST_F(EventLogTest, TellsNobodyOfOthersEvents) {
+  const auto thread = make_thread(as_alice_);
+  write(begin(thread.id), {"values"});
+  const auto none = std::string(core::error_code(core::ErrorKind::NotFound));
+  for (const auto& stranger : {as_bob_, elsewhere_, Reach{other_platform_, alice_}}) {
+    EXPECT_EQ(fault_of(log_.follow(stranger, thread.id, 0)), none);
+    EXPECT_EQ(fault_of(log_.read(stranger, thread.id, 0, 10)), none);
+  }
+  EXPECT_EQ(log_.followers(), 0u);
+}
+
+class RunQueueTest : public AgentStoreTest {
+ protected:
+  struct Heard {
+    std::mutex mutex;
+    std::vector<LeaseNews> news;
+    bool has(bool lost, std::optional<std::string> cancel) {
+      const std::lock_guard lock(mutex);
+      for (const auto& one : news)
+        if (one.is_lost == lost && one.cancel_action == cancel) return true;
+      return false;
+    }
+  };
+  static LeaseWatch into(std::shared_ptr<Heard> heard) {
+    return [heard](LeaseNews news) {
+      const std::lock_guard lock(heard->mutex);
+      heard->news.push_back(std::move(news));
+    };
+  }
+};
+
+TEST_F(RunQueueTest, KeepsLeasesAndHearsOfCancels) {
+  RunQueue queue(database_.db(), runs_, threads_,
+                 {.lease = 15s, .renew_every = 20ms, .poll = 1h, .upkeep = 1h});
+  queue.start(io_.executor());
+  const auto made = make_run(as_alice_), other = make_run(as_alice_);
+  const auto lease = claim_one().lease, lost = claim_one().lease;
+  const auto heard = std::make_shared<Heard>(), heard_lost = std::make_shared<Heard>();
+  const auto until = [&] {
+    return database_
+        .exec("select lease_until::text as t from agent_run where run_id = $1::uuid", {made.id.str()})[0]
+        .text("t");
+  };
+  const auto before = until();
+  queue.hold(lease, into(heard));
+  queue.hold(lost, into(heard_lost));
+  EXPECT_TRUE(test::eventually([&] { return until() != before; }));
+  run(runs_.cancel(as_alice_, made.id, CancelAction::Rollback));
+  EXPECT_TRUE(test::eventually([&] { return heard->has(false, "rollback"); }));
+  run(runs_.hand_over(lost));
+  EXPECT_TRUE(test::eventually([&] { return heard_lost->has(true, std::nullopt); }));
+  EXPECT_EQ(queue.held(), 1u);
+  queue.release(made.id);
+  EXPECT_EQ(queue.held(), 0u);
+  queue.stop();
+}
+
+TEST_F(RunQueueTest, ACancelOnAnotherNodeIsHeardAtOnce) {
+  RunQueue queue(database_.db(), runs_, threads_,
+                 {.lease = 15s, .renew_every = 1h, .poll = 1h, .upkeep = 1h});
+  storage::Notifier notifier(database_.url());
+  notifier.subscribe(
+      [&](std::string_view topic, std::string_view payload) { queue.on_notify(topic, payload); });
+  notifier.start();
+  queue.start(io_.executor());
+  const auto made = make_run(as_alice_);
+  const auto heard = std::make_shared<Heard>();
+  queue.hold(claim_one().lease, into(heard));
+  run(runs_.cancel(as_alice_, made.id, CancelAction::Interrupt));
+  EXPECT_TRUE(test::eventually([&] { return heard->has(false, "interrupt"); }));
+  notifier.stop();
+  queue.stop();
+}
+
+TEST_F(RunQueueTest, TakesBackWhatOthersHaveLost) {
+  const auto made = make_run(as_alice_);
+  claim_one("node-that-died");
+  outlive_lease(made);
+  RunQueue queue(database_.db(), runs_, threads_,
+                 {.lease = 15s, .renew_every = 1h, .poll = 1h, .upkeep = 20ms});
+  queue.start(io_.executor());
+  EXPECT_TRUE(test::eventually([&] { return run(runs_.get(all_, made.id)).status == "pending"; }));
+  queue.stop();
+  EXPECT_EQ(claim_one().run.attempt, 2);
+}
+
+TEST_F(RunQueueTest, WakesWhoWaitsForWork) {
+  RunQueue queue(database_.db(), runs_, threads_, {.poll = 1h});
+  auto waiting = io_.start(queue.wait_for_work({}));
+  queue.on_notify("agent_runs", "node-2");
+  EXPECT_TRUE(waiting.get());
+}
+
+}  // namespace
+}  // namespace assistiv::agents

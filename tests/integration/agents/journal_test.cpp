@@ -1,0 +1,233 @@
+#include "agents/store/journal_writer.h"
+
+#include <future>
+
+#include "support/agent_fixture.h"
+#include "support/database_gate.h"
+
+namespace assistiv::agents {
+namespace {
+
+using core::Json;
+
+class JournalTest : public AgentStoreTest {
+ protected:
+  ~JournalTest() override { writer_.stop(); }
+
+  ClaimedRun claimed(Reach reach, std::optional<ThreadId> thread = {}) {
+    make_run(reach, thread);
+    return claim_one();
+  }
+
+  JournalWrite step(const pregel::Checkpoint& parent, const pregel::Checkpoint& checkpoint, int events = 2) {
+    JournalWrite out;
+    out.checkpoints = {row_of(parent, checkpoint)};
+    for (int i = 0; i < events; ++i)
+      out.events.push_back(event("updates", {{"step", checkpoint.step}, {"i", i}}));
+    out.view.emplace();
+    out.view->values = pregel::to_json(checkpoint.values);
+    out.view->interrupts = Json::object();
+    out.view->checkpoint = checkpoint.id;
+    return out;
+  }
+
+  JournalWrite end_of(JournalWrite write, RunStatus status = RunStatus::Success) {
+    write.ends = true;
+    if (!write.view) write.view.emplace();
+    write.view->status = status;
+    return write;
+  }
+
+  RunEvent event(std::string method, Json data) {
+    RunEvent out;
+    out.method = std::move(method);
+    out.at = clock_.now();
+    out.data = std::move(data);
+    return out;
+  }
+
+  void expect_no_gaps(ThreadId thread, std::size_t events) {
+    const auto all = run(log_.read(all_, thread, 0, 10'000));
+    EXPECT_EQ(all.size(), events);
+    for (std::size_t i = 0; i < all.size(); ++i)
+      EXPECT_EQ(all[i].event.seq, static_cast<std::int64_t>(i + 1));
+  }
+
+  EventLog log_{database_.db(), "node-1"};
+  int ended_ = 0;
+  JournalWriter writer_{database_.db(), {}, log_, [this] { ++ended_; }};
+};
+
+TEST_F(JournalTest, AStepIsThereAsAWhole) {
+  writer_.start(io_.executor());
+  const auto thread = make_thread(as_alice_);
+  const auto mine = claimed(as_alice_, thread.id);
+  auto journal = make_journal(database_.db(), writer_, log_, mine.lease);
+  EXPECT_FALSE(run(journal->load("", "")));
+
+  const auto first = next({}, {{"n", 1}});
+  const auto second = next(first, {{"text", std::string("a\0b", 3)}});
+  run(journal->commit(step({}, first)));
+  auto write = step(first, second);
+  write.tasks = {{second.id, "t", Fact::Step, "call", {{"gave", 1}}},
+                 {second.id, "t", Fact::Step, "call", {{"gave", 2}}},
+                 {second.id, "t", Fact::Started, "other", nullptr}};
+  write.totals.tokens = 42;
+  run(journal->commit(write));
+
+  const auto head = run(journal->load("", ""));
+  ASSERT_TRUE(head);
+  EXPECT_EQ(head->checkpoint.id, second.id);
+  EXPECT_EQ(pregel::to_json(head->checkpoint.values), (Json{{"n", 1}, {"text", std::string("a\0b", 3)}}));
+  EXPECT_EQ(head->pending.tasks.at("t").steps.at("call").json(), (Json{{"gave", 2}}));
+  EXPECT_TRUE(head->pending.tasks.at("t").started.contains("other"));
+  EXPECT_EQ(run(journal->load("", first.id))->checkpoint.values.size(), 1u);
+  const auto seen = run(runs_.get(as_alice_, mine.run.id));
+  EXPECT_EQ(seen.status, "running");
+  EXPECT_EQ(totals_of(seen.usage).tokens, 42);
+  expect_no_gaps(thread.id, 4);
+}
+
+TEST_F(JournalTest, TheEndSettlesRunAndThread) {
+  writer_.start(io_.executor());
+  const auto thread = make_thread(as_alice_);
+  const auto first = claimed(as_alice_, thread.id);
+  const auto waiting = make_run(as_alice_, thread.id);
+  auto journal = make_journal(database_.db(), writer_, log_, first.lease);
+  const auto state = next({}, {{"n", 1}});
+  auto parked = end_of(step({}, state), RunStatus::Interrupted);
+  parked.view->interrupts = {{"task", {{{"id", "i"}, {"value", "sure?"}}}}};
+  run(journal->commit(parked));
+  EXPECT_EQ(ended_, 1);
+  EXPECT_EQ(run(runs_.get(as_alice_, first.run.id)).status, "interrupted");
+  auto seen = run(threads_.get(as_alice_, thread.id));
+  EXPECT_EQ(seen.status, "busy");  // another one waits
+  EXPECT_EQ(seen.values, (Json{{"n", 1}}));
+  EXPECT_EQ(seen.interrupts, parked.view->interrupts);
+
+  const auto second = claim_one();
+  EXPECT_EQ(second.run.id, waiting.id);
+  auto failing = make_journal(database_.db(), writer_, log_, second.lease);
+  auto failed = end_of({}, RunStatus::Error);
+  failed.view->error_code = "boom";
+  failed.view->error_message = "it went";
+  run(failing->commit(failed));
+  const auto over = run(runs_.get(as_alice_, waiting.id));
+  EXPECT_EQ(over.status, "error");
+  EXPECT_EQ(over.error, (Json{{"error", "boom"}, {"message", "it went"}}));
+  seen = run(threads_.get(as_alice_, thread.id));
+  EXPECT_EQ(seen.status, "error");
+  EXPECT_EQ(seen.error.at("error"), "boom");
+  // Each run is closed by an event, whoever ended it.
+  const auto all = run(log_.read(as_alice_, thread.id, 0, 100));
+  ASSERT_EQ(all.size(), 4u);
+  EXPECT_EQ(all[2].event.method, "end");
+  EXPECT_EQ(all[3].event.method, "end");
+  EXPECT_EQ(all[3].event.data.at("status"), "error");
+  // What is over takes nothing more.
+  EXPECT_EQ(fault_of(failing->commit(step(state, next(state, {{"n", 2}})))),
+            core::error_code(core::ErrorKind::Conflict));
+  EXPECT_EQ(count("agent_checkpoint"), 1);
+}
+
+TEST_F(JournalTest, AnOwnerThatWasPausedWritesNothing) {
+  writer_.start(io_.executor());
+  const auto thread = make_thread(as_alice_);
+  const auto old = claimed(as_alice_, thread.id);
+  auto paused = make_journal(database_.db(), writer_, log_, old.lease);
+  const auto first = next({}, {{"n", 1}});
+  run(paused->commit(step({}, first)));
+  outlive_lease(old.run);
+  run(runs_.reap(10));
+  const auto fenced = std::string(core::error_code(core::ErrorKind::Conflict));
+  EXPECT_EQ(fault_of(paused->commit(step(first, next(first, {{"n", 666}})))), fenced);
+
+  const auto again = claim_one("node-1");  // even under the same name
+  auto journal = make_journal(database_.db(), writer_, log_, again.lease);
+  EXPECT_EQ(fault_of(paused->commit(end_of({}))), fenced);
+  const auto found = run(journal->load("", ""));
+  EXPECT_EQ(found->checkpoint.id, first.id);
+  const auto second = next(first, {{"n", 2}});
+  run(journal->commit(end_of(step(first, second))));
+  EXPECT_EQ(fault_of(paused->commit(step(first, next(first, {{"n", 666}})))), fenced);
+  EXPECT_EQ(values_of(as_alice_, thread.id), (Json{{"n", 2}}));
+  expect_no_gaps(thread.id, 5);
+}
+
+TEST_F(JournalTest, SeveralRunsShareACommit) {
+  std::vector<std::future<JournalWriter::Receipt>> receipts;
+  std::vector<ThreadId> threads;
+  for (int i = 0; i < 24; ++i) {
+    const auto mine = claimed(i % 2 == 0 ? as_alice_ : elsewhere_);
+    threads.push_back(mine.run.thread);
+    receipts.push_back(io_.start(writer_.append(mine.lease, end_of(step({}, next({}, {{"i", i}}))))));
+  }
+  writer_.start(io_.executor());
+  for (auto& one : receipts) {
+    const auto receipt = one.get();
+    EXPECT_TRUE(receipt.applied);
+    EXPECT_EQ(receipt.last_seq, 3);
+  }
+  EXPECT_EQ(count("(select distinct xmin::text from agent_checkpoint) x"), 1);
+  EXPECT_EQ(values_of(elsewhere_, threads[1]), (Json{{"i", 1}}));
+}
+
+TEST_F(JournalTest, WhatCannotBeWrittenTakesNoOtherWithIt) {
+  const auto good = claimed(as_alice_), bad = claimed(as_bob_);
+  auto refused = step({}, next({}, {{"n", 1}}));
+  refused.events[0].node = std::string("a\0b", 3);
+  auto first = io_.start(writer_.append(good.lease, step({}, next({}, {{"n", 1}}))));
+  auto second = io_.start(writer_.append(bad.lease, refused));
+  writer_.start(io_.executor());
+  EXPECT_TRUE(first.get().applied);
+  EXPECT_THROW(second.get(), core::Error);
+  // Its run may still say how it ended.
+  EXPECT_TRUE(run(writer_.append(bad.lease, end_of({}, RunStatus::Error))).applied);
+}
+
+TEST_F(JournalTest, EventsHaveNoGapsWhoeverWritesThem) {
+  writer_.start(io_.executor());
+  const auto thread = make_thread(as_alice_);
+  const auto mine = claimed(as_alice_, thread.id);
+  std::vector<agents::Run> waiting;
+  for (int i = 0; i < 10; ++i) waiting.push_back(make_run(as_alice_, thread.id));
+  std::vector<std::future<std::optional<agents::Run>>> cancels;
+  for (const auto& one : waiting)
+    cancels.push_back(io_.start(runs_.cancel(as_alice_, one.id, CancelAction::Interrupt)));
+  auto journal = make_journal(database_.db(), writer_, log_, mine.lease);
+  pregel::Checkpoint at;
+  for (int i = 0; i < 10; ++i) {
+    auto after = next(at, {{"n", i}});
+    run(journal->commit(step(at, after, 3)));
+    at = std::move(after);
+  }
+  for (auto& one : cancels) one.get();
+  expect_no_gaps(thread.id, 40);
+}
+
+class JournalInDoubtTest : public JournalTest, public ::testing::WithParamInterface<test::Cut> {};
+
+TEST_P(JournalInDoubtTest, ACommitInDoubtIsMadeOnce) {
+  test::DatabaseGate gate(database_.url());
+  storage::Database through({.url = gate.url(), .connections = 2});
+  JournalWriter writer(through, {}, log_, {});
+  writer.start(io_.executor());
+  const auto thread = make_thread(as_alice_);
+  const auto mine = claimed(as_alice_, thread.id);
+  const auto first = next({}, {{"n", 1}}), second = next(first, {{"n", 2}});
+  EXPECT_TRUE(run(writer.append(mine.lease, step({}, first))).applied);
+  gate.cut_once("commit", GetParam());
+  EXPECT_TRUE(run(writer.append(mine.lease, step(first, second))).applied);
+  gate.cut_once("commit", GetParam());
+  EXPECT_TRUE(run(writer.append(mine.lease, end_of({}))).applied);
+  expect_no_gaps(thread.id, 5);
+  EXPECT_EQ(count("agent_checkpoint"), 2);
+  EXPECT_EQ(run(runs_.get(all_, mine.run.id)).status, "success");
+  writer.stop();
+}
+
+INSTANTIATE_TEST_SUITE_P(Cuts, JournalInDoubtTest,
+                         ::testing::Values(test::Cut::BeforeServer, test::Cut::AfterServer));
+
+}  // namespace
+}  // namespace assistiv::agents
