@@ -37,14 +37,21 @@ std::string lower_ascii(std::string text) {
   return text;
 }
 
-// A comment is shown to a model and hidden from a person who reads the rendered text.
-std::string without_comments(std::string text) {
-  for (auto at = text.find("<!--"); at != std::string::npos;) {
-    const auto end = text.find("-->", at + 4);
-    text.erase(at, end == std::string::npos ? std::string::npos : end + 3 - at);
-    at = text.find("<!--", at < 3 ? 0 : at - 3);  // what is left may make another one
+// A comment is shown to a model and hidden from a person who reads the rendered text. In one pass: what is
+// left around a comment may make another one, which is seen as it comes together.
+std::string without_comments(const std::string& text) {
+  constexpr std::string_view kOpen = "<!--", kClose = "-->";
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    out.push_back(text[i]);
+    if (!out.ends_with(kOpen)) continue;
+    out.resize(out.size() - kOpen.size());
+    const auto end = text.find(kClose, i + 1);
+    if (end == std::string::npos) break;
+    i = end + kClose.size() - 1;
   }
-  return text;
+  return out;
 }
 
 // Long blanks push text out of a person's sight.

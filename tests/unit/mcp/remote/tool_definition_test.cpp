@@ -77,6 +77,16 @@ TEST(ToolDefinition, what_a_person_would_not_see_is_taken_out) {
   EXPECT_LT(good(one).description.size(), 2010u);
 }
 
+TEST(ToolDefinition, a_description_of_nothing_but_comments_is_read_in_one_pass) {
+  Json one = tool("a", {{"type", "object"}});
+  std::string text;
+  for (int i = 0; i < 1'000'000; ++i) text += "<!---->";
+  one["description"] = text + "seen<!-- <!-- a --> b -->";
+  EXPECT_EQ(good(one).description, "seen b -->");
+  one["description"] = "seen <!-- to the end";
+  EXPECT_EQ(good(one).description, "seen ");
+}
+
 TEST(ToolDefinition, refused_with_the_reason) {
   Json deep = {{"type", "object"}};
   for (int i = 0; i < 60; ++i) deep = {{"type", "object"}, {"properties", {{"a", deep}}}};
