@@ -53,6 +53,9 @@ class Evaluated {
 
 using Faults = std::vector<SchemaFault>;
 
+constexpr std::size_t kLooksPerStep = 64;
+constexpr std::size_t kSortingLooks = 20;  // of an item that is sorted among a million
+
 // What one application of a schema works with. `faults` is null where only the verdict counts: then the first
 // fault ends it.
 struct At {
@@ -147,7 +150,7 @@ class Checker {
   explicit Checker(const Program& program) : program_(program) {}
 
   bool apply(NodeId id, const Json& value, At at) {
-    if (++steps_ > program_.limits.steps_max || at.depth > program_.limits.depth_max) {
+    if (!spend(1) || at.depth > program_.limits.depth_max) {
       gave_up_ = true;
       return false;
     }
@@ -160,6 +163,7 @@ class Checker {
     const bool collects = (node.array != nullptr && node.array->unevaluated && value.is_array()) ||
                           (node.object != nullptr && node.object->unevaluated && value.is_object());
     if (!collects) return check_node(node, value, at);
+    if (!spend_on(value.size())) return false;
     Evaluated own(value.size());
     Evaluated* const outer = std::exchange(at.evaluated, &own);
     const bool good = check_node(node, value, at) && check_unevaluated(node, value, at);
@@ -170,6 +174,17 @@ class Checker {
   bool gave_up() const { return gave_up_; }
 
  private:
+  // False when the work is used up: then nothing is checked any further.
+  bool spend(std::size_t steps) {
+    steps_ += steps;
+    if (steps_ > program_.limits.steps_max) gave_up_ = true;
+    return !gave_up_;
+  }
+
+  // For looking at so many bytes, members or items outside of apply: a small schema can apply one of its
+  // parts to the same long text as often as there are steps.
+  bool spend_on(std::size_t looked_at) { return spend(looked_at / kLooksPerStep); }
+
   bool fail(const At& at, std::string message) { return fail_at(at, at.place, std::move(message)); }
 
   bool fail_at(const At& at, const Place* place, std::string message) {
@@ -203,6 +218,7 @@ class Checker {
       return fail(at, "must be " + quoted(*node.constant));
     }
     if (!node.choices) return true;
+    if (!spend_on(node.choices->size())) return false;
     const auto same = [&value](const Json& choice) { return compare_json(choice, value) == 0; };
     if (std::any_of(node.choices->begin(), node.choices->end(), same)) return true;
     return fail(at, "must be one of " + choice_words(*node.choices));
@@ -229,6 +245,7 @@ class Checker {
 
   bool check_string(const StringRules& rules, const Json& value, const At& at) {
     const auto& text = value.get_ref<const std::string&>();
+    if (!spend_on(text.size())) return false;
     bool good = true;
     // Bytes bound code points from above: most strings need no count.
     if (rules.min_length > 0 && code_points(text) < rules.min_length) {
@@ -261,7 +278,7 @@ class Checker {
       if (at.evaluated != nullptr) at.evaluated->mark(i);
     }
     if (!stop(good, at) && rules.contains) good &= check_contains(rules, value, at);
-    if (!stop(good, at) && rules.unique && has_duplicates(value))
+    if (!stop(good, at) && rules.unique && spend_on(value.size() * kSortingLooks) && has_duplicates(value))
       good = fail(at, "must not have equal items");
     return good;
   }
@@ -327,6 +344,7 @@ class Checker {
       const Place member{at.place, &it.key(), 0};
       const At inside{&member, at.scope, nullptr, at.faults, at.depth + 1};
       bool known = false;
+      if (!spend_on(it.key().size() * (rules.patterns.size() + 1))) return false;
       good &= check_member(rules, it.key(), *it, inside, known);
       if (!known && rules.additional) {
         known = true;
@@ -387,7 +405,9 @@ class Checker {
   bool probe(NodeId schema, const Json& value, const At& at, Faults* faults) {
     if (at.evaluated == nullptr)
       return apply(schema, value, {at.place, at.scope, nullptr, faults, at.depth + 1});
-    Evaluated own(value.is_structured() ? value.size() : 0);
+    const std::size_t size = value.is_structured() ? value.size() : 0;
+    if (!spend_on(size)) return false;
+    Evaluated own(size);
     if (!apply(schema, value, {at.place, at.scope, &own, faults, at.depth + 1})) return false;
     at.evaluated->merge(own);
     return true;

@@ -143,6 +143,22 @@ TEST(JsonSchema, gives_up_on_exponential_work) {
   EXPECT_EQ(faults[0].message, "is too complex to check");
 }
 
+// 3 to the power of 8 times the same part, over the same megabyte.
+TEST(JsonSchema, gives_up_on_looking_at_a_long_text_again_and_again) {
+  for (const json& part : {json{{"pattern", "[wx][xz]{3}y"}}, json{{"minLength", 1}}}) {
+    json defs = {{"s0", part}};
+    for (int i = 1; i <= 8; ++i) {
+      const json ref = {{"$ref", "#/$defs/s" + std::to_string(i - 1)}};
+      defs["s" + std::to_string(i)] = {{"allOf", {ref, ref, ref}}};
+    }
+    const json schema = {{"$ref", "#/$defs/s8"}, {"$defs", defs}};
+    EXPECT_TRUE(check(schema, std::string(1000, 'x') + "y").empty());
+    const auto faults = check(schema, std::string(1'000'000, 'x') + "y");
+    ASSERT_EQ(faults.size(), 1u) << part;
+    EXPECT_EQ(faults[0].message, "is too complex to check");
+  }
+}
+
 TEST(JsonSchema, refuses_a_schema_past_its_limits) {
   json deep = json::object();
   for (int i = 0; i < 200; ++i) deep = {{"not", deep}};
