@@ -12,8 +12,6 @@ namespace assistiv::mcp {
 
 namespace {
 
-constexpr std::size_t kSelectionsKeptMax = 256;
-
 bool has_name(const std::vector<std::string>& names, std::string_view name) {
   return std::binary_search(names.begin(), names.end(), name, std::less<>());
 }
@@ -31,7 +29,6 @@ std::shared_ptr<const ToolList> list_of(const SelectedTools& selected, const Too
   for (const ToolView* tool : selected.admitted) {
     if (selection.lists(traits_of(*tool))) out->tools.push_back(*tool);
   }
-  std::string content;
   for (const auto& tool : out->tools) {
     if (!out->joined_json.empty()) out->joined_json += ",";
     out->joined_json += tool.definition_json;
@@ -49,6 +46,12 @@ SelectedToolsPtr select(const std::shared_ptr<const ToolList>& whole, const Tool
   out->listed = list_of(*out, selection);
   if (selection.search) out->index = std::make_shared<const ToolIndex>(out->admitted);
   return out;
+}
+
+// What it keeps alive: its own list (every definition is in it twice), the index, and the whole list.
+std::size_t weight_of(const SelectedTools& selected) {
+  const std::size_t whole = selected.whole->joined_json.size();
+  return whole + 2 * selected.listed->joined_json.size() + (selected.index ? whole : 0);
 }
 
 }  // namespace
@@ -103,15 +106,14 @@ const ToolView* SelectedTools::find(std::string_view name) const {
 
 SelectedToolsPtr SelectionCache::get(const std::shared_ptr<const ToolList>& whole,
                                      const ToolSelectionPtr& selection) {
-  const std::string key = whole->etag + "\n" + selection_text(selection);
-  {
-    std::lock_guard lock(mutex_);
-    if (const auto it = kept_.find(key); it != kept_.end()) return it->second;
-  }
-  auto selected = select(whole, *selection);
-  std::lock_guard lock(mutex_);
-  if (kept_.size() >= kSelectionsKeptMax) kept_.clear();
-  kept_[key] = selected;
+  // How long results may be is nothing of the list.
+  const auto wish = std::make_shared<ToolSelection>(*selection);
+  wish->result_tokens_max = 0;
+  const std::string key = whole->etag + "\n" + selection_text(wish);
+  if (auto kept = kept_.find(key)) return kept;
+  const auto generation = kept_.generation();
+  auto selected = select(whole, *wish);
+  kept_.keep(key, {selected, weight_of(*selected)}, generation);
   return selected;
 }
 

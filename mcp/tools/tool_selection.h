@@ -3,12 +3,11 @@
 // may be. A selection only takes away from what grants allow, for listing and for calling alike. Pure.
 #include <cstddef>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "core/snapshot_cache.h"
 #include "mcp/tools/tool.h"
 
 namespace assistiv::mcp {
@@ -58,14 +57,17 @@ struct SelectedTools {
 };
 using SelectedToolsPtr = std::shared_ptr<const SelectedTools>;
 
-// Keeps what was selected, for callers that send the same selection with every request. Thread-safe.
+// Keeps what was selected, for callers that send the same selection with every request. Bounded in bytes: a
+// caller chooses how many different selections there are. Thread-safe.
 class SelectionCache {
  public:
   SelectedToolsPtr get(const std::shared_ptr<const ToolList>& whole, const ToolSelectionPtr& selection);
 
  private:
-  std::mutex mutex_;
-  std::unordered_map<std::string, SelectedToolsPtr> kept_;  // by etag and selection
+  static constexpr std::size_t kSelectionsMax = 256;
+  static constexpr std::size_t kSelectionBytesMax = 64 << 20;
+  core::SnapshotCache<std::string, SelectedTools> kept_{
+      {.entries_max = kSelectionsMax, .weight_max = kSelectionBytesMax}};  // by etag and selection
 };
 
 }  // namespace assistiv::mcp

@@ -126,6 +126,23 @@ TEST(ToolSelection, gives_the_same_object_for_the_same_wish) {
   EXPECT_NE(cache.get(whole, wish()), cache.get(other, wish()));
 }
 
+TEST(ToolSelection, is_kept_once_whatever_the_budget_of_results_and_never_past_its_bytes) {
+  SelectionCache cache;
+  auto whole = std::make_shared<ToolList>(*some_tools());
+  whole->tools.front().definition_json = std::string(10 << 20, ' ') + whole->tools.front().definition_json;
+  whole->joined_json = whole->tools.front().definition_json;
+  const auto get = [&](ToolSelection wish) {
+    return std::weak_ptr(cache.get(whole, std::make_shared<const ToolSelection>(std::move(wish))));
+  };
+  const auto first = get({.toolsets = {"github"}, .result_tokens_max = 1000});
+  EXPECT_EQ(first.lock(), get({.toolsets = {"github"}, .result_tokens_max = 2000}).lock());
+  const auto second = get({.toolsets = {"github"}, .read_only = true});
+  EXPECT_FALSE(first.expired());
+  get({.toolsets = {"github", "slack"}});
+  EXPECT_TRUE(first.expired());
+  EXPECT_FALSE(second.expired());
+}
+
 TEST(ToolSelection, survives_being_stored) {
   const auto wish = std::make_shared<const ToolSelection>(ToolSelection{
       .search = true, .tools = {"a"}, .toolsets = {"b", "c:d"}, .read_only = true, .result_tokens_max = 900});
