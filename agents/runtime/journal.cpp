@@ -30,7 +30,11 @@ void add_fact(pregel::Pending& pending, const TaskRow& row) {
       pending.answers.insert_or_assign(row.key, pregel::Value(row.value));
       return;
     case Fact::Started:
-      pending.tasks[row.task].started.insert(row.key);
+      if (row.value == false) {
+        pending.tasks[row.task].started.erase(row.key);
+      } else {
+        pending.tasks[row.task].started.insert(row.key);
+      }
       return;
     case Fact::Step:
       pending.tasks[row.task].steps.insert_or_assign(row.key, pregel::Value(row.value));

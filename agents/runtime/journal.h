@@ -37,7 +37,7 @@ struct CheckpointRow {
 enum class Fact {
   Command,    // task "", key "": {"run": id, "result": pregel::encode(TaskResult)}
   Answer,     // task "", key interrupt id: what it was resumed with. Always beside a root checkpoint.
-  Started,    // key of an act that must not be repeated blindly: null
+  Started,    // key of an act that must not be repeated blindly: null, or false: it was not done
   Step,       // key of a model call, a tool call, ...: what it gave
   Interrupt,  // key interrupt id: {"ns", "value"}
   Child,      // key "": id of the head of its subgraph
@@ -59,8 +59,8 @@ struct RunEvent {
   std::int64_t seq = 0;
   std::string method;  // metadata, values, updates, tasks, checkpoints, messages, custom, lifecycle,
                        // input.requested, error, end
-  std::string ns;    // "" is the root
-  std::string node;  // or ""
+  std::string ns;      // "" is the root
+  std::string node;    // or ""
   core::Time at;
   core::Json data;
 };

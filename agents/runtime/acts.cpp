@@ -1,0 +1,398 @@
+#include "agents/runtime/acts.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "agents/pregel/messages.h"
+#include "core/encoding.h"
+
+namespace assistiv::agents {
+namespace {
+
+// Holds one of the run's places for acts beside each other.
+class Slot {
+ public:
+  explicit Slot(std::shared_ptr<RunState> run) : run_(std::move(run)) { --run_->slots; }
+  ~Slot() {
+    ++run_->slots;
+    run_->slot_free.set();
+  }
+  Slot(const Slot&) = delete;
+  Slot& operator=(const Slot&) = delete;
+
+ private:
+  std::shared_ptr<RunState> run_;
+};
+
+core::Task<std::unique_ptr<Slot>> take_slot(std::shared_ptr<RunState> run, std::stop_token stop) {
+  while (run->slots <= 0) {
+    if (stop.stop_requested()) throw cancelled_error();
+    co_await run->slot_free.wait_for(std::chrono::seconds(1), stop);
+  }
+  co_return std::make_unique<Slot>(run);
+}
+
+const pregel::Value* recorded(const TaskRun& task, const std::string& key) {
+  const auto& steps = task.record().steps;
+  const auto found = steps.find(key);
+  return found == steps.end() ? nullptr : &found->second;
+}
+
+void keep(const TaskRun& task, const std::string& key, const core::Json& value) {
+  task.record().steps.insert_or_assign(key, pregel::Value(value));
+  record_fact(task, Fact::Step, key, value);
+}
+
+// Records of earlier acts are durable before the next one begins: a crash repeats at most one.
+core::Task<void> before_act(TaskRun task) {
+  if (task.stop.stop_requested()) throw cancelled_error();
+  const bool has_records =
+      std::any_of(task.run->recorder.buffer().tasks.begin(), task.run->recorder.buffer().tasks.end(),
+                  [](const auto& row) { return row.fact == Fact::Step; });
+  if (has_records) co_await task.run->recorder.flush(false);
+}
+
+SideEffect side_effect_of(const ToolAct& act) {
+  std::size_t longest = 0;
+  auto out = act.side_effect;
+  for (const auto& [pattern, effect] : act.from->side_effects) {
+    if (pattern.size() + 1 > longest && matches_glob(pattern, act.tool)) {
+      longest = pattern.size() + 1;
+      out = effect;
+    }
+  }
+  return out;
+}
+
+bool rule_asks(const TaskRun& task, const ToolAct& act) {
+  for (const auto& rule : act.from->approval) {
+    if (!matches_glob(rule.pattern, act.tool)) continue;
+    if (!rule.when) return rule.always;
+    Bindings names(task);
+    names.set("arguments", act.arguments);
+    return names.test(*rule.when);
+  }
+  return false;
+}
+
+core::Json call_facts(const TaskRun& task, const ToolAct& act, const char* type) {
+  return {{"type", type},
+          {"node", task.node->id},
+          {"toolset", act.alias},
+          {"tool", act.tool},
+          {"arguments", act.arguments}};
+}
+
+core::Json tool_result(std::string text, bool is_error, core::Json json = nullptr,
+                       core::Json content = nullptr) {
+  return {{"text", std::move(text)},
+          {"json", std::move(json)},
+          {"content", std::move(content)},
+          {"is_error", is_error}};
+}
+
+bool says_yes(const core::Json& answer) {
+  if (answer.is_boolean()) return answer.get<bool>();
+  if (answer.is_string()) return answer == "approve" || answer == "yes" || answer == "accept";
+  if (!answer.is_object()) return false;
+  if (answer.contains("approved")) return answer["approved"] == true;
+  for (const char* name : {"type", "decision", "action"}) {
+    if (answer.contains(name))
+      return answer[name] == "approve" || answer[name] == "accept" || answer[name] == "edit";
+  }
+  return false;
+}
+
+// Approval by the graph's own rule; sets changed arguments. True: go on; false: `outcome` is the end of it.
+bool approved(const TaskRun& task, ToolAct& act, ActOutcome& outcome) {
+  if (!rule_asks(task, act)) return true;
+  const auto call = "approve:" + act.key;
+  const auto answer = answer_to(task, call);
+  if (!answer) {
+    outcome.waits = ask(task, call, call_facts(task, act, "tool_approval"));
+    return false;
+  }
+  const auto& said = answer->json();
+  if (!says_yes(said)) {
+    const auto reason = said.is_object() ? said.value("reason", std::string()) : std::string();
+    outcome.value = tool_result("The call was refused." + (reason.empty() ? "" : " " + reason), true);
+    return false;
+  }
+  if (said.is_object() && said.contains("arguments") && said["arguments"].is_object())
+    act.arguments = said["arguments"];
+  return true;
+}
+
+int times_started(const TaskRun& task, const std::string& key) {
+  int n = 0;
+  while (task.record().started.contains(key + "#" + std::to_string(n + 1))) ++n;
+  return n;
+}
+
+// An unsafe call that may have happened is not repeated before somebody says so.
+bool certain(const TaskRun& task, const ToolAct& act, ActOutcome& outcome) {
+  const int started = times_started(task, act.key);
+  if (started == 0) return true;
+  const auto call = "uncertain:" + act.key + "#" + std::to_string(started);
+  const auto answer = answer_to(task, call);
+  if (!answer) {
+    auto facts = call_facts(task, act, "uncertain_effect");
+    facts["options"] = {"happened", "retry", "abort"};
+    outcome.waits = ask(task, call, std::move(facts));
+    return false;
+  }
+  const auto& said = answer->json();
+  const auto action = said.is_object()   ? said.value("action", std::string())
+                      : said.is_string() ? said.get<std::string>()
+                                         : "";
+  if (action == "retry") return true;
+  if (action == "happened") {
+    const auto result = said.is_object() && said.contains("result") ? said["result"] : core::Json();
+    outcome.value =
+        tool_result(result.is_string() ? result.get<std::string>() : result.dump(), false, result);
+    return false;
+  }
+  throw core::Error(core::ErrorKind::Conflict, "the call of " + act.tool + " was given up")
+      .with_code("aborted");
+}
+
+// Whether the far side may have done it although no answer came.
+bool may_have_happened(const core::Error& error) {
+  return error.kind() == core::ErrorKind::DeadlineExceeded ||
+         error.kind() == core::ErrorKind::UpstreamFailed || error.kind() == core::ErrorKind::Cancelled;
+}
+
+// It is known that nothing was done.
+void withdraw_start(const TaskRun& task, const std::string& key) {
+  const auto last = key + "#" + std::to_string(times_started(task, key));
+  if (task.record().started.erase(last) > 0) record_fact(task, Fact::Started, last, false);
+}
+
+struct Called {
+  ToolAnswer answer;
+  bool uncertain = false;
+};
+
+core::Task<Called> place_call(TaskRun task, ToolAct act, bool unsafe) {
+  auto& run = *task.run;
+  const auto slot = co_await take_slot(task.run, task.stop);
+  run.meter.take_tool();
+  run.meter.take_same_call(act.alias + "/" + act.tool, act.arguments);
+  if (unsafe && run.spec.durability != Durability::Exit) {
+    const auto key = act.key + "#" + std::to_string(times_started(task, act.key) + 1);
+    task.record().started.insert(key);
+    record_fact(task, Fact::Started, key, nullptr);
+    co_await run.recorder.flush(true);
+    if (task.stop.stop_requested()) throw cancelled_error();
+  }
+  ToolCall call{act_of(task, act.key), act.alias, *act.from, act.tool, act.arguments, true};
+  Called out;
+  try {
+    out.answer = co_await run.world.effects.call_tool(std::move(call));
+  } catch (const core::Error& error) {
+    if (unsafe && !may_have_happened(error)) withdraw_start(task, act.key);
+    if (!unsafe || run.spec.durability == Durability::Exit || !may_have_happened(error) ||
+        task.stop.stop_requested()) {
+      throw;
+    }
+    out.uncertain = true;
+  }
+  co_return out;
+}
+
+// The far side wants something of the end user first; asked anew each time it does.
+pregel::Interrupt gate(const TaskRun& task, const ToolAct& act, ToolAnswer answer) {
+  auto facts = call_facts(
+      task, act, answer.kind == ToolAnswer::Kind::Connect ? "connection_required" : "approval_required");
+  facts["ask"] = std::move(answer.ask);
+  int times = 1;
+  while (answer_to(task, "gate:" + act.key + "#" + std::to_string(times))) ++times;
+  return ask(task, "gate:" + act.key + "#" + std::to_string(times), std::move(facts));
+}
+
+}  // namespace
+
+core::Task<core::Json> act_model(TaskRun task, std::string key, ModelCall call) {
+  if (const auto* known = recorded(task, key)) co_return known->json();
+  co_await before_act(task);
+  const auto slot = co_await take_slot(task.run, task.stop);
+  call.act = act_of(task, key);
+  auto& run = *task.run;
+  const auto quote = co_await run.world.effects.quote(call);
+  run.meter.reserve_model(quote);
+  ModelAnswer answer;
+  try {
+    answer = co_await run.world.effects.call_model(std::move(call));
+  } catch (...) {
+    run.meter.settle_model(quote, 0, 0);
+    throw;
+  }
+  run.meter.settle_model(quote, answer.cost_nano_usd, answer.tokens);
+  auto message = pregel::coerce_messages(answer.message, run.world.random)[0];
+  core::Json out = {{"message", std::move(message)},
+                    {"model", answer.model},
+                    {"usage", {{"cost_nano_usd", answer.cost_nano_usd}, {"tokens", answer.tokens}}}};
+  keep(task, key, out);
+  co_return out;
+}
+
+core::Task<ActOutcome> act_tool(TaskRun task, ToolAct act) {
+  ActOutcome out;
+  if (const auto* known = recorded(task, act.key)) {
+    out.value = known->json();
+    co_return out;
+  }
+  if (!allowed(*act.from, act.tool)) {
+    out.value = tool_result("The tool " + act.tool + " is not allowed here.", true);
+    co_return out;
+  }
+  if (!approved(task, act, out)) co_return out;
+  const bool unsafe = side_effect_of(act) == SideEffect::Unsafe;
+  if (unsafe && !certain(task, act, out)) {
+    if (!out.waits) keep(task, act.key, out.value);
+    co_return out;
+  }
+  co_await before_act(task);
+  auto called = co_await place_call(task, act, unsafe);
+  if (called.uncertain) {
+    (void)certain(task, act, out);  // asks
+    co_return out;
+  }
+  if (called.answer.kind != ToolAnswer::Kind::Done) {
+    if (unsafe) withdraw_start(task, act.key);
+    out.waits = gate(task, act, std::move(called.answer));
+    co_return out;
+  }
+  out.value = tool_result(std::move(called.answer.text), called.answer.is_error,
+                          std::move(called.answer.json), std::move(called.answer.content));
+  keep(task, act.key, out.value);
+  co_return out;
+}
+
+core::Task<core::Json> act_http(TaskRun task, std::string key, HttpCall call) {
+  if (const auto* known = recorded(task, key)) co_return known->json();
+  co_await before_act(task);
+  const auto slot = co_await take_slot(task.run, task.stop);
+  task.run->meter.take_tool();
+  call.act = act_of(task, key);
+  auto answer = co_await task.run->world.effects.call_http(std::move(call));
+  auto json = core::Json::parse(answer.text, nullptr, false);
+  if (json.is_discarded()) json = nullptr;
+  core::Json out = {{"status", answer.status},
+                    {"headers", std::move(answer.headers)},
+                    {"json", std::move(json)},
+                    {"text", std::move(answer.text)}};
+  keep(task, key, out);
+  co_return out;
+}
+
+core::Task<std::vector<ToolOffer>> offers_of(TaskRun task, std::vector<std::string> aliases) {
+  std::vector<ToolOffer> out;
+  for (const auto& alias : aliases) {
+    const auto& tools = task.run->spec.graph->tools;
+    const auto found = tools.find(alias);
+    if (found == tools.end()) continue;
+    for (auto& offer : co_await task.run->world.effects.tools(act_of(task, "tools"), alias, found->second)) {
+      if (allowed(found->second, offer.name)) out.push_back(std::move(offer));
+    }
+  }
+  co_return out;
+}
+
+bool allowed(const Toolset& from, const std::string& tool) {
+  const auto named = [&](const std::vector<std::string>& patterns) {
+    return std::any_of(patterns.begin(), patterns.end(),
+                       [&](const auto& one) { return matches_glob(one, tool); });
+  };
+  return named(from.allow) && !named(from.deny);
+}
+
+bool matches_glob(std::string_view pattern, std::string_view text) {
+  std::size_t p = 0;
+  std::size_t t = 0;
+  std::size_t star = std::string_view::npos;
+  std::size_t resume = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      resume = t;
+    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
+      ++p;
+      ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+core::Json messages_of(const TaskRun& task, const Bindings& names, const MessagesFrom& from,
+                       const std::optional<cel::Template>& instructions) {
+  auto list = core::Json::array();
+  if (const auto* key = std::get_if<std::string>(&from)) {
+    const auto found = task.level->head.values.find(*key);
+    if (found != task.level->head.values.end()) list = found->second.json();
+  } else {
+    for (const auto& one : std::get<std::vector<MessageTemplate>>(from)) {
+      list.push_back({{"role", one.role}, {"content", names.render(one.content)}});
+    }
+  }
+  list = pregel::coerce_messages(list, task.run->world.random);
+  for (auto& answer :
+       pregel::answers_for_open_calls(list, "No answer: the call was ended.", task.run->world.random)) {
+    list.push_back(std::move(answer));
+  }
+  if (instructions) {
+    list.insert(list.begin(), core::Json{{"type", "system"}, {"content", names.text(*instructions)}});
+  }
+  return list;
+}
+
+const ModelAlias& model_of(const TaskRun& task, const std::string& alias) {
+  const auto& models = task.run->spec.graph->models;
+  const auto found = models.find(alias);
+  if (found == models.end()) throw core::bad_request("there is no model \"" + alias + "\"");
+  return found->second;
+}
+
+Act act_of(const TaskRun& task, std::string key) {
+  Act act;
+  act.run = task.run->spec.run;
+  act.thread = task.run->spec.thread;
+  act.ns = task.level->head.ns;
+  act.node = task.node->id;
+  act.task = task.task->id;
+  act.idempotency_key = core::sha256_hex(act.thread + "\n" + act.task + "\n" + key).substr(0, 32);
+  act.key = std::move(key);
+  act.stop = task.stop;
+  return act;
+}
+
+std::string text_of(const core::Json& content) {
+  if (content.is_string()) return content.get<std::string>();
+  std::string out;
+  if (content.is_array()) {
+    for (const auto& block : content) {
+      if (block.is_object() && block.value("type", "") == "text") out += block.value("text", std::string());
+    }
+  }
+  return out;
+}
+
+std::optional<pregel::Value> answer_to(const TaskRun& task, const std::string& call) {
+  const auto& answers = task.run->answers;
+  const auto found = answers.find(pregel::interrupt_id(task.level->head.ns, task.task->id, call));
+  return found == answers.end() ? std::nullopt : std::optional(found->second);
+}
+
+pregel::Interrupt ask(const TaskRun& task, const std::string& call, core::Json value) {
+  return {pregel::interrupt_id(task.level->head.ns, task.task->id, call), task.level->head.ns,
+          pregel::Value(std::move(value))};
+}
+
+}  // namespace assistiv::agents

@@ -1,0 +1,55 @@
+#pragma once
+// The acts of a run on the world outside, each recorded under a key of its task: what has a record is never
+// done again. Internal to runtime/.
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "agents/runtime/bindings.h"
+#include "agents/runtime/run_state.h"
+
+namespace assistiv::agents {
+
+// What an act gave, or what it waits for.
+struct ActOutcome {
+  core::Json value;
+  std::optional<pregel::Interrupt> waits;
+};
+
+// {"message", "model", "usage"}.
+core::Task<core::Json> act_model(TaskRun task, std::string key, ModelCall call);
+
+struct ToolAct {
+  std::string key;
+  std::string alias;
+  const Toolset* from = nullptr;  // of the graph, which outlives the run
+  std::string tool;
+  core::Json arguments;
+  SideEffect side_effect = SideEffect::Unsafe;  // of the offer, where the graph says none
+};
+// {"text", "json", "content", "is_error"}. Asks first where a rule says so, where the user must connect, and
+// where an earlier call may have happened that must not happen twice.
+core::Task<ActOutcome> act_tool(TaskRun task, ToolAct act);
+
+// {"status", "headers", "json", "text"}
+core::Task<core::Json> act_http(TaskRun task, std::string key, HttpCall call);
+
+// The tools of the aliases that the graph allows and the user may use.
+core::Task<std::vector<ToolOffer>> offers_of(TaskRun task, std::vector<std::string> aliases);
+bool allowed(const Toolset& from, const std::string& tool);
+// Glob with * and ?, in time that is linear in the text for each *.
+bool matches_glob(std::string_view pattern, std::string_view text);
+
+// The messages of a node, open calls of tools closed, instructions first.
+core::Json messages_of(const TaskRun& task, const Bindings& names, const MessagesFrom& from,
+                       const std::optional<cel::Template>& instructions);
+const ModelAlias& model_of(const TaskRun& task, const std::string& alias);
+Act act_of(const TaskRun& task, std::string key);
+// Text of a message's content.
+std::string text_of(const core::Json& content);
+
+// An interrupt of this task: `value` when nobody has answered it.
+std::optional<pregel::Value> answer_to(const TaskRun& task, const std::string& call);
+pregel::Interrupt ask(const TaskRun& task, const std::string& call, core::Json value);
+
+}  // namespace assistiv::agents

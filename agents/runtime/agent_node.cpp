@@ -1,0 +1,192 @@
+// A model that calls tools until it has an answer. Each call of the model and of a tool is an act of its own
+// with its own record: after a crash, and after an approval, the loop is gone through again and finds what it
+// did.
+#include <utility>
+
+#include "agents/runtime/acts.h"
+#include "agents/runtime/run_state.h"
+
+namespace assistiv::agents {
+namespace {
+
+struct Calls {
+  std::vector<core::Json> answers;  // one tool message for each call
+  std::vector<pregel::Interrupt> waits;
+  std::exception_ptr failure;
+};
+
+struct AgentLoop {
+  const AgentNode* node = nullptr;
+  std::vector<ToolOffer> offers;
+  core::Json messages;                     // as the model sees them
+  core::Json fresh = core::Json::array();  // what this node adds
+  int turns = 0;
+  std::string stop_reason;
+  std::string model;
+};
+
+core::Json tool_message(const std::string& call_id, const std::string& name, const core::Json& result) {
+  return {{"type", "tool"},
+          {"tool_call_id", call_id},
+          {"name", name},
+          {"content", result.value("text", std::string())},
+          {"status", result.value("is_error", false) ? "error" : "success"}};
+}
+
+core::Json failed_result(const std::string& why) {
+  return {{"text", why}, {"json", nullptr}, {"content", nullptr}, {"is_error", true}};
+}
+
+// Codes that end the run rather than being told to the model.
+bool ends_the_run(const core::Error& error) {
+  return error.kind() == core::ErrorKind::Cancelled || error.kind() == core::ErrorKind::Conflict ||
+         error.code().starts_with("limit_") || error.kind() == core::ErrorKind::Internal;
+}
+
+core::Task<ActOutcome> call_one(TaskRun task, const AgentLoop* loop, const core::Json* call,
+                                std::string key) {
+  const auto name = call->value("name", std::string());
+  const ToolOffer* offer = nullptr;
+  for (const auto& one : loop->offers) {
+    if (one.name == name) offer = &one;
+  }
+  ActOutcome out;
+  if (offer == nullptr) {
+    out.value = failed_result("There is no tool " + name.substr(0, 128) + ".");
+    co_return out;
+  }
+  ToolAct act;
+  act.key = std::move(key);
+  act.alias = offer->toolset;
+  act.from = &task.run->spec.graph->tools.at(offer->toolset);
+  act.tool = name;
+  act.arguments = call->value("args", core::Json::object());
+  act.side_effect = offer->side_effect;
+  try {
+    out = co_await act_tool(task, std::move(act));
+  } catch (const core::Error& error) {
+    if (ends_the_run(error)) throw;
+    out.value = failed_result(error.message());
+  }
+  co_return out;
+}
+
+core::Task<void> place_one(TaskRun task, const AgentLoop* loop, const core::Json* call, std::string key,
+                           std::shared_ptr<Calls> calls, std::size_t index) {
+  try {
+    auto done = co_await call_one(task, loop, call, std::move(key));
+    if (done.waits) {
+      calls->waits.push_back(std::move(*done.waits));
+    } else {
+      calls->answers[index] =
+          tool_message(call->value("id", std::string()), call->value("name", std::string()), done.value);
+    }
+  } catch (...) {
+    calls->failure = std::current_exception();
+  }
+}
+
+core::Task<std::shared_ptr<Calls>> place_calls(TaskRun task, const AgentLoop* loop, const core::Json* list) {
+  auto calls = std::make_shared<Calls>();
+  calls->answers.resize(list->size());
+  std::vector<std::function<core::Task<void>()>> jobs;
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    auto key = "tool:" + std::to_string(loop->turns) + ":" + std::to_string(i);
+    jobs.emplace_back([task, loop, call = &(*list)[i], key = std::move(key), calls, i] {
+      return place_one(task, loop, call, key, calls, i);
+    });
+  }
+  if (loop->node->parallel_tools) {
+    co_await run_all(task.run, std::move(jobs));
+  } else {
+    for (auto& job : jobs) {
+      co_await job();
+      if (calls->failure || !calls->waits.empty()) break;
+    }
+  }
+  if (calls->failure) std::rethrow_exception(calls->failure);
+  co_return calls;
+}
+
+void add_message(AgentLoop& loop, core::Json message) {
+  loop.messages.push_back(message);
+  loop.fresh.push_back(std::move(message));
+}
+
+// One turn. True: the loop is over, or waits (then `out` has interrupts).
+core::Task<bool> take_turn(TaskRun task, std::shared_ptr<AgentLoop> loop, NodeOutcome* out) {
+  ModelCall call;
+  call.model = model_of(task, loop->node->model);
+  call.params = call.model.params.is_object() ? call.model.params : core::Json::object();
+  if (loop->node->params.is_object()) call.params.update(loop->node->params);
+  call.response_schema = loop->node->response_schema;
+  call.messages = loop->messages;
+  call.tools = loop->offers;
+  call.piece = [run = task.run, ns = task.level->head.ns, node = task.node->id](core::Json piece) {
+    run->recorder.show("messages", ns, node, std::move(piece));
+  };
+  const auto key = "model:" + std::to_string(loop->turns);
+  const bool again = task.record().steps.contains(key);
+  auto answer = co_await act_model(task, key, std::move(call));
+  loop->model = answer["model"].get<std::string>();
+  if (!again) task.run->recorder.event("messages", task.level->head.ns, task.node->id, answer["message"]);
+  const auto tool_calls = answer["message"].value("tool_calls", core::Json::array());
+  add_message(*loop, std::move(answer["message"]));
+  if (!tool_calls.is_array() || tool_calls.empty()) {
+    loop->stop_reason = "done";
+    co_return true;
+  }
+  auto calls = co_await place_calls(task, loop.get(), &tool_calls);
+  if (!calls->waits.empty()) {
+    out->interrupts = std::move(calls->waits);
+    co_return true;
+  }
+  for (auto& message : calls->answers) {
+    message["id"] = pregel::task_id(task.task->id, key, loop->turns, "answer", pregel::TaskKind::Pull,
+                                    loop->fresh.size());
+    add_message(*loop, std::move(message));
+  }
+  ++loop->turns;
+  co_return false;
+}
+
+bool stops_now(const TaskRun& task, const AgentLoop& loop) {
+  if (!loop.node->stop_when || loop.turns == 0) return false;
+  Bindings names(task);
+  names.set("result", {{"messages", loop.fresh}, {"turns", loop.turns}});
+  return names.test(*loop.node->stop_when);
+}
+
+}  // namespace
+
+core::Task<NodeOutcome> run_agent(TaskRun task) {
+  const auto* node = std::get_if<AgentNode>(&task.node->body);
+  NodeOutcome out;
+  Bindings names(task);
+  auto loop = std::make_shared<AgentLoop>();
+  loop->node = node;
+  loop->messages = messages_of(task, names, node->messages, node->instructions);
+  loop->offers = co_await offers_of(task, node->tools);
+  loop->stop_reason = "max_turns";
+  while (loop->turns < node->max_turns) {
+    if (stops_now(task, *loop)) {
+      loop->stop_reason = "stop_when";
+      break;
+    }
+    if (co_await take_turn(task, loop, &out)) break;
+  }
+  if (!out.interrupts.empty()) co_return out;
+  const auto text = loop->fresh.empty() ? std::string() : text_of(loop->fresh.back()["content"]);
+  auto json = node->response_schema.is_null() ? core::Json() : core::Json::parse(text, nullptr, false);
+  names.set("result", {{"text", text},
+                       {"json", json.is_discarded() ? core::Json() : std::move(json)},
+                       {"messages", loop->fresh},
+                       {"turns", loop->turns + (loop->stop_reason == "done" ? 1 : 0)},
+                       {"stop_reason", loop->stop_reason}});
+  const auto* key = std::get_if<std::string>(&node->messages);
+  if (task.node->write.empty() && key != nullptr) add_write(task, *key, loop->fresh, out.result);
+  add_writes(task, names, out.result);
+  co_return out;
+}
+
+}  // namespace assistiv::agents

@@ -1,0 +1,94 @@
+#include "agents/runtime/bindings.h"
+
+#include <utility>
+
+namespace assistiv::agents {
+namespace {
+
+core::Json run_facts(const TaskRun& task) {
+  const auto& spec = task.run->spec;
+  return {{"id", spec.run},
+          {"thread_id", spec.thread},
+          {"attempt", spec.attempt},
+          {"step", task.level->head.step + 1},
+          {"now", core::format_time(task.level->now)}};
+}
+
+core::Json used_facts(const RunTotals& used) {
+  return {{"cost_usd", static_cast<double>(used.cost_nano_usd) / 1e9},
+          {"tokens", used.tokens},
+          {"llm_calls", used.llm_calls},
+          {"tool_calls", used.tool_calls},
+          {"active_s", static_cast<double>(used.active_ms) / 1e3}};
+}
+
+core::Json or_object(const core::Json& json) {
+  return json.is_object() ? json : core::Json::object();
+}
+
+template <class F>
+auto evaluated(F act) {
+  try {
+    return act();
+  } catch (const cel::EvaluationError& e) {
+    throw core::Error(core::ErrorKind::Unprocessable, e.what()).with_code("expression_failed");
+  }
+}
+
+}  // namespace
+
+Bindings::Bindings(const TaskRun& task) {
+  auto& level = *task.level;
+  if (level.state.is_null()) level.state = pregel::to_json(level.head.values);
+  scope_.bind("state", level.state);
+  set("context", or_object(task.run->spec.context));
+  set("user", or_object(task.run->spec.user));
+  set("run", run_facts(task));
+  set("usage", used_facts(task.run->meter.totals()));
+  set("budget", {{"remaining_usd", static_cast<double>(task.run->meter.remaining_nano_usd()) / 1e9}});
+  const auto& input = task.task->input.json();
+  if (task.task->kind == pregel::TaskKind::Push) {
+    set("input", input);
+    if (input.is_object() && input.contains("error")) set("error", input["error"]);
+  }
+}
+
+void Bindings::set(const std::string& name, core::Json value) {
+  values_.push_back(std::move(value));
+  scope_.bind(name, values_.back());
+}
+
+core::Json Bindings::render(const cel::Template& form) const {
+  cel::Budget budget;
+  return evaluated([&] { return form.render(scope_, budget); });
+}
+
+core::Json Bindings::evaluate(const cel::Expression& expression) const {
+  cel::Budget budget;
+  return evaluated([&] { return expression.evaluate(scope_, budget); });
+}
+
+bool Bindings::test(const cel::Expression& expression) const {
+  cel::Budget budget;
+  return evaluated([&] { return expression.test(scope_, budget); });
+}
+
+std::string Bindings::text(const cel::Template& form) const {
+  const auto value = render(form);
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+void add_write(const TaskRun& task, const std::string& key, core::Json value, pregel::TaskResult& into) {
+  const auto* known = task.level->program->graph().key(key);
+  if (known == nullptr) {
+    throw core::Error(core::ErrorKind::Unprocessable, "there is no state key \"" + key + "\"")
+        .with_code("INVALID_GRAPH_UPDATE");
+  }
+  into.writes.push_back(pregel::prepare_write(*known, std::move(value), task.run->world.random));
+}
+
+void add_writes(const TaskRun& task, const Bindings& names, pregel::TaskResult& into) {
+  for (const auto& [key, form] : task.node->write) add_write(task, key, names.render(form), into);
+}
+
+}  // namespace assistiv::agents

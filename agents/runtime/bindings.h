@@ -1,0 +1,35 @@
+#pragma once
+// The names that the expressions of a node see (docs/cel.md). Internal to runtime/.
+#include <deque>
+#include <string>
+#include <utility>
+
+#include "agents/cel/expression.h"
+#include "agents/cel/template.h"
+#include "agents/runtime/run_state.h"
+
+namespace assistiv::agents {
+
+class Bindings {
+ public:
+  explicit Bindings(const TaskRun& task);
+  Bindings(const Bindings&) = delete;
+  Bindings& operator=(const Bindings&) = delete;
+
+  void set(const std::string& name, core::Json value);
+  // Each throws Error{Unprocessable} with the code "expression_failed".
+  core::Json render(const cel::Template& form) const;
+  core::Json evaluate(const cel::Expression& expression) const;
+  bool test(const cel::Expression& expression) const;
+  std::string text(const cel::Template& form) const;  // rendered; what is no string as JSON
+
+ private:
+  std::deque<core::Json> values_;  // bound by reference: they must not move
+  cel::Scope scope_;
+};
+
+// The keys of `write`, or nothing when the node has none.
+void add_writes(const TaskRun& task, const Bindings& names, pregel::TaskResult& into);
+void add_write(const TaskRun& task, const std::string& key, core::Json value, pregel::TaskResult& into);
+
+}  // namespace assistiv::agents

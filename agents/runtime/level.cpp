@@ -1,0 +1,258 @@
+// Super-steps of one graph: plan, run the tasks, record, apply.
+#include <algorithm>
+#include <utility>
+
+#include "agents/pregel/codec.h"
+#include "agents/runtime/policies.h"
+#include "agents/runtime/run_state.h"
+
+namespace assistiv::agents {
+namespace {
+
+using pregel::PlannedTask;
+
+struct Step {
+  std::vector<PlannedTask> tasks;
+  std::stop_source stop;
+  std::exception_ptr failure;  // the first
+  bool drained = false;        // a subgraph stopped between two of its steps
+  int running = 0;
+};
+
+core::Json writes_of(const pregel::TaskResult& result) {
+  auto out = core::Json::object();
+  for (const auto& write : result.writes) out[write.key] = write.value.json();
+  return out;
+}
+
+core::Json shown(const std::vector<pregel::Interrupt>& interrupts) {
+  auto out = core::Json::array();
+  for (const auto& one : interrupts) out.push_back({{"id", one.id}, {"value", one.value.json()}});
+  return out;
+}
+
+void tell_start(RunState& run, const Level& level, const PlannedTask& task) {
+  if (!run.recorder.wants("tasks")) return;
+  run.recorder.event("tasks", level.head.ns, task.node,
+                     {{"id", task.id},
+                      {"name", task.node},
+                      {"input", task.input ? task.input.json() : pregel::to_json(level.head.values)},
+                      {"triggers", task.triggers},
+                      {"interrupts", core::Json::array()}});
+}
+
+void tell_end(RunState& run, const Level& level, const PlannedTask& task, core::Json more) {
+  if (!run.recorder.wants("tasks")) return;
+  core::Json data = {{"id", task.id}, {"name", task.node}, {"interrupts", core::Json::array()}};
+  data.update(more);
+  run.recorder.event("tasks", level.head.ns, task.node, std::move(data));
+}
+
+void keep_result(const TaskRun& task, pregel::TaskResult result) {
+  tell_end(*task.run, *task.level, *task.task, {{"result", writes_of(result)}});
+  record_fact(task, Fact::Result, "", pregel::encode(result));
+  task.record().result = std::move(result);
+}
+
+void keep_interrupts(const TaskRun& task, const std::vector<pregel::Interrupt>& interrupts) {
+  auto& known = task.record().interrupts;
+  for (const auto& one : interrupts) {
+    const bool is_known =
+        std::any_of(known.begin(), known.end(), [&](const auto& other) { return other.id == one.id; });
+    if (is_known) continue;
+    known.push_back(one);
+    record_fact(task, Fact::Interrupt, one.id, {{"ns", one.ns}, {"value", one.value.json()}});
+  }
+  tell_end(*task.run, *task.level, *task.task, {{"interrupts", shown(interrupts)}});
+}
+
+void note_failure(const std::shared_ptr<Step>& step, std::exception_ptr failure) {
+  if (!step->failure) step->failure = std::move(failure);
+  step->stop.request_stop();
+}
+
+bool acts_outside(const Node& node) {
+  const auto type = node.type();
+  return type == "llm" || type == "tool" || type == "agent" || type == "http" || type == "subgraph";
+}
+
+core::Task<void> carry_out(TaskRun task, std::shared_ptr<Step> step) {
+  try {
+    tell_start(*task.run, *task.level, *task.task);
+    auto outcome = co_await run_with_policies(task);
+    if (outcome.interrupts.empty()) {
+      keep_result(task, std::move(outcome.result));
+    } else {
+      keep_interrupts(task, outcome.interrupts);
+    }
+    // While siblings go on, what this one did must not be lost; the last one's is written with the step.
+    if (--step->running > 0 && acts_outside(*task.node)) co_await task.run->recorder.flush(false);
+    co_return;
+  } catch (const core::Error& error) {
+    --step->running;
+    if (error.code() == "drained") {
+      step->drained = true;
+      co_return;
+    }
+    tell_end(*task.run, *task.level, *task.task, {{"error", error.message()}});
+    note_failure(step, std::current_exception());
+  } catch (...) {
+    --step->running;
+    note_failure(step, std::current_exception());
+  }
+}
+
+// All tasks of the step that have no result and wait for nobody.
+core::Task<void> run_tasks(std::shared_ptr<RunState> run, std::shared_ptr<Level> level,
+                           std::shared_ptr<Step> step) {
+  const std::stop_callback forward(level->stop, [source = step->stop]() mutable { source.request_stop(); });
+  std::vector<std::function<core::Task<void>()>> beside;
+  std::vector<TaskRun> inner;
+  for (const auto& planned : step->tasks) {
+    const auto found = level->pending.tasks.find(planned.id);
+    if (found != level->pending.tasks.end() &&
+        (found->second.result || pregel::parked(level->pending, planned.id)))
+      continue;
+    TaskRun task{run, level, &planned, level->program->graph().node(planned.node), step->stop.get_token()};
+    ++step->running;
+    if (acts_outside(*task.node)) {
+      beside.emplace_back([task, step] { return carry_out(task, step); });
+    } else {
+      inner.push_back(std::move(task));
+    }
+  }
+  for (auto& task : inner) co_await carry_out(std::move(task), step);
+  if (step->failure) co_return;
+  co_await run_all(run, std::move(beside));
+}
+
+void tell_step(RunState& run, const Level& level, const std::vector<PlannedTask>& tasks,
+               const std::map<std::string, pregel::TaskResult, std::less<>>& results) {
+  const auto& ns = level.head.ns;
+  if (run.recorder.wants("updates")) {
+    for (const auto& task : tasks) {
+      if (task.node == kStart) continue;
+      run.recorder.event("updates", ns, task.node, {{task.node, writes_of(results.at(task.id))}});
+    }
+  }
+  if (run.recorder.wants("values")) run.recorder.event("values", ns, "", pregel::to_json(level.head.values));
+  if (run.recorder.wants("checkpoints")) {
+    run.recorder.event("checkpoints", ns, "",
+                       {{"id", level.head.id},
+                        {"parent_id", level.head.parent},
+                        {"step", level.head.step},
+                        {"source", pregel::to_string(level.head.source)},
+                        {"values", pregel::to_json(level.head.values)},
+                        {"next", pregel::next_of(pregel::plan(*level.program, level.head), {})}});
+  }
+}
+
+// Ends the step: a new head, with its row and its events.
+void end_step(RunState& run, Level& level, const std::vector<PlannedTask>& tasks,
+              const std::map<std::string, pregel::TaskResult, std::less<>>& results) {
+  auto next = pregel::apply(*level.program, level.head, tasks, results,
+                            {run.ids.next(level.head.id, level.head.step + 1), run.world.clock.now()});
+  // What was not written yet of the step's tasks is in the checkpoint now.
+  std::erase_if(run.recorder.buffer().tasks, [&](const TaskRow& row) {
+    return row.checkpoint == level.head.id && row.fact != Fact::Child;
+  });
+  level.pending = {};
+  level.state = nullptr;
+  record_checkpoint(run, level, std::move(next));
+  tell_step(run, level, tasks, results);
+}
+
+void write_start(RunState& run, Level& level, const std::vector<PlannedTask>& tasks) {
+  std::map<std::string, pregel::TaskResult, std::less<>> results;
+  results[tasks[0].id] = pregel::start_result(*level.program, level.head.input.json(), run.world.random);
+  end_step(run, level, tasks, results);
+}
+
+std::vector<std::string> both(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  auto out = a;
+  out.insert(out.end(), b.begin(), b.end());
+  return out;
+}
+
+// nullopt: the step is over and the next may begin.
+core::Task<std::optional<LevelEnd>> take_step(std::shared_ptr<RunState> run, std::shared_ptr<Level> level,
+                                              std::vector<PlannedTask> tasks) {
+  if (tasks.size() == 1 && tasks[0].node == kStart) {
+    write_start(*run, *level, tasks);
+    co_return std::nullopt;
+  }
+  run->meter.begin_step();
+  level->now = level->head.at;
+  auto step = std::make_shared<Step>();
+  step->tasks = std::move(tasks);
+  co_await run_tasks(run, level, step);
+  if (step->failure) std::rethrow_exception(step->failure);
+  if (level->stop.stop_requested()) throw cancelled_error();
+  if (step->drained) co_return LevelEnd::Drained;
+  std::map<std::string, pregel::TaskResult, std::less<>> results;
+  for (const auto& task : step->tasks) {
+    const auto& record = level->pending.tasks[task.id];
+    if (!record.result) co_return LevelEnd::Parked;
+    results.emplace(task.id, *record.result);
+  }
+  end_step(*run, *level, step->tasks, results);
+  co_return std::nullopt;
+}
+
+}  // namespace
+
+void record_fact(const TaskRun& task, Fact fact, std::string key, core::Json value) {
+  task.run->recorder.buffer().tasks.push_back(
+      {task.level->head.id, task.task->id, fact, std::move(key), std::move(value)});
+}
+
+void record_checkpoint(RunState& run, Level& level, pregel::Checkpoint next) {
+  CheckpointRow row;
+  row.id = next.id;
+  row.parent = next.parent;
+  row.ns = next.ns;
+  row.step = next.step;
+  row.source = pregel::to_string(next.source);
+  row.at = next.at;
+  row.whole = level.stored.id.empty() || level.stored.id != next.parent || next.chain >= pregel::kFullEvery;
+  if (row.whole) next.chain = 0;
+  const auto& untracked = level.program->untracked();
+  row.body =
+      row.whole ? pregel::encode(next, untracked) : pregel::encode_delta(level.stored, next, untracked);
+  row.metadata = run.spec.metadata.is_object() ? run.spec.metadata : core::Json::object();
+  row.metadata.update(
+      {{"run_id", run.spec.run}, {"source", row.source}, {"step", row.step}, {"parents", level.parents}});
+  run.recorder.buffer().checkpoints.push_back(std::move(row));
+  if (level.above) {
+    level.above->pending.tasks[level.above_task].child = next.id;
+    run.recorder.buffer().tasks.push_back({level.above->head.id, level.above_task, Fact::Child, "", next.id});
+  }
+  level.stored = level.head = std::move(next);
+}
+
+core::Task<LevelEnd> run_level(std::shared_ptr<RunState> run, std::shared_ptr<Level> level) {
+  const bool root = !level->above;
+  const auto& graph = level->program->graph();
+  const auto before =
+      root ? both(run->spec.interrupt_before, graph.interrupt_before) : graph.interrupt_before;
+  const auto after = root ? both(run->spec.interrupt_after, graph.interrupt_after) : graph.interrupt_after;
+  bool began = false;
+  for (;;) {
+    if (level->stop.stop_requested()) throw cancelled_error();
+    auto tasks = pregel::plan(*level->program, level->head);
+    if (tasks.empty()) co_return LevelEnd::Done;
+    const bool starts = tasks[0].node == kStart;
+    if (began) {
+      if (root && pregel::stops_after(level->head, after)) co_return LevelEnd::Breakpoint;
+      if (run->control->kind() == StopKind::Drain && !starts) co_return LevelEnd::Drained;
+    }
+    if (root && pregel::stops(level->head, before, tasks)) co_return LevelEnd::Breakpoint;
+    // The beginning needs no write of its own: nothing has happened outside yet.
+    if (began && level->head.source == pregel::Source::Loop && level->head.step > 0)
+      co_await run->recorder.flush(false);
+    if (const auto end = co_await take_step(run, level, std::move(tasks))) co_return *end;
+    began = true;
+  }
+}
+
+}  // namespace assistiv::agents

@@ -1,0 +1,92 @@
+#include "agents/runtime/meter.h"
+
+#include <limits>
+#include <utility>
+
+#include "core/encoding.h"
+#include "core/error.h"
+
+namespace assistiv::agents {
+namespace {
+
+core::Error limit_reached(core::ErrorKind kind, const char* name, std::string message) {
+  return core::Error(kind, std::move(message)).with_code(std::string("limit_") + name);
+}
+
+}  // namespace
+
+Meter::Meter(Limits limits, RunTotals before, const core::Clock& clock)
+    : limits_(limits), used_(std::move(before)), clock_(clock), began_(clock.now()) {}
+
+void Meter::begin_step() {
+  if (steps_ >= limits_.max_supersteps) {
+    throw core::Error(core::ErrorKind::Unprocessable,
+                      "the run took " + std::to_string(steps_) + " steps without an end (max_supersteps)")
+        .with_code("GRAPH_RECURSION_LIMIT");
+  }
+  ++steps_;
+  ++used_.supersteps;
+  check_time();
+}
+
+void Meter::reserve_model(const Quote& quote) {
+  check_time();
+  if (limits_.max_llm_calls && used_.llm_calls >= *limits_.max_llm_calls) {
+    throw limit_reached(core::ErrorKind::Unprocessable, "llm_calls", "the run has used up its model calls");
+  }
+  if (limits_.max_tokens && quote.tokens > *limits_.max_tokens - used_.tokens - reserved_.tokens) {
+    throw limit_reached(core::ErrorKind::Unprocessable, "tokens",
+                        "the run has too few tokens left for the call");
+  }
+  if (limits_.max_cost_nano_usd && quote.cost_nano_usd > remaining_nano_usd()) {
+    throw limit_reached(core::ErrorKind::PaymentRequired, "cost", "the run's budget cannot pay the call");
+  }
+  ++used_.llm_calls;
+  reserved_.tokens += quote.tokens;
+  reserved_.cost_nano_usd += quote.cost_nano_usd;
+}
+
+void Meter::settle_model(const Quote& quote, std::int64_t cost_nano_usd, std::int64_t tokens) {
+  reserved_.tokens -= quote.tokens;
+  reserved_.cost_nano_usd -= quote.cost_nano_usd;
+  used_.tokens += tokens;
+  used_.cost_nano_usd += cost_nano_usd;
+}
+
+void Meter::take_tool() {
+  check_time();
+  if (limits_.max_tool_calls && used_.tool_calls >= *limits_.max_tool_calls) {
+    throw limit_reached(core::ErrorKind::Unprocessable, "tool_calls", "the run has used up its tool calls");
+  }
+  ++used_.tool_calls;
+}
+
+void Meter::take_same_call(const std::string& tool, const core::Json& arguments) {
+  auto& times = used_.same_calls[core::sha256_hex(tool + "\n" + arguments.dump()).substr(0, 16)];
+  if (times >= limits_.same_call_limit) {
+    throw limit_reached(
+        core::ErrorKind::Unprocessable, "same_call",
+        "the tool " + tool + " was called " + std::to_string(times) + " times with the same arguments");
+  }
+  ++times;
+}
+
+void Meter::check_time() const {
+  if (limits_.max_active && totals().active_ms > limits_.max_active->count()) {
+    throw limit_reached(core::ErrorKind::DeadlineExceeded, "active",
+                        "the run has used up its time (max_active_s)");
+  }
+}
+
+RunTotals Meter::totals() const {
+  auto out = used_;
+  out.active_ms += (clock_.now() - began_).count();
+  return out;
+}
+
+std::int64_t Meter::remaining_nano_usd() const {
+  if (!limits_.max_cost_nano_usd) return std::numeric_limits<std::int64_t>::max();
+  return *limits_.max_cost_nano_usd - used_.cost_nano_usd - reserved_.cost_nano_usd;
+}
+
+}  // namespace assistiv::agents

@@ -1,0 +1,37 @@
+#pragma once
+// What a run may still use up. Reserved before an act and settled after it, so that branches side by side
+// cannot overshoot. Internal to runtime/; one thread.
+#include <cstdint>
+#include <string>
+
+#include "agents/runtime/run.h"
+
+namespace assistiv::agents {
+
+class Meter {
+ public:
+  Meter(Limits limits, RunTotals before, const core::Clock& clock);
+
+  // Each throws Error{PaymentRequired or Unprocessable} with the code "limit_<name>" when the run may not.
+  void begin_step();  // GRAPH_RECURSION_LIMIT
+  void reserve_model(const Quote& quote);
+  void settle_model(const Quote& quote, std::int64_t cost_nano_usd, std::int64_t tokens);
+  void take_tool();
+  void take_same_call(const std::string& tool, const core::Json& arguments);
+  void check_time() const;
+
+  RunTotals totals() const;
+  const Limits& limits() const { return limits_; }
+  std::int64_t remaining_nano_usd() const;  // INT64_MAX without a bound
+  void begin_attempt() { steps_ = 0; }
+
+ private:
+  Limits limits_;
+  RunTotals used_;
+  Quote reserved_;
+  int steps_ = 0;  // of this attempt: a resume gets a fresh allowance
+  const core::Clock& clock_;
+  core::Time began_;
+};
+
+}  // namespace assistiv::agents

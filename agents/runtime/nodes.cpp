@@ -1,0 +1,331 @@
+// What each kind of node does (docs/agents.md). The agent's loop is in agent_node.cpp.
+#include <algorithm>
+#include <utility>
+
+#include "agents/runtime/acts.h"
+#include "agents/runtime/run_state.h"
+
+namespace assistiv::agents {
+namespace {
+
+core::Error too_wide(std::size_t items, int max) {
+  return core::Error(core::ErrorKind::Unprocessable, "a map over " + std::to_string(items) +
+                                                         " items is over max_fanout (" + std::to_string(max) +
+                                                         ")")
+      .with_code("FANOUT_TOO_LARGE");
+}
+
+ModelCall model_call(const TaskRun& task, const std::string& alias, const core::Json& params,
+                     const core::Json& response_schema) {
+  ModelCall call;
+  call.model = model_of(task, alias);
+  call.params = call.model.params.is_object() ? call.model.params : core::Json::object();
+  if (params.is_object()) call.params.update(params);
+  call.response_schema = response_schema;
+  return call;
+}
+
+// What the model says goes to those who watch as it comes.
+std::function<void(core::Json)> shown_pieces(const TaskRun& task) {
+  auto run = task.run;
+  return [run, ns = task.level->head.ns, node = task.node->id](core::Json piece) {
+    run->recorder.show("messages", ns, node, std::move(piece));
+  };
+}
+
+core::Json parsed(const std::string& text) {
+  auto json = core::Json::parse(text, nullptr, false);
+  return json.is_discarded() ? core::Json() : json;
+}
+
+core::Task<NodeOutcome> run_llm(TaskRun task, const LlmNode* node) {
+  NodeOutcome out;
+  Bindings names(task);
+  auto call = model_call(task, node->model, node->params, node->response_schema);
+  call.messages = messages_of(task, names, node->messages, node->instructions);
+  call.tools = co_await offers_of(task, node->tools);
+  if (node->stream) call.piece = shown_pieces(task);
+  auto answer = co_await act_model(task, "model:0", std::move(call));
+  const auto& message = answer["message"];
+  task.run->recorder.event("messages", task.level->head.ns, task.node->id, message);
+  const auto text = text_of(message["content"]);
+  auto json = node->response_schema.is_null() ? core::Json() : parsed(text);
+  if (!node->response_schema.is_null() && json.is_null()) {
+    throw core::Error(core::ErrorKind::UpstreamFailed, "the model's answer is no JSON")
+        .with_code("invalid_output");
+  }
+  names.set("result", {{"text", text},
+                       {"json", std::move(json)},
+                       {"message", message},
+                       {"usage", answer["usage"]},
+                       {"model", answer["model"]}});
+  const auto* key = std::get_if<std::string>(&node->messages);
+  if (task.node->write.empty() && key != nullptr)
+    add_write(task, *key, core::Json::array({message}), out.result);
+  add_writes(task, names, out.result);
+  co_return out;
+}
+
+core::Task<NodeOutcome> run_tool(TaskRun task, const ToolNode* node) {
+  NodeOutcome out;
+  Bindings names(task);
+  const auto found = task.run->spec.graph->tools.find(node->toolset);
+  if (found == task.run->spec.graph->tools.end())
+    throw core::bad_request("there is no toolset \"" + node->toolset + "\"");
+  ToolAct act;
+  act.key = "tool:0";
+  act.alias = node->toolset;
+  act.from = &found->second;
+  act.tool = names.text(node->tool);
+  act.arguments = names.render(node->arguments);
+  for (const auto& offer : co_await offers_of(task, {node->toolset})) {
+    if (offer.name == act.tool) act.side_effect = offer.side_effect;
+  }
+  auto done = co_await act_tool(task, std::move(act));
+  if (done.waits) {
+    out.interrupts.push_back(std::move(*done.waits));
+    co_return out;
+  }
+  if (done.value["is_error"] == true && !task.node->policies.on_error.empty()) {
+    throw core::Error(core::ErrorKind::UpstreamFailed, done.value["text"].get<std::string>())
+        .with_code("tool_error");
+  }
+  names.set("result", std::move(done.value));
+  add_writes(task, names, out.result);
+  co_return out;
+}
+
+NodeOutcome run_router(const TaskRun& task, const RouterNode& node) {
+  NodeOutcome out;
+  Bindings names(task);
+  for (const auto& branch : node.branches) {
+    if (branch.when && !names.test(*branch.when)) continue;
+    out.result.to = branch.to;
+    return out;
+  }
+  throw core::Error(core::ErrorKind::Unprocessable, "no branch of the router is true").with_code("no_branch");
+}
+
+NodeOutcome run_map(const TaskRun& task, const MapNode& node) {
+  NodeOutcome out;
+  Bindings names(task);
+  const auto items = names.evaluate(node.over);
+  if (!items.is_array()) {
+    throw core::Error(core::ErrorKind::Unprocessable, "a map goes over a list")
+        .with_code("expression_failed");
+  }
+  const int max = task.run->meter.limits().max_fanout;
+  if (items.size() > static_cast<std::size_t>(max)) throw too_wide(items.size(), max);
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    core::Json input = {{node.as, items[i]}};
+    if (node.input) {
+      Bindings item(task);
+      item.set("item", items[i]);
+      item.set("index", i);
+      if (node.as != "item") item.set(node.as, items[i]);
+      input = item.render(*node.input);
+    }
+    out.result.sends.push_back({node.node, pregel::Value(std::move(input)), task.node->id});
+  }
+  // Of no items the mapped node's followers still are next.
+  if (items.empty()) out.result.passes = {node.node};
+  return out;
+}
+
+NodeOutcome run_approval(const TaskRun& task, const ApprovalNode& node) {
+  NodeOutcome out;
+  Bindings names(task);
+  const auto answer = answer_to(task, "approval");
+  if (!answer) {
+    static constexpr const char* kWho[] = {"end_user", "platform", "both"};
+    core::Json facts = {{"type", "approval"},
+                        {"node", task.node->id},
+                        {"prompt", node.prompt ? core::Json(names.text(*node.prompt)) : core::Json()},
+                        {"payload", node.payload ? names.render(*node.payload) : core::Json()},
+                        {"response_schema", node.response_schema},
+                        {"who", kWho[static_cast<int>(node.who)]}};
+    if (node.expires) facts["expires_at"] = core::format_time(task.level->now + *node.expires);
+    out.interrupts.push_back(ask(task, "approval", std::move(facts)));
+    return out;
+  }
+  const auto& said = answer->json();
+  if (said.is_object() && said.value("__expired__", false)) {
+    if (node.on_expire.empty()) {
+      throw core::Error(core::ErrorKind::DeadlineExceeded, "nobody answered in time")
+          .with_code("approval_expired");
+    }
+    out.result.edges = false;
+    out.result.to = {node.on_expire};
+    return out;
+  }
+  names.set("result", {{"response", said}, {"by", nullptr}, {"at", core::format_time(task.level->now)}});
+  add_writes(task, names, out.result);
+  return out;
+}
+
+NodeOutcome run_transform(const TaskRun& task) {
+  NodeOutcome out;
+  const Bindings names(task);
+  add_writes(task, names, out.result);
+  return out;
+}
+
+NodeOutcome run_end(const TaskRun& task, const EndNode& node) {
+  NodeOutcome out;
+  out.result.edges = false;
+  const Bindings names(task);
+  if (node.failure) {
+    throw core::Error(core::ErrorKind::Unprocessable,
+                      node.error ? names.text(*node.error) : "the graph ended in an error")
+        .with_code("ended_in_error");
+  }
+  add_writes(task, names, out.result);
+  return out;
+}
+
+core::Task<NodeOutcome> run_http(TaskRun task, const HttpNode* node) {
+  NodeOutcome out;
+  Bindings names(task);
+  HttpCall call;
+  call.method = node->method;
+  call.url = names.text(node->url);
+  for (const auto& [name, value] : node->headers) call.headers.emplace_back(name, names.text(value));
+  if (node->query) call.query = names.render(*node->query);
+  if (node->body) call.body = names.render(*node->body);
+  call.auth = node->auth;
+  call.max_bytes = node->max_bytes;
+  auto answer = co_await act_http(task, "http:0", std::move(call));
+  if (answer["status"].get<int>() >= 500) {
+    task.record().steps.erase("http:0");
+    throw core::Error(core::ErrorKind::UpstreamFailed, "the server answered " + answer["status"].dump())
+        .with_code("http_error");
+  }
+  names.set("result", std::move(answer));
+  add_writes(task, names, out.result);
+  co_return out;
+}
+
+// ---- subgraphs ----
+
+core::Json own_input(const TaskRun& task, const Graph& inner, const SubgraphNode& node) {
+  if (node.input) {
+    const Bindings names(task);
+    return names.render(*node.input);
+  }
+  auto out = core::Json::object();
+  for (const auto& key : inner.input) {
+    const auto found = task.level->head.values.find(key);
+    if (found != task.level->head.values.end()) out[key] = found->second.json();
+  }
+  if (task.task->input.json().is_object()) out.update(task.task->input.json());
+  return out;
+}
+
+// Where the subgraph stands: at what is recorded of this task, at what it remembers, or at its beginning.
+core::Task<std::shared_ptr<Level>> inner_level(TaskRun task, std::shared_ptr<const Graph> graph,
+                                               const SubgraphNode* node) {
+  auto level = std::make_shared<Level>();
+  level->program = std::make_shared<pregel::Program>(graph);
+  level->depth = task.level->depth + 1;
+  level->parents = task.level->parents;
+  level->parents[task.level->head.ns] = task.level->stored.id;
+  level->above = task.level;
+  level->above_task = task.task->id;
+  level->stop = task.stop;
+  const auto& ns = task.task->child_ns;
+  auto head = task.record().child;
+  const bool going_on = !head.empty();
+  if (!going_on && node->remembers && task.level->head.children.contains(ns))
+    head = task.level->head.children.at(ns);
+  level->head = pregel::blank(*level->program, ns);
+  if (!head.empty()) {
+    auto stored = co_await task.run->world.journal.load(ns, head);
+    if (!stored) throw core::internal("the subgraph's checkpoint " + head + " is gone");
+    level->stored = level->head = std::move(stored->checkpoint);
+    if (going_on) level->pending = std::move(stored->pending);
+  }
+  if (!going_on) {
+    const pregel::Identity identity{task.run->ids.next(level->head.id, level->head.step + 1),
+                                    task.run->world.clock.now()};
+    record_checkpoint(*task.run, *level,
+                      pregel::begin(*level->program, level->head, own_input(task, *graph, *node), identity));
+  }
+  co_return level;
+}
+
+// Keys of the same name go back; lists and sums that grew inside give only what was added.
+void give_back(const TaskRun& task, const Level& inner, const core::Json& given, pregel::TaskResult& into) {
+  for (const auto& key : inner.program->graph().output) {
+    const auto* own = task.level->program->graph().key(key);
+    const auto found = inner.head.values.find(key);
+    if (own == nullptr || found == inner.head.values.end()) continue;
+    auto value = found->second.json();
+    const auto before = given.is_object() ? given.value(key, core::Json()) : core::Json();
+    if (own->reducer == Reducer::Append && value.is_array() && before.is_array() &&
+        value.size() >= before.size() && std::equal(before.begin(), before.end(), value.begin())) {
+      value.erase(value.begin(), value.begin() + static_cast<std::ptrdiff_t>(before.size()));
+    } else if (own->reducer == Reducer::Sum && value.is_number() && before.is_number()) {
+      value = value.is_number_integer() && before.is_number_integer()
+                  ? core::Json(value.get<std::int64_t>() - before.get<std::int64_t>())
+                  : core::Json(value.get<double>() - before.get<double>());
+    }
+    add_write(task, key, std::move(value), into);
+  }
+}
+
+core::Task<NodeOutcome> run_subgraph(TaskRun task, const SubgraphNode* node) {
+  NodeOutcome out;
+  auto graph = node->local;
+  if (!graph) graph = co_await task.run->world.effects.graph(node->graph);
+  if (!graph) throw core::not_found("there is no graph \"" + node->graph + "\"");
+  if (task.level->depth + 1 > task.run->meter.limits().max_depth) {
+    throw core::Error(core::ErrorKind::Unprocessable, "subgraphs are nested deeper than max_depth")
+        .with_code("limit_depth");
+  }
+  const auto given = own_input(task, *graph, *node);
+  const auto inner = co_await inner_level(task, graph, node);
+  const auto end = co_await run_level(task.run, inner);
+  if (end == LevelEnd::Drained)
+    throw core::Error(core::ErrorKind::Unavailable, "drained").with_code("drained");
+  if (end == LevelEnd::Parked) {
+    out.interrupts = pregel::open_interrupts(pregel::plan(*inner->program, inner->head), inner->pending);
+    co_return out;
+  }
+  if (node->remembers) out.result.children[task.task->child_ns] = inner->head.id;
+  if (task.node->write.empty()) {
+    give_back(task, *inner, given, out.result);
+    co_return out;
+  }
+  auto result = core::Json::object();
+  for (const auto& key : graph->output) {
+    const auto found = inner->head.values.find(key);
+    if (found != inner->head.values.end()) result[key] = found->second.json();
+  }
+  Bindings names(task);
+  names.set("result", std::move(result));
+  add_writes(task, names, out.result);
+  co_return out;
+}
+
+}  // namespace
+
+core::Task<NodeOutcome> run_node(TaskRun task) {
+  if (task.node->when) {
+    const Bindings names(task);
+    if (!names.test(*task.node->when)) co_return NodeOutcome{};
+  }
+  const auto& body = task.node->body;
+  if (const auto* llm = std::get_if<LlmNode>(&body)) co_return co_await run_llm(task, llm);
+  if (const auto* tool = std::get_if<ToolNode>(&body)) co_return co_await run_tool(task, tool);
+  if (std::holds_alternative<AgentNode>(body)) co_return co_await run_agent(task);
+  if (const auto* router = std::get_if<RouterNode>(&body)) co_return run_router(task, *router);
+  if (const auto* map = std::get_if<MapNode>(&body)) co_return run_map(task, *map);
+  if (const auto* subgraph = std::get_if<SubgraphNode>(&body))
+    co_return co_await run_subgraph(task, subgraph);
+  if (const auto* approval = std::get_if<ApprovalNode>(&body)) co_return run_approval(task, *approval);
+  if (const auto* http = std::get_if<HttpNode>(&body)) co_return co_await run_http(task, http);
+  if (const auto* end = std::get_if<EndNode>(&body)) co_return run_end(task, *end);
+  co_return run_transform(task);
+}
+
+}  // namespace assistiv::agents

@@ -1,0 +1,84 @@
+#include "agents/runtime/recorder.h"
+
+#include <chrono>
+#include <utility>
+
+namespace assistiv::agents {
+namespace {
+
+// Steps that may wait for their write before the run waits for it.
+constexpr std::uint64_t kBehindMax = 32;
+
+}  // namespace
+
+Recorder::Recorder(const RunSpec& spec, RunWorld world)
+    : world_(world),
+      durability_(spec.durability),
+      modes_(spec.modes),
+      next_seq_(spec.next_seq),
+      shared_(std::make_shared<Shared>()) {
+  buffer_.totals = spec.totals;
+}
+
+void Recorder::event(std::string method, std::string ns, std::string node, core::Json data, bool always) {
+  if (!always && !modes_.contains(method)) return;
+  RunEvent event{next_seq_++,     std::move(method),  std::move(ns),
+                 std::move(node), world_.clock.now(), std::move(data)};
+  // Nothing is written before the end: those who watch see it now, with the number that it will have.
+  if (durability_ == Durability::Exit) world_.journal.show(event);
+  buffer_.events.push_back(std::move(event));
+}
+
+void Recorder::show(std::string method, std::string ns, std::string node, core::Json data) {
+  world_.journal.show(
+      {0, std::move(method), std::move(ns), std::move(node), world_.clock.now(), std::move(data)});
+}
+
+core::Task<void> Recorder::flush(bool must) {
+  if (shared_->error) std::rethrow_exception(shared_->error);
+  if (durability_ == Durability::Exit || buffer_.empty()) co_return;
+  co_await write_out(must || durability_ == Durability::Sync ||
+                     shared_->queued - shared_->durable >= kBehindMax);
+}
+
+core::Task<void> Recorder::finish() {
+  co_await write_out(true);
+}
+
+core::Task<void> Recorder::write_out(bool wait) {
+  const auto shared = shared_;
+  const auto ticket = ++shared->queued;
+  auto totals = buffer_.totals;
+  merge(shared->pending, std::exchange(buffer_, {}));
+  buffer_.totals = std::move(totals);
+  if (!shared->writing) {
+    shared->writing = true;
+    if (wait) {
+      co_await drain(shared, &world_.journal);
+    } else {
+      auto* journal = &world_.journal;
+      world_.tasks.spawn(co_await core::current_executor(), "agents.journal",
+                         [shared, journal](std::stop_token) { return drain(shared, journal); });
+    }
+  }
+  while (wait && shared->durable < ticket && !shared->error) {
+    co_await shared->moved.wait_for(std::chrono::seconds(1));
+  }
+  if (shared->error) std::rethrow_exception(shared->error);
+}
+
+core::Task<void> Recorder::drain(std::shared_ptr<Shared> shared, Journal* journal) {
+  while (shared->durable < shared->queued && !shared->error) {
+    const auto upto = shared->queued;
+    try {
+      co_await journal->commit(std::exchange(shared->pending, {}));
+    } catch (...) {
+      shared->error = std::current_exception();
+    }
+    shared->durable = upto;
+    shared->moved.set();
+  }
+  shared->writing = false;
+}
+
+}  // namespace assistiv::agents

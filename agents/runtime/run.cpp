@@ -1,0 +1,218 @@
+#include "agents/runtime/run.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "agents/pregel/codec.h"
+#include "agents/pregel/messages.h"
+#include "agents/runtime/run_state.h"
+
+namespace assistiv::agents {
+namespace {
+
+struct Ending {
+  LevelEnd end = LevelEnd::Done;
+  std::optional<core::Error> error;
+};
+
+void record_command(RunState& run, Level& level) {
+  const auto& spec = run.spec;
+  auto& rows = run.recorder.buffer().tasks;
+  auto command = pregel::command_result(*level.program, spec.update, spec.go_to, run.world.random);
+  if (spec.resumes) {
+    const auto open = pregel::open_interrupts(pregel::plan(*level.program, level.head), level.pending);
+    for (auto& [id, answer] : pregel::answers_of(spec.resume, open)) {
+      rows.push_back({level.head.id, "", Fact::Answer, id, answer.json()});
+      level.pending.answers.insert_or_assign(id, answer);
+    }
+  }
+  rows.push_back(
+      {level.head.id, "", Fact::Command, "", {{"run", spec.run}, {"result", pregel::encode(command)}}});
+  level.pending.commanded_by = spec.run;
+  level.pending.command = std::move(command);
+}
+
+// Takes up what this run had begun before its process ended. False: it had begun nothing.
+bool recovers(const RunState& run, const std::optional<StoredCheckpoint>& head) {
+  if (!head) return false;
+  return head->metadata.value("run_id", std::string()) == run.spec.run ||
+         head->pending.commanded_by == run.spec.run;
+}
+
+core::Task<void> load_base(std::shared_ptr<RunState> run, std::shared_ptr<Level> level) {
+  auto head = co_await run->world.journal.load("", "");
+  const auto& wanted = run->spec.checkpoint;
+  const bool going_on = recovers(*run, head);
+  const bool elsewhere = !wanted.empty() && !going_on && (!head || head->checkpoint.id != wanted);
+  if (elsewhere) {
+    head = co_await run->world.journal.load("", wanted);
+    if (!head) throw core::not_found("there is no checkpoint " + wanted);
+    if (recovers(*run, head)) {
+      // Answered there before, and nothing came of it yet.
+    } else if (!run->spec.input && !run->spec.resumes) {
+      level->stored = head->checkpoint;
+      record_checkpoint(*run, *level,
+                        pregel::fork(head->checkpoint, {run->ids.next(wanted, head->checkpoint.step + 1),
+                                                        run->world.clock.now()}));
+      co_return;
+    }
+  }
+  if (!head) co_return;
+  level->stored = level->head = std::move(head->checkpoint);
+  level->pending = std::move(head->pending);
+}
+
+core::Task<void> prepare(std::shared_ptr<RunState> run, std::shared_ptr<Level> level) {
+  auto& spec = run->spec;
+  level->head = pregel::blank(*level->program, "");
+  const auto known = co_await run->world.journal.load("", "");
+  co_await load_base(run, level);
+  const bool going_on = recovers(*run, known) || level->pending.commanded_by == spec.run;
+  if (!going_on && spec.input) {
+    level->pending = {};
+    const pregel::Identity identity{run->ids.next(level->head.id, level->head.step + 1),
+                                    run->world.clock.now()};
+    record_checkpoint(*run, *level, pregel::begin(*level->program, level->head, *spec.input, identity));
+    co_return;
+  }
+  if (level->head.id.empty()) {
+    throw core::Error(core::ErrorKind::Unprocessable, "the thread has nothing to go on from: give an input")
+        .with_code("EMPTY_INPUT");
+  }
+  const bool commands = spec.resumes || !spec.update.is_null() || !spec.go_to.is_null();
+  if (!going_on && commands) record_command(*run, *level);
+  // A breakpoint that this run has set is not passed by taking the run up again.
+  if (!recovers(*run, known)) pregel::pass_breakpoints(level->head);
+  run->answers = level->pending.answers;
+  level->head = pregel::with_command(*level->program, level->head, level->pending.command);
+}
+
+RunStatus status_of(const Ending& ending) {
+  if (!ending.error) return ending.end == LevelEnd::Done ? RunStatus::Success : RunStatus::Interrupted;
+  if (ending.error->kind() == core::ErrorKind::Cancelled) return RunStatus::Interrupted;
+  return ending.error->code() == "limit_active" ? RunStatus::Timeout : RunStatus::Error;
+}
+
+// A model's call of a tool without an answer makes the thread useless: no provider takes it again.
+void close_open_calls(RunState& run, Level& level, const core::Error& error) {
+  pregel::TaskResult answers;
+  answers.edges = false;
+  const bool cancelled = error.kind() == core::ErrorKind::Cancelled;
+  for (const auto& key : level.program->graph().state) {
+    const auto found = level.head.values.find(key.name);
+    if (key.reducer != Reducer::Messages || found == level.head.values.end()) continue;
+    auto messages = pregel::answers_for_open_calls(
+        found->second.json(), cancelled ? "Cancelled by the user." : "The call failed.", run.world.random);
+    if (!messages.empty())
+      answers.writes.push_back(pregel::prepare_write(key, std::move(messages), run.world.random));
+  }
+  if (answers.writes.empty() || level.stored.id.empty()) return;
+  auto next =
+      pregel::fork(level.stored, {run.ids.next(level.head.id, level.head.step + 1), run.world.clock.now()});
+  next.source = pregel::Source::Update;
+  next.updated.clear();
+  record_checkpoint(run, level, pregel::with_command(*level.program, next, answers));
+}
+
+core::Json interrupts_of(const Level& level, const std::vector<pregel::PlannedTask>& tasks) {
+  auto out = core::Json::object();
+  for (const auto& task : tasks) {
+    for (const auto& one : pregel::open_interrupts({task}, level.pending)) {
+      out[task.id].push_back({{"id", one.id}, {"value", one.value.json()}});
+    }
+  }
+  return out;
+}
+
+void tell_interrupts(RunState& run, const std::vector<pregel::Interrupt>& open) {
+  auto list = core::Json::array();
+  for (const auto& one : open) {
+    list.push_back({{"id", one.id}, {"value", one.value.json()}});
+    run.recorder.event("input.requested", one.ns, "",
+                       {{"interrupt_id", one.id}, {"payload", one.value.json()}}, true);
+  }
+  run.recorder.event("updates", "", "", {{"__interrupt__", list}});
+  run.recorder.event("values", "", "", {{"__interrupt__", list}});
+}
+
+void tell_end_of_run(RunState& run, const Ending& ending, RunStatus status) {
+  core::Json life = {{"graph_name", run.spec.graph->name}};
+  if (ending.error) {
+    run.recorder.event("error", "", "",
+                       {{"error", std::string(ending.error->code())}, {"message", ending.error->message()}},
+                       true);
+    life["error"] = ending.error->message();
+  }
+  life["event"] = status == RunStatus::Success       ? "completed"
+                  : status == RunStatus::Interrupted ? "interrupted"
+                                                     : "failed";
+  run.recorder.event("lifecycle", "", "", std::move(life), true);
+}
+
+RunView view_of(RunState& run, Level& level, const Ending& ending) {
+  RunView view;
+  view.status = status_of(ending);
+  if (ending.error) {
+    view.error_code = ending.error->code();
+    view.error_message = ending.error->message();
+  }
+  // A checkpoint that could not be planned from would not have been made.
+  const auto tasks = pregel::plan(*level.program, level.head);
+  view.values = pregel::to_json(level.head.values);
+  view.next = pregel::next_of(tasks, level.pending);
+  view.interrupts = interrupts_of(level, tasks);
+  view.checkpoint = level.head.id;
+  if (!ending.error && ending.end == LevelEnd::Parked)
+    tell_interrupts(run, pregel::open_interrupts(tasks, level.pending));
+  return view;
+}
+
+core::Json output_of(const Level& level) {
+  auto out = core::Json::object();
+  for (const auto& key : level.program->graph().output) {
+    const auto found = level.head.values.find(key);
+    if (found != level.head.values.end()) out[key] = found->second.json();
+  }
+  return out;
+}
+
+core::Task<RunOutcome> conclude(std::shared_ptr<RunState> run, std::shared_ptr<Level> level, Ending ending) {
+  RunOutcome out;
+  out.drained = !ending.error && ending.end == LevelEnd::Drained;
+  if (ending.error) close_open_calls(*run, *level, *ending.error);
+  auto& buffer = run->recorder.buffer();
+  out.view = view_of(*run, *level, ending);
+  if (!out.drained) {
+    tell_end_of_run(*run, ending, out.view.status);
+    buffer.view = out.view;
+    buffer.ends = true;
+  }
+  out.output = output_of(*level);
+  out.totals = run->meter.totals();
+  buffer.totals = out.totals;
+  co_await run->recorder.finish();
+  co_return out;
+}
+
+}  // namespace
+
+core::Task<RunOutcome> execute(RunSpec spec, RunWorld world, std::shared_ptr<RunControl> control) {
+  auto run = std::make_shared<RunState>(std::move(spec), world, std::move(control));
+  auto level = std::make_shared<Level>();
+  level->program = std::make_shared<pregel::Program>(run->spec.graph);
+  level->stop = run->control->cancelled();
+  level->head = pregel::blank(*level->program, "");
+  Ending ending;
+  try {
+    run->recorder.event("lifecycle", "", "", {{"event", "running"}, {"graph_name", run->spec.graph->name}},
+                        true);
+    co_await prepare(run, level);
+    ending.end = co_await run_level(run, level);
+  } catch (const core::Error& error) {
+    if (run->recorder.failed()) throw;
+    ending.error = error;
+  }
+  co_return co_await conclude(run, level, std::move(ending));
+}
+
+}  // namespace assistiv::agents
