@@ -63,6 +63,11 @@ std::string CheckpointIds::next(std::string_view after, int step) {
   return uuid.str();
 }
 
+void CheckpointIds::seen(std::string_view id) {
+  const std::lock_guard lock(mutex_);
+  last_ = std::max(last_, ticks_of(id));
+}
+
 std::string task_id(std::string_view checkpoint, std::string_view ns, int step, std::string_view node,
                     TaskKind kind, std::size_t index) {
   return as_uuid(

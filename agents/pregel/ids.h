@@ -17,6 +17,8 @@ class CheckpointIds {
   CheckpointIds(const core::Clock& clock, core::Random& random) : clock_(clock), random_(random) {}
   // `after`: the id of the parent, or empty.
   std::string next(std::string_view after, int step);
+  // The ids to come are later than `id`, too: the thread's head, when a run goes on from elsewhere.
+  void seen(std::string_view id);
 
  private:
   const core::Clock& clock_;

@@ -40,6 +40,7 @@ const pregel::Value* recorded(const TaskRun& task, const std::string& key) {
 }
 
 void keep(const TaskRun& task, const std::string& key, const core::Json& value) {
+  task.moved();
   task.record().steps.insert_or_assign(key, pregel::Value(value));
   record_fact(task, Fact::Step, key, value);
 }
@@ -285,6 +286,13 @@ core::Task<core::Json> act_http(TaskRun task, std::string key, HttpCall call) {
                     {"text", std::move(answer.text)}};
   keep(task, key, out);
   co_return out;
+}
+
+std::function<void(core::Json)> shown_pieces(const TaskRun& task) {
+  return [task](core::Json piece) {
+    task.moved();
+    task.run->recorder.show("messages", task.level->head.ns, task.node->id, std::move(piece));
+  };
 }
 
 core::Task<std::vector<ToolOffer>> offers_of(TaskRun task, std::vector<std::string> aliases) {

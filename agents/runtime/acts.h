@@ -1,6 +1,7 @@
 #pragma once
 // The acts of a run on the world outside, each recorded under a key of its task: what has a record is never
 // done again. Internal to runtime/.
+#include <functional>
 #include <optional>
 #include <string>
 #include <variant>
@@ -43,6 +44,8 @@ bool matches_glob(std::string_view pattern, std::string_view text);
 // The messages of a node, open calls of tools closed, instructions first.
 core::Json messages_of(const TaskRun& task, const Bindings& names, const MessagesFrom& from,
                        const std::optional<cel::Template>& instructions);
+// What the model says goes to those who watch as it comes.
+std::function<void(core::Json)> shown_pieces(const TaskRun& task);
 const ModelAlias& model_of(const TaskRun& task, const std::string& alias);
 Act act_of(const TaskRun& task, std::string key);
 // Text of a message's content.

@@ -122,9 +122,7 @@ core::Task<bool> take_turn(TaskRun task, std::shared_ptr<AgentLoop> loop, NodeOu
   call.response_schema = loop->node->response_schema;
   call.messages = loop->messages;
   call.tools = loop->offers;
-  call.piece = [run = task.run, ns = task.level->head.ns, node = task.node->id](core::Json piece) {
-    run->recorder.show("messages", ns, node, std::move(piece));
-  };
+  call.piece = shown_pieces(task);
   const auto key = "model:" + std::to_string(loop->turns);
   const bool again = task.record().steps.contains(key);
   auto answer = co_await act_model(task, key, std::move(call));

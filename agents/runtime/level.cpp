@@ -202,6 +202,7 @@ core::Task<std::optional<LevelEnd>> take_step(std::shared_ptr<RunState> run, std
 }  // namespace
 
 void record_fact(const TaskRun& task, Fact fact, std::string key, core::Json value) {
+  task.run->recorder.buffer().totals = task.run->meter.totals();
   task.run->recorder.buffer().tasks.push_back(
       {task.level->head.id, task.task->id, fact, std::move(key), std::move(value)});
 }
@@ -223,6 +224,7 @@ void record_checkpoint(RunState& run, Level& level, pregel::Checkpoint next) {
   row.metadata.update(
       {{"run_id", run.spec.run}, {"source", row.source}, {"step", row.step}, {"parents", level.parents}});
   run.recorder.buffer().checkpoints.push_back(std::move(row));
+  run.recorder.buffer().totals = run.meter.totals();
   if (level.above) {
     level.above->pending.tasks[level.above_task].child = next.id;
     run.recorder.buffer().tasks.push_back({level.above->head.id, level.above_task, Fact::Child, "", next.id});

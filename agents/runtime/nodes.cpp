@@ -25,14 +25,6 @@ ModelCall model_call(const TaskRun& task, const std::string& alias, const core::
   return call;
 }
 
-// What the model says goes to those who watch as it comes.
-std::function<void(core::Json)> shown_pieces(const TaskRun& task) {
-  auto run = task.run;
-  return [run, ns = task.level->head.ns, node = task.node->id](core::Json piece) {
-    run->recorder.show("messages", ns, node, std::move(piece));
-  };
-}
-
 core::Json parsed(const std::string& text) {
   auto json = core::Json::parse(text, nullptr, false);
   return json.is_discarded() ? core::Json() : json;
@@ -243,6 +235,7 @@ core::Task<std::shared_ptr<Level>> inner_level(TaskRun task, std::shared_ptr<con
     if (!stored) throw core::internal("the subgraph's checkpoint " + head + " is gone");
     level->stored = level->head = std::move(stored->checkpoint);
     if (going_on) level->pending = std::move(stored->pending);
+    level->pending.answers = task.run->answers;  // which are kept beside the root
   }
   if (!going_on) {
     const pregel::Identity identity{task.run->ids.next(level->head.id, level->head.step + 1),

@@ -18,28 +18,42 @@ struct Watch {
   bool fired = false;
 };
 
-core::Task<void> watch_time(std::shared_ptr<Watch> watch, milliseconds time) {
-  co_await core::sleep_for(time, watch->over.get_token());
-  if (watch->over.stop_requested()) co_return;
-  watch->fired = true;
-  watch->attempt.request_stop();
+using SteadyClock = std::chrono::steady_clock;
+
+// The soonest end: of the whole attempt, or of the time without progress.
+SteadyClock::time_point due(const TimeoutPolicy& policy, SteadyClock::time_point began, SteadyClock::time_point moved) {
+  auto out = SteadyClock::time_point::max();
+  if (policy.run.count() > 0) out = began + policy.run;
+  if (policy.idle.count() > 0) out = std::min(out, moved + policy.idle);
+  return out;
 }
 
-// The shorter of the two bounds: what makes progress without end is bounded by `run` alone.
-milliseconds bound_of(const TimeoutPolicy& policy) {
-  if (policy.run.count() == 0) return policy.idle;
-  return policy.run;
+core::Task<void> watch_time(std::shared_ptr<Watch> watch, TimeoutPolicy policy,
+                            std::shared_ptr<SteadyClock::time_point> moved) {
+  const auto began = SteadyClock::now();
+  while (!watch->over.stop_requested()) {
+    const auto left = due(policy, began, *moved) - SteadyClock::now();
+    if (left.count() <= 0) {
+      watch->fired = true;
+      watch->attempt.request_stop();
+      co_return;
+    }
+    co_await core::sleep_for(left, watch->over.get_token());
+  }
 }
 
 core::Task<NodeOutcome> one_attempt(TaskRun task) {
   const auto& timeout = task.node->policies.timeout;
-  if (!timeout || bound_of(*timeout).count() == 0) co_return co_await run_node(task);
+  if (!timeout || (timeout->run.count() == 0 && timeout->idle.count() == 0))
+    co_return co_await run_node(task);
   auto watch = std::make_shared<Watch>();
   const std::stop_callback forward(task.stop, [source = watch->attempt]() mutable { source.request_stop(); });
+  task.progress = std::make_shared<SteadyClock::time_point>(SteadyClock::now());
   const auto outer = std::exchange(task.stop, watch->attempt.get_token());
-  task.run->world.tasks.spawn(
-      co_await core::current_executor(), "agents.timeout",
-      [watch, time = bound_of(*timeout)](std::stop_token) { return watch_time(watch, time); });
+  task.run->world.tasks.spawn(co_await core::current_executor(), "agents.timeout",
+                              [watch, policy = *timeout, moved = task.progress](std::stop_token) {
+                                return watch_time(watch, policy, moved);
+                              });
   std::optional<NodeOutcome> out;
   std::exception_ptr failure;
   try {
@@ -142,6 +156,9 @@ core::Task<NodeOutcome> run_with_policies(TaskRun task) {
       co_return co_await one_attempt(task);
     } catch (const core::Error& e) {
       error = e;
+    } catch (const std::exception& e) {
+      if (task.run->recorder.failed()) throw;
+      error = core::internal(e.what());
     }
     if (task.run->recorder.failed()) throw *error;
     const auto& retry = task.node->policies.retry;

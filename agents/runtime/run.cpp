@@ -32,43 +32,47 @@ void record_command(RunState& run, Level& level) {
   level.pending.command = std::move(command);
 }
 
-// Takes up what this run had begun before its process ended. False: it had begun nothing.
-bool recovers(const RunState& run, const std::optional<StoredCheckpoint>& head) {
-  if (!head) return false;
-  return head->metadata.value("run_id", std::string()) == run.spec.run ||
-         head->pending.commanded_by == run.spec.run;
+// What this run did before its process ended.
+struct Earlier {
+  bool stepped = false;    // the head is its own
+  bool commanded = false;  // its Command is recorded beside the head
+  bool any() const { return stepped || commanded; }
+};
+
+Earlier earlier_of(const RunState& run, const std::optional<StoredCheckpoint>& head) {
+  if (!head) return {};
+  return {head->metadata.value("run_id", std::string()) == run.spec.run,
+          head->pending.commanded_by == run.spec.run};
 }
 
-core::Task<void> load_base(std::shared_ptr<RunState> run, std::shared_ptr<Level> level) {
+// The thread's head, or the checkpoint that the run is to go on from.
+core::Task<Earlier> load_base(std::shared_ptr<RunState> run, std::shared_ptr<Level> level) {
   auto head = co_await run->world.journal.load("", "");
+  if (head) run->ids.seen(head->checkpoint.id);
+  auto earlier = earlier_of(*run, head);
   const auto& wanted = run->spec.checkpoint;
-  const bool going_on = recovers(*run, head);
-  const bool elsewhere = !wanted.empty() && !going_on && (!head || head->checkpoint.id != wanted);
-  if (elsewhere) {
+  if (!wanted.empty() && !earlier.any() && (!head || head->checkpoint.id != wanted)) {
     head = co_await run->world.journal.load("", wanted);
     if (!head) throw core::not_found("there is no checkpoint " + wanted);
-    if (recovers(*run, head)) {
-      // Answered there before, and nothing came of it yet.
-    } else if (!run->spec.input && !run->spec.resumes) {
+    earlier = earlier_of(*run, head);
+    if (!earlier.any() && !run->spec.input && !run->spec.resumes) {
       level->stored = head->checkpoint;
-      record_checkpoint(*run, *level,
-                        pregel::fork(head->checkpoint, {run->ids.next(wanted, head->checkpoint.step + 1),
-                                                        run->world.clock.now()}));
-      co_return;
+      const pregel::Identity identity{run->ids.next(wanted, head->checkpoint.step + 1),
+                                      run->world.clock.now()};
+      record_checkpoint(*run, *level, pregel::fork(head->checkpoint, identity));
+      co_return earlier;
     }
   }
-  if (!head) co_return;
+  if (!head) co_return earlier;
   level->stored = level->head = std::move(head->checkpoint);
   level->pending = std::move(head->pending);
+  co_return earlier;
 }
 
 core::Task<void> prepare(std::shared_ptr<RunState> run, std::shared_ptr<Level> level) {
   auto& spec = run->spec;
-  level->head = pregel::blank(*level->program, "");
-  const auto known = co_await run->world.journal.load("", "");
-  co_await load_base(run, level);
-  const bool going_on = recovers(*run, known) || level->pending.commanded_by == spec.run;
-  if (!going_on && spec.input) {
+  const auto earlier = co_await load_base(run, level);
+  if (!earlier.any() && spec.input) {
     level->pending = {};
     const pregel::Identity identity{run->ids.next(level->head.id, level->head.step + 1),
                                     run->world.clock.now()};
@@ -80,9 +84,9 @@ core::Task<void> prepare(std::shared_ptr<RunState> run, std::shared_ptr<Level> l
         .with_code("EMPTY_INPUT");
   }
   const bool commands = spec.resumes || !spec.update.is_null() || !spec.go_to.is_null();
-  if (!going_on && commands) record_command(*run, *level);
-  // A breakpoint that this run has set is not passed by taking the run up again.
-  if (!recovers(*run, known)) pregel::pass_breakpoints(level->head);
+  if (!earlier.any() && commands) record_command(*run, *level);
+  // A breakpoint that this run has come to is not passed by taking the run up again.
+  if (!earlier.stepped) pregel::pass_breakpoints(level->head);
   run->answers = level->pending.answers;
   level->head = pregel::with_command(*level->program, level->head, level->pending.command);
 }
@@ -211,6 +215,9 @@ core::Task<RunOutcome> execute(RunSpec spec, RunWorld world, std::shared_ptr<Run
   } catch (const core::Error& error) {
     if (run->recorder.failed()) throw;
     ending.error = error;
+  } catch (const std::exception& e) {
+    if (run->recorder.failed()) throw;
+    ending.error = core::internal(e.what());
   }
   co_return co_await conclude(run, level, std::move(ending));
 }

@@ -1,5 +1,6 @@
 #pragma once
 // What the coroutines of one run share. Internal to runtime/; one thread, so nothing is locked.
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -61,7 +62,11 @@ struct TaskRun {
   const pregel::PlannedTask* task = nullptr;  // of the step, which outlives it
   const Node* node = nullptr;
   std::stop_token stop;
+  std::shared_ptr<std::chrono::steady_clock::time_point> progress = {};  // of a task with an idle timeout
 
+  void moved() const {
+    if (progress) *progress = std::chrono::steady_clock::now();
+  }
   pregel::TaskRecord& record() const { return level->pending.tasks[task->id]; }
 };
 
