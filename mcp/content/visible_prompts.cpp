@@ -87,7 +87,7 @@ PromptText render_prompt(const VisiblePrompt& visible, const Json& given) {
   PromptText out;
   std::string account;
   if (arguments.contains(kAccountArgument)) {
-    const auto choice = take_account(visible.app->own_accounts(), arguments);
+    const auto choice = take_account(visible.app->own_accounts(), arguments, kAccountArgument);
     if (choice.account == nullptr) return {{}, choice.fault};
     account = shown_label(*choice.account);
   }
