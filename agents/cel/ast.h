@@ -51,6 +51,7 @@ struct Node {
   Macro macro{};               // Comprehension
   std::uint8_t variables = 0;  // Comprehension: 1 (element or key) or 2 (index or key, and value)
   std::uint8_t slot = 0;       // Slot, Bind, Comprehension: where the (first) variable is
+  Kind numeric = Kind::Dyn;  // the type when it is a number: JSON may write 3.0 for an int and 3 for a double
   std::uint16_t height = 1;
   std::uint32_t offset = 0;        // of what an error is about: the name, the operator, the bracket
   Value constant;                  // strings point into `text`

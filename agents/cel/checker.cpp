@@ -48,6 +48,13 @@ class Checker {
       : program_(program), declarations_(declarations) {}
 
   Type visit(Node& node) {
+    const Type out = resolve(node);
+    node.numeric = is_numeric(out.kind()) ? out.kind() : Kind::Dyn;
+    return out;
+  }
+
+ private:
+  Type resolve(Node& node) {
     switch (node.op) {
       case Op::Constant:
         return Type::of(node.constant.kind);
@@ -286,7 +293,11 @@ class Checker {
   static std::string signature_fault(const Node& node, const std::vector<Type>& args) {
     std::string given;
     for (const auto& arg : args) given += (given.empty() ? "" : ", ") + arg.name();
-    return "\"" + node.text + "\" does not take (" + given + ").";
+    std::string name = node.text;
+    if (name.ends_with('_')) std::erase(name, '_');  // operators: "_+_", "!_"
+    const bool mixed = args.size() == 2 && is_numeric(args[0].kind()) && is_numeric(args[1].kind());
+    return "\"" + name + "\" does not take (" + given + ")." +
+           (mixed ? " Convert one of them, with double() or int()." : "");
   }
 
   // Patterns and time zones that are written in the expression are looked at once, here.

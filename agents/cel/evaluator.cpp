@@ -19,6 +19,23 @@ class Evaluator {
   Evaluator(const Scope& scope, Memory& memory) : scope_(scope), memory_(memory) {}
 
   Value run(const Node& node) {
+    const Value out = value_of(node);
+    return node.numeric == Kind::Dyn || out.kind == node.numeric || !out.is_number() ? out
+                                                                                     : as(node.numeric, out);
+  }
+
+ private:
+  // What a schema calls a number is a double and what it calls an integer an int, however JSON writes them.
+  static Value as(Kind kind, const Value& value) {
+    if (kind == Kind::Double) {
+      return Value::of_double(value.is(Kind::Int) ? static_cast<double>(value.integer)
+                                                  : static_cast<double>(value.unsigned_integer));
+    }
+    const auto whole = kind == Kind::Int ? whole_number(value) : std::nullopt;
+    return whole ? Value::of_int(*whole) : value;
+  }
+
+  Value value_of(const Node& node) {
     memory_.charge(1);
     switch (node.op) {
       case Op::Constant:

@@ -34,6 +34,9 @@ bool accepts(char letter, Kind kind);
 bool accepts(const Overload& overload, Arguments args);
 Kind kind_of_letter(char letter);  // Dyn for *, = and e; List for S
 
+// Looking for a needle compares it at every place of the text, in the worst case nearly whole.
+void charge_search(Memory& memory, std::size_t text, std::size_t needle);
+
 // The tables, by file.
 std::span<const Overload> operator_functions();
 std::span<const Overload> conversion_functions();

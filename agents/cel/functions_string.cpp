@@ -10,6 +10,11 @@
 
 namespace assistiv::agents::cel {
 
+void charge_search(Memory& memory, std::size_t text, std::size_t needle) {
+  constexpr std::size_t kNeedlePerStep = 16;
+  memory.charge(1 + (text / kBytesPerStep + 1) * (1 + needle / kNeedlePerStep));
+}
+
 namespace {
 
 Value out_of_text() {
@@ -27,10 +32,8 @@ Value element_count(Memory&, Arguments args) {
   return of_size(args[0].size);
 }
 
-// Searching looks at every place; memchr-like, so a step is 64 bytes, and the needle counts where it is long.
 void charge_search(Memory& memory, Arguments args) {
-  memory.charge_text(args[0].size);
-  memory.charge(args[1].size / kBytesPerStep * (1 + args[0].size / kBytesPerStep));
+  charge_search(memory, args[0].size, args[1].size);
 }
 
 Value contains(Memory& memory, Arguments args) {

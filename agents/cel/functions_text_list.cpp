@@ -15,8 +15,7 @@ namespace {
 Value split(Memory& memory, Arguments args) {
   const auto text = args[0].str(), separator = args[1].str();
   const std::int64_t limit = args.size() == 3 ? args[2].integer : -1;
-  memory.charge_text(text.size());
-  memory.charge(separator.size() / kBytesPerStep * (1 + text.size() / kBytesPerStep));
+  charge_search(memory, text.size(), separator.size());
   std::vector<Value> parts;
   if (limit == 0) return memory.list(parts);
   std::size_t at = 0;

@@ -80,9 +80,10 @@ class SchemaReader {
     if (name == "string") return Type::of(Kind::String);
     if (name == "boolean") return Type::of(Kind::Bool);
     if (name == "integer") return Type::of(Kind::Int);
+    if (name == "number") return Type::of(Kind::Double);
     if (name == "null") return Type::of(Kind::Null);
     if (name == "object") return read_object(schema, depth);
-    if (name != "array") return Type::dyn();  // a JSON number may be an int or a double
+    if (name != "array") return Type::dyn();
     const auto items = schema.find("items");
     return Type::list(items == schema.end() ? Type::dyn() : read(*items, depth + 1));
   }

@@ -45,8 +45,9 @@ class Type {
   // A map with these string keys and, when `open`, any others.
   static Type object(std::map<std::string, Type> properties, bool open);
   // From a JSON Schema (2020-12 or older). An object with `properties` has those keys and no others unless
-  // `additionalProperties` or `patternProperties` says more; what the schema leaves open is dyn, and so is
-  // everything below 16 levels. null among the types is ignored: any value may be compared with null.
+  // `additionalProperties` or `patternProperties` says more; "number" is double, "integer" int; what the
+  // schema leaves open is dyn, and so is everything below 16 levels. null among the types is ignored: any
+  // value may be compared with null.
   static Type from_schema(const core::Json& schema);
 
   Kind kind() const { return kind_; }

@@ -175,7 +175,24 @@ TEST(CelExpression, knows_its_type) {
   EXPECT_EQ(type("state.count > 1 ? 'a' : 'b'"), "string");
   EXPECT_EQ(type("state.count > 1 ? 1 : 'b'"), "dyn");
   EXPECT_EQ(type("last(state.tags)"), "string");
-  EXPECT_EQ(type("state.score"), "dyn");
+  EXPECT_EQ(type("state.score"), "double");
+}
+
+TEST(CelExpression, numbers_have_the_type_of_the_schema_however_they_are_written) {
+  const Json written = Json::parse(R"({"count": 3.0, "score": 2, "scores": [1, 2.5], "tags": []})");
+  const Scope scope = Scope().bind("state", written);
+  const auto declarations = Declarations().add(
+      "state",
+      Type::from_schema(Json::parse(R"({"type": "object", "properties": {"count": {"type": "integer"},
+        "score": {"type": "number"}, "scores": {"type": "array", "items": {"type": "number"}}}})")));
+  for (const char* text :
+       {"state.count + 1 == 4", "state.score * 1.5 == 3.0", "state.scores.all(s, s / 2.0 < 2.0)",
+        "state.scores[0] + last(state.scores) == 3.5", "type(state.count) == int"}) {
+    Budget budget;
+    EXPECT_TRUE(Expression::compile(text, declarations).test(scope, budget)) << text;
+  }
+  EXPECT_EQ(fault_of("state.score * 2").message,
+            "\"*\" does not take (double, int). Convert one of them, with double() or int().");
 }
 
 TEST(CelExpression, our_functions) {
