@@ -21,7 +21,8 @@ struct Watch {
 using SteadyClock = std::chrono::steady_clock;
 
 // The soonest end: of the whole attempt, or of the time without progress.
-SteadyClock::time_point due(const TimeoutPolicy& policy, SteadyClock::time_point began, SteadyClock::time_point moved) {
+SteadyClock::time_point due(const TimeoutPolicy& policy, SteadyClock::time_point began,
+                            SteadyClock::time_point moved) {
   auto out = SteadyClock::time_point::max();
   if (policy.run.count() > 0) out = began + policy.run;
   if (policy.idle.count() > 0) out = std::min(out, moved + policy.idle);
