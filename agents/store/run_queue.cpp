@@ -112,11 +112,13 @@ struct RunQueue::Keeper {
   bool stopping = false;
 };
 
-RunQueue::RunQueue(storage::Database& database, RunStore& runs, ThreadStore& threads, RunQueueOptions options)
+RunQueue::RunQueue(storage::Database& database, RunStore& runs, ThreadStore& threads, RunQueueOptions options,
+                   RunQueueCare care)
     : database_(database),
       runs_(runs),
       threads_(threads),
       options_(options),
+      care_(care),
       keeper_(std::make_shared<Keeper>(runs, options)) {}
 
 RunQueue::~RunQueue() {
@@ -195,6 +197,8 @@ core::Task<> RunQueue::sweep() {
                                                {"exhausted", reaped.exhausted},
                                                {"cancelled", reaped.cancelled}});
   }
+  if (care_.crons != nullptr && co_await care_.crons->fire_due(kSweepMax) > 0) wake();
+  if (care_.items != nullptr) co_await care_.items->sweep(kSweepMax);
   co_await threads_.sweep(kSweepMax);
   const int days = options_.keep_events_days;
   // System scope: the events of every platform.

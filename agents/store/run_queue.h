@@ -11,7 +11,9 @@
 #include <string_view>
 #include <vector>
 
+#include "agents/store/cron_store.h"
 #include "agents/store/event_log.h"
+#include "agents/store/item_store.h"
 #include "agents/store/run.h"
 #include "agents/store/run_store.h"
 #include "agents/store/thread_store.h"
@@ -33,14 +35,21 @@ struct RunQueueOptions {
   std::chrono::milliseconds lease{15'000};
   std::chrono::milliseconds renew_every{5'000};
   std::chrono::milliseconds poll{1'000};    // when no notice comes
-  std::chrono::milliseconds upkeep{5'000};  // between two looks for lost runs
+  std::chrono::milliseconds upkeep{5'000};  // between two looks for lost runs and due schedules
   int keep_events_days = 30;                // of threads that are not busy
+};
+
+// What else is looked after at every upkeep; either may be null.
+struct RunQueueCare {
+  CronStore* crons = nullptr;  // fires what is due
+  ItemStore* items = nullptr;  // deletes what has outlived its time
 };
 
 // Thread-safe.
 class RunQueue {
  public:
-  RunQueue(storage::Database& database, RunStore& runs, ThreadStore& threads, RunQueueOptions options);
+  RunQueue(storage::Database& database, RunStore& runs, ThreadStore& threads, RunQueueOptions options,
+           RunQueueCare care = {});
   ~RunQueue();
 
   // Renews leases on a thread of its own and sweeps on `executor`.
@@ -69,6 +78,7 @@ class RunQueue {
   RunStore& runs_;
   ThreadStore& threads_;
   const RunQueueOptions options_;
+  const RunQueueCare care_;
   core::AsyncEvent due_;
   std::shared_ptr<Keeper> keeper_;
   std::unique_ptr<core::BlockingPool> thread_;

@@ -79,6 +79,8 @@ TABLES = {
     "agent_blob": "agents/",
     "agent_task": "agents/",
     "agent_event": "agents/",
+    "agent_item": "agents/",
+    "agent_cron": "agents/",
     "kept_result": "mcp/",
     "llm_provider": "inference/",
     "llm_model": "inference/",
