@@ -22,6 +22,7 @@
 #include "core/encoding.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "core/url_text.h"
 #include "inference/engine/inference_service.h"
 #include "mcp/conformance/fixture_endpoint.h"
 #include "mcp/connectors/own_app_service.h"
@@ -62,15 +63,6 @@ namespace assistiv::api {
 
 namespace {
 
-std::string host_of(const std::string& url) {
-  const auto start = url.find("://") + 3;
-  return url.substr(start, url.find('/', start) - start);
-}
-
-std::string origin_of(const std::string& url) {
-  return url.substr(0, url.find('/', url.find("://") + 3));
-}
-
 std::unique_ptr<storage::PrivatePostgres> open_private_postgres(const Config& config) {
   std::filesystem::create_directories(config.data_dir);
   if (!config.database_url.empty()) return nullptr;
@@ -106,8 +98,8 @@ mcp::EndpointOptions endpoint_options(const Config& config) {
       "the user to open.";
   options.allowed_hosts = config.allowed_hosts;
   for (const auto& url : {config.public_url, config.mcp_public_url}) {
-    options.allowed_hosts.push_back(host_of(url));
-    options.allowed_origins.push_back(origin_of(url));
+    options.allowed_hosts.push_back(core::url_authority(url));
+    options.allowed_origins.push_back(core::url_origin(url));
   }
   for (const auto& origin : config.cors_origins) options.allowed_origins.push_back(origin);
   return options;

@@ -11,6 +11,7 @@
 #include "api/web/pages.h"
 #include "core/encoding.h"
 #include "core/json_read.h"
+#include "core/url_text.h"
 #include "mcp/connectors/catalog.h"
 #include "mcp/tools/tool_access.h"
 #include "oauth/authorize/authorization_server.h"
@@ -56,7 +57,8 @@ struct Early {
 ClientCard card_of(const Visit& visit) {
   ClientCard card;
   card.name = visit.client.metadata.name;
-  if (visit.client.kind == oauth::ClientKind::Document) card.site = authority_of_url(visit.client.client_id);
+  if (visit.client.kind == oauth::ClientKind::Document)
+    card.site = core::url_authority(visit.client.client_id);
   card.answer_goes_to = oauth::redirect_host(visit.request.redirect_uri);
   card.on_this_computer = oauth::is_loopback_redirect(visit.request.redirect_uri);
   return card;
@@ -281,7 +283,7 @@ core::Task<core::HttpReply> sign_in_with_provider(Services* s, Visit visit, Post
   const auto started = co_await s->authorization->providers().start(form.platform, visit.cookie, visit.query,
                                                                     request.client_ip);
   if (started.fault) co_return co_await ask_to_sign_in(s, std::move(visit), words_of(*started.fault));
-  co_return forward_page(started.url, authority_of_url(started.url));
+  co_return forward_page(started.url, core::url_authority(started.url));
 }
 
 std::string query_text(const core::HttpRequest& request, std::string_view name) {

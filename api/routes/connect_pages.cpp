@@ -9,6 +9,7 @@
 #include "api/web/html.h"
 #include "api/web/pages.h"
 #include "core/encoding.h"
+#include "core/url_text.h"
 #include "oauth/connect/connect_flow.h"
 
 namespace assistiv::api {
@@ -168,7 +169,7 @@ core::Task<core::HttpReply> start_flow(Services* s, Call call) {
   if (form.cancelled) {
     const auto end =
         co_await s->connect.cancel(call.params.at("token"), cookie, form.csrf, call.request.request_id);
-    if (end.return_to) co_return forward_page(*end.return_to, authority_of_url(*end.return_to));
+    if (end.return_to) co_return forward_page(*end.return_to, core::url_authority(*end.return_to));
     co_return fault_page(end.fault.value_or(oauth::FlowReason::AccessDenied));
   }
   const auto flow =
@@ -179,7 +180,7 @@ core::Task<core::HttpReply> start_flow(Services* s, Call call) {
     co_return co_await consent_of(s, call.params.at("token"), cookie, form.answers, form.label,
                                   flow.refused_var);
   }
-  auto reply = forward_page(flow.provider_url, authority_of_url(flow.provider_url));
+  auto reply = forward_page(flow.provider_url, core::url_authority(flow.provider_url));
   reply.headers.add("set-cookie", s->connect.set_cookie(flow.cookie));
   co_return reply;
 }

@@ -1,16 +1,12 @@
 #include "api/web/forms.h"
 
-namespace assistiv::api {
+#include "core/url_text.h"
 
-std::string authority_of_url(const std::string& url) {
-  const auto start = url.find("://") + 3;
-  return url.substr(start, url.find_first_of("/?#", start) - start);
-}
+namespace assistiv::api {
 
 bool from_our_page(const core::HttpRequest& request, const std::string& public_url) {
   const auto origin = request.headers.get("origin");
-  if (origin && *origin != "null")
-    return authority_of_url(std::string(*origin) + "/") == authority_of_url(public_url);
+  if (origin && *origin != "null") return core::url_authority(*origin) == core::url_authority(public_url);
   const auto site = request.headers.get("sec-fetch-site");
   return !site || *site == "same-origin";
 }

@@ -8,7 +8,5 @@ namespace assistiv::api {
 
 // False for a form that another site submitted: it is not this person's click.
 bool from_our_page(const core::HttpRequest& request, const std::string& public_url);
-// "host[:port]" of an absolute URL.
-std::string authority_of_url(const std::string& url);
 
 }  // namespace assistiv::api

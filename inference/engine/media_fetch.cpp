@@ -3,6 +3,7 @@
 #include "core/encoding.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "core/url_text.h"
 #include "inference/gemini/gemini.h"
 
 namespace assistiv::inference {
@@ -12,12 +13,6 @@ namespace {
 constexpr std::size_t kFetchedMax = 8;              // per call
 constexpr std::size_t kFetchedBytesMax = 20 << 20;  // of a call; Google takes no larger one
 
-// "host" or "host:port" of an http URL; the client's own parser judges the rest.
-std::string host_of(std::string_view url) {
-  url.remove_prefix(std::min(url.find("://") + 3, url.size()));
-  return std::string(url.substr(0, url.find_first_of("/?#")));
-}
-
 [[noreturn]] void refuse(const std::string& why) {
   throw core::bad_request("An image of the messages " + why + " Send it as data instead.", "messages");
 }
@@ -26,7 +21,7 @@ core::Task<> fetch_one(core::HttpClient* http, MediaPart* media, std::size_t byt
                        std::stop_token stop) {
   core::OutboundRequest request;
   request.url = media->url;
-  request.allowed_hosts = {host_of(media->url)};
+  request.allowed_hosts = {core::url_authority(media->url)};
   request.response_bytes_max = bytes_max;
   request.stop = std::move(stop);
   core::OutboundResponse response;

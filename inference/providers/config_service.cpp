@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "core/url_text.h"
 #include "inference/providers/catalogue_store.h"
 #include "inference/providers/input_checks.h"
 
@@ -37,17 +38,12 @@ std::optional<std::string> hint_of(const core::Secret& key) {
   return text.substr(text.size() - kHintLength);
 }
 
-// "https://host:port" of an address that was checked.
-std::string origin_of_url(const std::string& url) {
-  return url.substr(0, url.find('/', url.find("://") + 3));
-}
-
 // A stored key is never told; sending it to another server would be telling it.
 void check_key_stays(const ConfigRow& row, const CatalogProvider& provider, const std::string& address_before,
                      const ProviderConfigInput& input) {
   if (row.sealed_key.empty() || input.api_key) return;
   const auto address = row.config.base_url.value_or(provider.base_url.value_or(""));
-  if (origin_of_url(address) == origin_of_url(address_before)) return;
+  if (core::url_origin(address) == core::url_origin(address_before)) return;
   throw core::bad_request("Another address needs the key again: the stored one is not sent elsewhere.",
                           "/api_key");
 }

@@ -13,6 +13,7 @@
 #include "core/json_read.h"
 #include "core/log.h"
 #include "core/metrics.h"
+#include "core/url_text.h"
 #include "mcp/connectors/app_tools.h"
 #include "mcp/connectors/cursor.h"
 #include "mcp/connectors/failure.h"
@@ -111,10 +112,9 @@ bool is_redirect(int status) {
 // The address a safe request may be repeated at: another place at the same origin.
 std::string redirect_target(const core::OutboundResponse& response, const std::string& url) {
   const std::string location(response.headers.get("location").value_or(""));
-  const auto origin_end = url.find('/', url.find("://") + 3);
-  const std::string origin = url.substr(0, origin_end) + "/";
-  if (location.starts_with("/") && !location.starts_with("//")) return url.substr(0, origin_end) + location;
-  return location.starts_with(origin) ? location : "";
+  const std::string origin = core::url_origin(url);
+  if (location.starts_with("/") && !location.starts_with("//")) return origin + location;
+  return location.starts_with(origin + "/") ? location : "";
 }
 
 Json read_response_body(const core::OutboundResponse& response) {

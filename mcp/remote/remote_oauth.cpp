@@ -8,6 +8,7 @@
 #include "core/encoding.h"
 #include "core/error.h"
 #include "core/json_read.h"
+#include "core/url_text.h"
 #include "mcp/remote/remote_server.h"
 
 namespace assistiv::mcp {
@@ -26,18 +27,16 @@ std::string as_https(const std::string& url) {
   return url.starts_with(kPlainScheme) ? "https://" + url.substr(kPlainScheme.size()) : url;
 }
 
-std::string authority_at(const std::string& url) {
-  const auto start = url.find("://") + 3;
-  std::string out = url.substr(start, url.find_first_of("/?", start) - start);
+std::string lower_origin(const std::string& url) {
+  std::string out = core::url_origin(url);
   for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
   return out;
 }
 
 // Scheme and host in lower case, as the engine's templates are.
 std::string in_lower_host(const std::string& url) {
-  const auto start = url.find("://") + 3;
-  const auto end = std::min(url.find_first_of("/?", start), url.size());
-  return as_https(url.substr(0, start) + authority_at(url) + url.substr(end));
+  const auto origin = lower_origin(url);
+  return as_https(origin + url.substr(origin.size()));
 }
 
 Json hosts_of(const RemoteOauth& oauth, const std::string& url) {
@@ -45,7 +44,7 @@ Json hosts_of(const RemoteOauth& oauth, const std::string& url) {
   for (const auto& one :
        {oauth.authorization_endpoint, oauth.token_endpoint, oauth.revocation_endpoint, url}) {
     if (one.empty()) continue;
-    const auto host = authority_at(one);
+    const auto host = core::url_authority(lower_origin(one));
     if (std::find(out.begin(), out.end(), host) == out.end()) out.push_back(host);
   }
   return out;
@@ -175,9 +174,7 @@ oauth::ConnectorPtr remote_connector(const RemoteServer& server) {
                          {"version", "1"},
                          {"hosts", hosts_of(oauth, server.url)},
                          {"oauth", oauth_member(oauth)},
-                         {"api",
-                          {{"base", base.substr(0, base.find_first_of("/?", base.find("://") + 3))},
-                           {"auth_header", "Bearer {token}"}}}};
+                         {"api", {{"base", core::url_origin(base)}, {"auth_header", "Bearer {token}"}}}};
   auto spec = std::make_shared<oauth::ConnectorSpec>(oauth::ConnectorSpec::parse(document));
   spec->source_json = core::dump_json(document);
   if (plain) {

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "core/url_text.h"
 #include "mcp/connectors/clean_text.h"
 #include "mcp/remote/remote_server_store.h"
 #include "mcp/remote/remote_token.h"
@@ -89,13 +90,9 @@ void check_header_value(const core::Secret& value, const char* field) {
   if (!good) throw core::bad_request("This must be 1 to 4096 printable ASCII characters.", field);
 }
 
-std::string origin_of_address(const std::string& url) {
-  return url.substr(0, url.find_first_of("/?", url.find("://") + 3));
-}
-
 core::Json with_origin(const RemoteServer& server) {
   return {
-      {"kind", "remote"}, {"origin", origin_of_address(server.url)}, {"auth", remote_auth_name(server.auth)}};
+      {"kind", "remote"}, {"origin", core::url_origin(server.url)}, {"auth", remote_auth_name(server.auth)}};
 }
 
 RemoteServerView read_server_view(const RemoteServerStore& store, Transaction& tx, core::PlatformId platform,
@@ -135,7 +132,7 @@ void check_credential_stays(const RemoteServerRow& row, const RemoteServerPatch&
     throw core::bad_request(
         "The end users' tokens are for this address alone. Register the new server beside this one.", "/url");
   }
-  if (!patch.url || origin_of_address(*patch.url) == origin_of_address(row.server.url)) return;
+  if (!patch.url || core::url_origin(*patch.url) == core::url_origin(row.server.url)) return;
   if (row.server.auth == RemoteAuth::UserHeader) {
     throw core::bad_request(
         "The end users' credentials are not sent to another origin. Register the new server beside this one.",
@@ -200,7 +197,7 @@ RemoteTarget target_of(core::PlatformId platform, const RemoteServer& server, co
   return out;
 }
 
-// Every node and every failure waits longer, so that a server that is down is not asked all the time.
+// After each failure in a row longer, so that a server that is down is not asked all the time.
 std::chrono::seconds refresh_wait(const RemoteServersOptions& options, int failures) {
   const auto longest = std::max<std::chrono::seconds>(options.refresh_interval, options.refresh_interval_max);
   auto wait = options.refresh_interval;

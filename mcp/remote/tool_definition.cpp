@@ -199,7 +199,7 @@ void read_hints(const Json& tool, RemoteToolDefinition& out) {
   if (out.title.empty()) out.title = clip_text(out.remote_name, kToolTitleMax);
 }
 
-Json without_name(Json stored) {
+Json without_digest(Json stored) {
   stored.erase("digest");
   return stored;
 }
@@ -227,7 +227,7 @@ RemoteToolDefinition read_definition(const std::string& app, const Json& tool, c
       out.output = nullptr;
     }
   }
-  out.digest = core::sha256_hex(core::dump_json(without_name(to_json(out))));
+  out.digest = core::sha256_hex(core::dump_json(without_digest(to_json(out))));
   return out;
 }
 

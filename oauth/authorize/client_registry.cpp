@@ -9,6 +9,7 @@
 #include "core/json_read.h"
 #include "core/log.h"
 #include "core/metrics.h"
+#include "core/url_text.h"
 #include "oauth/authorize/oauth_error.h"
 #include "oauth/authorize/outbound.h"
 
@@ -147,7 +148,7 @@ core::Task<OAuthClient> ClientRegistry::fetch(std::string url, std::string addre
   request.url = url;
   request.headers.set("Accept", "application/json");
   request.headers.set("User-Agent", "assistiv");
-  request.allowed_hosts = {authority_of(url)};
+  request.allowed_hosts = {core::url_authority(url)};
   request.timeout = kDocumentTimeout;
   request.response_bytes_max = kDocumentBytesMax;
   OAuthClient client;

@@ -1,6 +1,7 @@
 #include "oauth/authorize/outbound.h"
 
 #include "core/log.h"
+#include "core/url_text.h"
 #include "oauth/authorize/client_metadata.h"
 
 namespace assistiv::oauth {
@@ -11,26 +12,23 @@ constexpr std::chrono::milliseconds kGetTimeout{5000};
 
 }  // namespace
 
-std::string authority_of(const std::string& url) {
-  const auto start = url.find("://") + 3;
-  return url.substr(start, url.find_first_of("/?", start) - start);
-}
-
 core::Task<std::optional<core::OutboundResponse>> get_json(core::HttpClient& http, std::string url,
                                                            std::size_t bytes_max) {
   core::OutboundRequest request;
   request.url = url;
   request.headers.set("Accept", "application/json");
   request.headers.set("User-Agent", "assistiv");
-  request.allowed_hosts = {authority_of(url)};
+  request.allowed_hosts = {core::url_authority(url)};
   request.timeout = kGetTimeout;
   request.response_bytes_max = bytes_max;
   try {
     auto response = co_await http.send(std::move(request));
     if (response.status == 200) co_return std::move(response);
-    core::log::info("authorize.document_refused", {{"host", authority_of(url)}, {"status", response.status}});
+    core::log::info("authorize.document_refused",
+                    {{"host", core::url_authority(url)}, {"status", response.status}});
   } catch (const core::OutboundError& e) {
-    core::log::info("authorize.document_not_fetched", {{"host", authority_of(url)}, {"detail", e.what()}});
+    core::log::info("authorize.document_not_fetched",
+                    {{"host", core::url_authority(url)}, {"detail", e.what()}});
   }
   co_return std::nullopt;
 }

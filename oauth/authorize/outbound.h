@@ -10,8 +10,6 @@
 
 namespace assistiv::oauth {
 
-// "host" or "host:port" of an absolute URL.
-std::string authority_of(const std::string& url);
 // GET within five seconds. Nothing for an answer other than 200 and for none; the log says why.
 core::Task<std::optional<core::OutboundResponse>> get_json(core::HttpClient& http, std::string url,
                                                            std::size_t bytes_max);

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/json_read.h"
 #include "core/log.h"
+#include "core/url_text.h"
 #include "oauth/authorize/outbound.h"
 #include "oauth/authorize/provider_flow_store.h"
 #include "oauth/crypto/pkce.h"
@@ -38,7 +39,7 @@ core::OutboundRequest code_request(const RegisteredIssuer& issuer, core::FormFie
   core::OutboundRequest request;
   request.method = "POST";
   request.url = issuer.token_endpoint;
-  request.allowed_hosts = {authority_of(issuer.token_endpoint)};
+  request.allowed_hosts = {core::url_authority(issuer.token_endpoint)};
   request.timeout = kTokenTimeout;
   request.response_bytes_max = kTokenReplyMax;
   request.headers.set("Accept", "application/json");

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/json_read.h"
 #include "core/log.h"
+#include "core/url_text.h"
 
 namespace assistiv::oauth {
 
@@ -84,8 +85,7 @@ core::Task<ObtainedClient> register_client(core::HttpClient* http, DiscoveredSer
   core::OutboundRequest request;
   request.method = "POST";
   request.url = server.registration_endpoint;
-  const auto start = request.url.find("://") + 3;
-  request.allowed_hosts = {request.url.substr(start, request.url.find_first_of("/?", start) - start)};
+  request.allowed_hosts = {core::url_authority(request.url)};
   request.headers.set("Accept", "application/json");
   request.headers.set("Content-Type", "application/json");
   request.headers.set("User-Agent", "assistiv");

@@ -6,6 +6,7 @@
 #include "core/encoding.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "core/url_text.h"
 #include "oauth/connect/app_store.h"
 #include "oauth/connect/connect_world.h"
 #include "oauth/connect/connection_store.h"
@@ -34,8 +35,7 @@ bool issuer_matches(const ConnectorSpec& spec, const Values& vars, const core::F
   const auto issuer = single_param(query, "iss");
   if (!issuer) return false;
   if (!spec.oauth.issuer.empty()) return *issuer == spec.oauth.issuer;
-  const auto url = spec.oauth.authorize_url.expand(spec.with_fallbacks(vars));
-  const auto origin = url.substr(0, url.find('/', url.find("://") + 3));
+  const auto origin = core::url_origin(spec.oauth.authorize_url.expand(spec.with_fallbacks(vars)));
   return *issuer == origin || issuer->starts_with(origin + "/");
 }
 

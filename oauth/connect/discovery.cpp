@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/json_read.h"
 #include "core/log.h"
+#include "core/url_text.h"
 
 namespace assistiv::oauth {
 
@@ -26,10 +27,6 @@ core::Error undiscoverable(const std::string& why) {
   return core::bad_request("Sign-in at this address cannot be set up: " + why, "/url");
 }
 
-std::string origin_part(const std::string& url) {
-  return url.substr(0, url.find_first_of("/?#", url.find("://") + 3));
-}
-
 std::string path_part(const std::string& url) {
   const auto start = url.find('/', url.find("://") + 3);
   const auto path =
@@ -40,7 +37,7 @@ std::string path_part(const std::string& url) {
 std::string well_known(const std::string& url, const char* name) {
   auto path = path_part(url);
   while (path.ends_with('/')) path.pop_back();
-  return origin_part(url) + "/.well-known/" + name + path;
+  return core::url_origin(url) + "/.well-known/" + name + path;
 }
 
 // For messages: what a stranger wrote, in the characters of an address.
@@ -153,8 +150,7 @@ core::OutboundRequest document_request(const std::string& url) {
   request.url = url;
   request.headers.set("Accept", "application/json");
   request.headers.set("User-Agent", "assistiv");
-  const auto authority = origin_part(url);
-  request.allowed_hosts = {authority.substr(authority.find("://") + 3)};
+  request.allowed_hosts = {core::url_authority(url)};
   request.timeout = kDocumentTime;
   request.response_bytes_max = kDocumentMax;
   return request;
@@ -239,7 +235,7 @@ std::vector<std::string> read_scopes(std::string_view text) {
 std::vector<std::string> resource_metadata_urls(const std::string& resource) {
   constexpr char kName[] = "oauth-protected-resource";
   std::vector<std::string> out{well_known(resource, kName)};
-  const auto root = origin_part(resource) + "/.well-known/" + kName;
+  const auto root = core::url_origin(resource) + "/.well-known/" + kName;
   if (root != out.front()) out.push_back(root);
   return out;
 }
@@ -249,7 +245,7 @@ std::vector<std::string> authorization_metadata_urls(const std::string& issuer) 
                                well_known(issuer, "openid-configuration")};
   auto path = path_part(issuer);
   while (path.ends_with('/')) path.pop_back();
-  if (!path.empty()) out.push_back(origin_part(issuer) + path + "/.well-known/openid-configuration");
+  if (!path.empty()) out.push_back(core::url_origin(issuer) + path + "/.well-known/openid-configuration");
   return out;
 }
 
@@ -258,9 +254,10 @@ void read_resource_metadata(const Json& document, const std::string& url, Discov
   // RFC 9728 section 3.3; a server may speak for everything below a path of its own.
   auto base = resource;
   while (base.ends_with('/')) base.pop_back();
-  const bool same = resource == url || base == url ||
-                    (url.starts_with(base) && !base.empty() && origin_part(base) == origin_part(url) &&
-                     (url[base.size()] == '/' || url[base.size()] == '?'));
+  const bool same =
+      resource == url || base == url ||
+      (url.starts_with(base) && !base.empty() && core::url_origin(base) == core::url_origin(url) &&
+       (url[base.size()] == '/' || url[base.size()] == '?'));
   if (!same || resource.find_first_of("{}#") != std::string::npos) {
     throw undiscoverable("its metadata is about another resource, " + shown(resource) + ".");
   }

@@ -4,42 +4,39 @@
 
 namespace assistiv::oauth {
 
-namespace {
-
-constexpr char kInScope[] =
+const char kInIncident[] =
     " app = $1 and ($2::uuid is null or platform_id = $2::uuid) and ($3::uuid is null or end_user_id = "
     "$3::uuid)";
 
-std::vector<storage::Param> scope_params(const IncidentScope& scope) {
+std::vector<storage::Param> incident_params(const IncidentScope& scope) {
   std::vector<storage::Param> out{scope.app, std::nullopt, std::nullopt};
   if (scope.platform_id) out[1] = scope.platform_id->str();
   if (scope.end_user_id) out[2] = scope.end_user_id->str();
   return out;
 }
 
-}  // namespace
-
 std::vector<IncidentShare> incident_shares(storage::Transaction& tx, const IncidentScope& scope) {
   std::map<core::PlatformId, IncidentShare> shares;
   const auto share_of = [&shares](const storage::Row& row) -> IncidentShare& {
     return shares[row.id<core::PlatformId>("platform_id")];
   };
-  const auto params = scope_params(scope);
+  const auto params = incident_params(scope);
   for (const auto& row : tx.exec(std::string("select platform_id, count(*) as n from connection where") +
-                                     kInScope + " and status <> 'revoked' group by platform_id",
+                                     kInIncident + " and status <> 'revoked' group by platform_id",
                                  params)) {
     share_of(row).connections = static_cast<std::size_t>(row.integer("n"));
   }
-  for (const auto& row : tx.exec(std::string("select platform_id, count(*) as n from connect_flow where") +
-                                     kInScope + " and status = 'awaiting_confirmation' group by platform_id",
-                                 params)) {
+  for (const auto& row :
+       tx.exec(std::string("select platform_id, count(*) as n from connect_flow where") + kInIncident +
+                   " and status = 'awaiting_confirmation' group by platform_id",
+               params)) {
     share_of(row).waiting = static_cast<std::size_t>(row.integer("n"));
   }
   for (const auto& row :
        tx.exec(std::string(
                    "select d.platform_id, d.slot, count(*) as n from credential d join (select platform_id,"
                    " connection_id from connection where") +
-                   kInScope +
+                   kInIncident +
                    " and status <> 'revoked') c on c.platform_id = d.platform_id and c.connection_id ="
                    " d.connection_id group by d.platform_id, d.slot",
                params)) {

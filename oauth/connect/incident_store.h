@@ -25,7 +25,11 @@ struct IncidentShare {
   std::map<std::string, std::size_t> tokens;  // of those connections, by slot
 };
 
-// Platforms that have something to end, by id.
+// What a statement asks of a row with app, platform_id and end_user_id, and its parameters $1 to $3.
+extern const char kInIncident[];
+std::vector<storage::Param> incident_params(const IncidentScope& scope);
+
+// Platforms that have something to end, by name.
 std::vector<IncidentShare> incident_shares(storage::Transaction& tx, const IncidentScope& scope);
 
 }  // namespace assistiv::oauth

@@ -25,18 +25,6 @@ constexpr std::chrono::seconds kHeldForIncident{3600};
 // What one try may take, should this process vanish.
 constexpr std::chrono::minutes kTryMax{15};
 
-// $1 app, $2 platform or null, $3 end user or null.
-constexpr char kOfIncident[] =
-    " app = $1 and ($2::uuid is null or platform_id = $2::uuid) and ($3::uuid is null or end_user_id = "
-    "$3::uuid)";
-
-std::vector<storage::Param> incident_params(const IncidentScope& scope) {
-  std::vector<storage::Param> out{scope.app, std::nullopt, std::nullopt};
-  if (scope.platform_id) out[1] = scope.platform_id->str();
-  if (scope.end_user_id) out[2] = scope.end_user_id->str();
-  return out;
-}
-
 std::chrono::seconds turn_of(RevocationDue due) {
   switch (due) {
     case RevocationDue::Now:
@@ -294,7 +282,7 @@ std::optional<RevocationQueue::Work> RevocationQueue::claim_next(storage::Transa
   params.push_back(std::to_string(core::to_epoch_ms(now + kTryMax)));
   const auto rows =
       tx.exec(std::string("with due as (select platform_id, revocation_id from upstream_revocation where") +
-                  kOfIncident +
+                  kInIncident +
                   " and (attempts = 0 or due_at <= assistiv_time($4::bigint)) order by due_at limit 1 for "
                   "update skip locked)"
                   " update upstream_revocation r set attempts = attempts + 1, due_at = "
@@ -471,7 +459,7 @@ core::Task<std::vector<WaitingRevocation>> RevocationQueue::waiting(IncidentScop
     for (const auto& row :
          tx.exec(std::string("select platform_id, account_id, attempts, assistiv_ms(due_at) as due_at"
                              " from upstream_revocation where") +
-                     kOfIncident + " order by due_at limit $4::int",
+                     kInIncident + " order by due_at limit $4::int",
                  params)) {
       out.push_back({row.id<core::PlatformId>("platform_id"), row.text("account_id"),
                      static_cast<int>(row.integer("attempts")), row.time("due_at")});

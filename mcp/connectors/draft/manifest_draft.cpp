@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/url_text.h"
 #include "mcp/connectors/catalog.h"
 #include "mcp/connectors/draft/draft_text.h"
 #include "mcp/connectors/draft/draft_tool.h"
@@ -27,11 +28,6 @@ std::string usable_url(std::string url) {
   } catch (const core::Error&) {
     return {};
   }
-}
-
-std::string host_in(const std::string& url) {
-  const auto start = url.find("://") + 3;
-  return url.substr(start, url.find('/', start) - start);
 }
 
 // The first server, with the standard values of its variables.
@@ -188,7 +184,7 @@ void name_hosts(DraftJson& manifest) {
   std::vector<std::string> urls{manifest["api"]["base"], oauth["authorize"]["url"], oauth["token"]["url"]};
   if (oauth["refresh"].contains("url")) urls.push_back(oauth["refresh"]["url"]);
   for (const auto& url : urls) {
-    const auto host = host_in(url);
+    const auto host = core::url_authority(url);
     if (std::find(hosts.begin(), hosts.end(), host) == hosts.end()) hosts.push_back(host);
   }
   manifest["hosts"] = hosts;
@@ -277,7 +273,7 @@ ManifestDraft draft_manifest(const Json& openapi, const DraftOptions& options) {
   const auto facts = oauth_facts(openapi);
   book.oauth_scheme = facts.scheme;
   for (const auto& [scope, words] : facts.scopes) book.scopes.insert(scope);
-  manifest["oauth"] = draft_oauth(openapi, facts, host_in(base), book.schemas);
+  manifest["oauth"] = draft_oauth(openapi, facts, core::url_authority(base), book.schemas);
   manifest["api"] = {{"base", base},
                      {"auth_header", "Bearer {token}"},
                      {"headers", {{"Accept", "application/json"}, {"User-Agent", "assistiv"}}}};
