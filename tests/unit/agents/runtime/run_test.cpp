@@ -5,6 +5,7 @@
 #include <set>
 
 #include "agents/cel/types.h"
+#include "agents/pregel/ids.h"
 #include "support/agent_world.h"
 #include "support/graph_builder.h"
 
