@@ -5,6 +5,7 @@
 #include "core/json_read.h"
 #include "mcp/connectors/app_tools.h"
 #include "mcp/connectors/plan_parser.h"
+#include "oauth/connect/connector_lint.h"
 
 namespace assistiv::mcp {
 
@@ -21,6 +22,10 @@ RequestPlan parse_request(const ManifestNode& node, Encoding otherwise) {
   node["path"].guard([&] { out.path = PathPattern::parse(node["path"].text(1, 500)); });
   out.query = parse_patterns(node["query"]);
   out.headers = parse_patterns(node["headers"]);
+  node["headers"].each_member([](const std::string& name, const ManifestNode& value) {
+    if (!oauth::is_manifest_header(name))
+      value.fault("is not a header's plain name, or is one of HTTP's own");
+  });
   if (const auto body = node["body"]) {
     body.guard([&] { out.body = JsonPattern::parse(body.json(), ""); });
   }

@@ -247,6 +247,8 @@ core::Task<IssuedTokens> PlatformClients::of_grant(core::FormFields fields, Plat
   const auto said = unverified ? read_external_claims(std::move(*unverified)) : std::nullopt;
   if (!header || !said || header->value("typ", "") != kGrantType)
     throw bad_grant("assertion is not a JWT of the type " + std::string(kGrantType) + ".");
+  // It is for who can prove a key (RFC 9449, RFC 8705); the tokens here are bearer tokens.
+  if (said->all->contains("cnf")) throw bad_grant("A grant that is bound to a key is not supported.");
   const auto issuer = co_await world_.database.run(
       storage::Scope::tenant(client.platform_id), [this, client, said](storage::Transaction& tx) {
         return IssuerStore(world_.vault).of_platform(tx, client.platform_id, said->issuer);

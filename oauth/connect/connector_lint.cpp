@@ -1,10 +1,12 @@
 #include "oauth/connect/connector_lint.h"
 
 #include <algorithm>
+#include <array>
 #include <initializer_list>
 #include <set>
 
 #include "core/error.h"
+#include "core/http.h"
 #include "oauth/connect/connector_spec.h"
 
 namespace assistiv::oauth {
@@ -14,6 +16,9 @@ namespace {
 using Names = std::set<std::string, std::less<>>;
 
 constexpr int kAllKnown = 4;
+constexpr std::array<std::string_view, 10> kHttpHeaders = {
+    "host", "content-length", "transfer-encoding", "connection", "keep-alive",
+    "te",   "trailer",        "upgrade",           "expect",     "accept-encoding"};
 
 // The order in which a connection comes to know things; a template may use what is known by its time.
 int step_of(SpecVar::Source source) {
@@ -62,15 +67,16 @@ void check_params(const std::vector<SpecParam>& params, const Names& known, cons
   for (const auto& param : params) require_known(param.value.names(), known, pointer + "/" + param.name);
 }
 
+bool is_printable(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+}
+
 void check_headers(const std::vector<SpecParam>& headers, const Names& known, const std::string& pointer) {
   check_params(headers, known, pointer);
   for (const auto& header : headers) {
-    const auto visible = [](char c) { return c > 0x20 && c < 0x7f; };
-    const auto printable = [](char c) { return c >= 0x20 && c < 0x7f; };
-    const auto& text = header.value.text();
-    if (header.name.empty() || !std::all_of(header.name.begin(), header.name.end(), visible) ||
-        !std::all_of(text.begin(), text.end(), printable)) {
-      throw core::bad_request("A header has a plain name and printable ASCII.", pointer + "/" + header.name);
+    if (!is_manifest_header(header.name) || !is_printable(header.value.text())) {
+      throw core::bad_request("A header has a plain name, none of HTTP's own, and printable ASCII.",
+                              pointer + "/" + header.name);
     }
   }
 }
@@ -224,9 +230,22 @@ void check_api(const ConnectorSpec& spec) {
   if (std::count(names.begin(), names.end(), "token") != 1) {
     throw core::bad_request("This must contain {token} once.", "/api/auth_header");
   }
+  if (!is_printable(spec.api.auth_header.text()))
+    throw core::bad_request("A header's value is printable ASCII.", "/api/auth_header");
 }
 
 }  // namespace
+
+bool is_manifest_header(std::string_view name) {
+  constexpr std::string_view kTokenMarks = "!#$%&'*+-.^_`|~";
+  const auto is_token = [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           kTokenMarks.find(c) != std::string_view::npos;
+  };
+  if (name.empty() || !std::all_of(name.begin(), name.end(), is_token)) return false;
+  const auto is_name = [name](std::string_view taken) { return core::equals_ignore_case(name, taken); };
+  return std::none_of(kHttpHeaders.begin(), kHttpHeaders.end(), is_name);
+}
 
 void lint(const ConnectorSpec& spec) {
   check_vars(spec);

@@ -32,9 +32,11 @@ class PlatformClientTest : public IssuerTest {
     }
     return "";
   }
-  core::FormFields grant(const IssuedPlatformClient& client, const std::string& jti) {
-    const core::Json changes = {
+  core::FormFields grant(const IssuedPlatformClient& client, const std::string& jti,
+                         const core::Json& more = core::Json::object()) {
+    core::Json changes = {
         {"aud", kOurs}, {"client_id", client.client.client_id}, {"resource", kAudience}, {"jti", jti}};
+    changes.update(more);
     return {{"grant_type", std::string(kJwtBearerGrant)},
             {"assertion", token(changes, {{"kid", "k1"}, {"typ", "oauth-id-jag+jwt"}}).reveal()}};
   }
@@ -98,6 +100,13 @@ TEST_F(PlatformClientTest, ends_with_its_registration_its_end_user_and_its_issue
   run(server_.platform_clients().remove(platform_, report.client.client_id, context()));
   EXPECT_EQ(principal(by_secret), nullptr);
   EXPECT_EQ(fault(credentials_, basic(report)), "invalid_client");
+}
+
+TEST_F(PlatformClientTest, a_grant_that_is_bound_to_a_key_is_nobodys_who_only_has_it) {
+  add();
+  const auto agent = make({});
+  EXPECT_EQ(fault(grant(agent, "1", {{"cnf", {{"jkt", "x"}}}}), basic(agent)), "invalid_grant");
+  EXPECT_EQ(fault(grant(agent, "1"), basic(agent)), "");
 }
 
 TEST_F(PlatformClientTest, an_assertion_and_a_grant_work_once_on_any_node) {
