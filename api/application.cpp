@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "agents/store/agent_service.h"
 #include "api/connectors.h"
 #include "api/http/inference_paths.h"
 #include "api/http/pipeline.h"
@@ -177,6 +178,17 @@ core::Task<> disconnect_everything(oauth::ConnectionService* connections, core::
   co_await connections->disconnect_all(platform, {.end_user_id = end_user}, std::move(context));
 }
 
+core::Task<bool> may_use_model(inference::PlatformTargets* targets, core::PlatformId platform,
+                               std::string model) {
+  try {
+    co_await targets->targets(platform, std::move(model));
+    co_return true;
+  } catch (const core::Error& error) {
+    if (error.kind() != core::ErrorKind::NotFound) throw;
+    co_return false;
+  }
+}
+
 core::Task<bool> key_is_valid(oauth::Authenticator* authenticator, core::Secret key) {
   try {
     co_await authenticator->authenticate(key.reveal());
@@ -291,6 +303,7 @@ struct Application::Impl {
   std::unique_ptr<mcp::FixtureEndpoint> fixtures;
 
   Models models;
+  agents::AgentService agents;
   Services services;
   BodySchemas schemas;
   std::string openapi;
@@ -390,6 +403,12 @@ Application::Impl::Impl(Config c, World w)
                      return authenticator.standing(owner.platform, owner.end_user, owner.key);
                    }}),
       models(models_world()),
+      agents({database, audit, book, world.clock, world.random,
+              [this](core::PlatformId platform, std::string model) {
+                return may_use_model(&models.gateway().targets, platform, std::move(model));
+              },
+              [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); },
+              config.allow_loopback_upstreams}),
       services{config,      world.clock, database,  audit, identity, apps,    registry,         connect,
                connections, grants,      approvals, book,  endpoint, nullptr, &models.gateway()},
       pipeline(routes(), authenticator, schemas,
@@ -427,6 +446,7 @@ RouteTable Application::Impl::routes() {
   services.own_apps = &own_apps;
   services.remotes = &remote.servers();
   services.notices = &notices;
+  services.agents = &agents;
   if (config.conformance_fixtures) {
     fixtures = std::make_unique<mcp::FixtureEndpoint>(endpoint_options(config), endpoint_world());
     services.conformance = &fixtures->endpoint();

@@ -25,6 +25,9 @@ std::span<const core::EmbeddedFile> embedded_manifests();
 namespace assistiv::inference {
 std::span<const core::EmbeddedFile> embedded_catalogue();
 }
+namespace assistiv::agents {
+std::span<const core::EmbeddedFile> embedded_schema();
+}
 namespace assistiv::api {
 std::span<const core::EmbeddedFile> embedded_assets();
 std::span<const core::EmbeddedFile> embedded_components();

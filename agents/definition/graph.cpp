@@ -67,4 +67,23 @@ const StateKey* Graph::key(std::string_view wanted) const {
   return found != state.end() && found->name == wanted ? &*found : nullptr;
 }
 
+std::vector<std::string> written_keys(const Graph& graph, const Node& node) {
+  std::vector<std::string> out;
+  for (const auto& [key, value] : node.write) out.push_back(key);
+  if (!out.empty()) return out;
+  const MessagesFrom* messages = nullptr;
+  if (const auto* llm = std::get_if<LlmNode>(&node.body)) messages = &llm->messages;
+  if (const auto* agent = std::get_if<AgentNode>(&node.body)) messages = &agent->messages;
+  if (messages != nullptr) {
+    const auto* key = std::get_if<std::string>(messages);
+    if (key != nullptr && !key->empty()) out.push_back(*key);
+  }
+  const auto* subgraph = std::get_if<SubgraphNode>(&node.body);
+  if (subgraph == nullptr || subgraph->local == nullptr) return out;
+  for (const auto& key : subgraph->local->output) {
+    if (graph.key(key) != nullptr) out.push_back(key);
+  }
+  return out;
+}
+
 }  // namespace assistiv::agents

@@ -116,6 +116,8 @@ struct Toolset {
   std::vector<std::string> deny;
   std::vector<ApprovalRule> approval;  // longest match first
   std::vector<std::pair<std::string, SideEffect>> side_effects;
+  // The agent's own list of tools, in the form of `allow`; absent: it has none. See toolset.h.
+  std::optional<std::vector<std::string>> only;
   bool as_platform = false;  // identity: "platform"
 };
 
@@ -125,12 +127,12 @@ struct MessageTemplate {
   std::string role;  // system, user, assistant, tool
   cel::Template content;
 };
-// The messages a model sees: those of a state key, or listed ones.
+// The messages a model sees: those of a state key ("" for none), or listed ones.
 using MessagesFrom = std::variant<std::string, std::vector<MessageTemplate>>;
 
 struct LlmNode {
-  std::string model;  // alias
-  std::optional<cel::Template> instructions;
+  std::string model;                          // alias, a key of Graph::models
+  std::optional<cel::Template> instructions;  // the node's or the agent's
   MessagesFrom messages;
   core::Json response_schema;      // null: text
   std::vector<std::string> tools;  // aliases of toolsets
@@ -176,6 +178,7 @@ struct MapNode {
   std::string as = "item";
   std::string node;
   std::optional<cel::Template> input;  // of a task; absent: {<as>: item}
+  std::string on_empty;                // node or kEnd when `over` is empty; "": the branch ends
   int max_parallel = 0;                // 0: the graph's
   ItemError on_item_error = ItemError::Fail;
 };
@@ -184,7 +187,7 @@ struct Graph;
 
 struct SubgraphNode {
   std::string graph;                   // local name, or "agent:<slug>@<version>"
-  std::shared_ptr<const Graph> local;  // of a local name
+  std::shared_ptr<const Graph> local;  // either; a version of an agent never changes
   std::optional<cel::Template> input;  // absent: keys of the same name
   bool remembers = false;              // memory: "thread"
 };
@@ -208,7 +211,7 @@ struct HttpNode {
   std::vector<std::pair<std::string, cel::Template>> headers;
   std::optional<cel::Template> query;
   std::optional<cel::Template> body;
-  std::string auth;  // name of a stored secret
+  std::string auth;  // no document names a secret: always ""
   std::int64_t max_bytes = 1 << 20;
 };
 
@@ -227,6 +230,8 @@ struct Node {
   std::optional<cel::Expression> when;  // false: no act and no writes; its edges are taken all the same
   bool defer = false;
   Policies policies;  // the node's own over the graph's defaults
+  // State key to value, in the order of the keys. With none given the node writes what is usual for its type:
+  // see written_keys().
   std::vector<std::pair<std::string, cel::Template>> write;
   NodeBody body;
 
@@ -269,5 +274,10 @@ struct Graph {
   const Node* node(std::string_view id) const;         // null: none
   const StateKey* key(std::string_view wanted) const;  // null: none
 };
+using GraphPtr = std::shared_ptr<const Graph>;
+
+// The state keys that a node writes: those of `write`, or without it an llm's and an agent's messages key and
+// a subgraph's output keys that the graph has too.
+std::vector<std::string> written_keys(const Graph& graph, const Node& node);
 
 }  // namespace assistiv::agents

@@ -21,6 +21,9 @@ class BudgetService;
 class WalletService;
 class WebhookService;
 }  // namespace assistiv::billing
+namespace assistiv::agents {
+class AgentService;
+}
 namespace assistiv::oauth {
 class AppService;
 class Authenticator;
@@ -77,6 +80,7 @@ struct Services {
   mcp::OwnAppService* own_apps = nullptr;
   mcp::RemoteServers* remotes = nullptr;
   oauth::ProviderNotices* notices = nullptr;
+  agents::AgentService* agents = nullptr;
 };
 
 using ServiceHandler = core::Task<core::HttpReply> (*)(Services*, Call);
@@ -112,6 +116,7 @@ void add_authorize_pages(RouteTable& table, Services& services);
 void add_authorization_routes(RouteTable& table, Services& services);
 void add_issuer_routes(RouteTable& table, Services& services);
 void add_platform_client_routes(RouteTable& table, Services& services);
+void add_agent_routes(RouteTable& table, Services& services);
 void add_mcp_routes(RouteTable& table, Services& services);
 void add_operations_routes(RouteTable& table, Services& services);
 
