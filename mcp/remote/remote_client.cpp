@@ -258,14 +258,18 @@ core::Task<std::variant<Peer, Failure>> RemoteClient::Impl::initialize(TalkPtr t
 }
 
 core::Task<std::variant<Json, Failure>> RemoteClient::Impl::ask(TalkPtr talk, RpcRequest rpc) {
-  for (bool again = false;; again = true) {
+  std::optional<RpcReply> stale;
+  for (;;) {
     if (auto failure = co_await greet(talk)) co_return std::move(*failure);
+    // It still speaks the modern revision: what it refused was this request, not our idea of the server.
+    if (stale && rpc.modern && is_modern(talk->version)) co_return refusal(*talk, *stale);
     rpc.modern = is_modern(talk->version);
     auto outcome = co_await exchange(talk, rpc);
     if (auto* failure = std::get_if<Failure>(&outcome)) co_return std::move(*failure);
     auto& reply = std::get<RpcReply>(outcome);
     if (reply.result) co_return std::move(*reply.result);
-    if (!again && is_stale(*talk, reply)) {
+    if (!stale && is_stale(*talk, reply)) {
+      stale = std::move(reply);
       forget(*talk);
       continue;
     }

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string_view>
 
+#include "core/http.h"
 #include "core/json_read.h"
 #include "mcp/connectors/clean_text.h"
 #include "mcp/connectors/result.h"
@@ -15,6 +17,7 @@ namespace {
 using core::Json;
 
 constexpr std::size_t kRemoteUriMax = 2048;
+constexpr std::string_view kScriptSchemes[] = {"javascript", "data", "vbscript"};
 constexpr std::size_t kNameMax = 200;  // characters
 constexpr int kDepthMax = 40;
 
@@ -41,6 +44,14 @@ bool is_base64(const std::string& text) {
 bool is_media_type(const std::string& text) {
   return text.size() <= 100 && text.find('/') != std::string::npos &&
          std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f && c != '"'; });
+}
+
+// Text that a client may show and open: none of the schemes that run what they hold.
+bool is_shown_uri(const std::string& uri) {
+  if (uri.empty() || uri.size() > kRemoteUriMax || clean_text(uri) != uri) return false;
+  const auto scheme = uri.substr(0, uri.find(':'));
+  return std::none_of(std::begin(kScriptSchemes), std::end(kScriptSchemes),
+                      [&](std::string_view taken) { return core::equals_ignore_case(scheme, taken); });
 }
 
 Json cleaned(const Json& value, int depth_left) {
@@ -120,7 +131,7 @@ class ContentReader {
 
   std::optional<Json> read_link(const Json& block) {
     const std::string uri = member(block, "uri");
-    if (uri.empty() || uri.size() > kRemoteUriMax || clean_text(uri) != uri) return {};
+    if (!is_shown_uri(uri)) return {};
     Json out = {{"type", "resource_link"}, {"uri", uri}};
     for (const char* name : {"name", "title", "description"}) {
       const std::string text = clip_text(clean_text(member(block, name)), kNameMax);
@@ -135,7 +146,7 @@ class ContentReader {
     const auto it = block.find("resource");
     if (it == block.end() || !it->is_object()) return {};
     const std::string uri = member(*it, "uri");
-    if (uri.empty() || uri.size() > kRemoteUriMax || clean_text(uri) != uri) return {};
+    if (!is_shown_uri(uri)) return {};
     Json resource = {{"uri", uri}};
     if (const std::string kind = member(*it, "mimeType"); is_media_type(kind)) resource["mimeType"] = kind;
     if (it->contains("text")) {

@@ -6,18 +6,18 @@
 namespace assistiv::mcp {
 
 void RefusalLimit::make_room(Time now) {
-  if (keys_.size() < options_.keys_max) return;
+  if (callers_.size() < options_.callers_max) return;
   const auto full_again = options_.refill * options_.burst;
-  std::erase_if(keys_, [&](const auto& entry) { return now - entry.second.since >= full_again; });
-  // All are busy: forgetting one gives it a fresh allowance, which is still bounded by keys_max.
-  if (keys_.size() >= options_.keys_max) keys_.erase(keys_.begin());
+  std::erase_if(callers_, [&](const auto& entry) { return now - entry.second.since >= full_again; });
+  // All are busy: forgetting one gives it a fresh allowance, which is still bounded by callers_max.
+  if (callers_.size() >= options_.callers_max) callers_.erase(callers_.begin());
 }
 
-RefusalLimit::Allowance& RefusalLimit::find(core::KeyId key, Time now) {
-  auto it = keys_.find(key);
-  if (it == keys_.end()) {
+RefusalLimit::Allowance& RefusalLimit::find(const RefusedCaller& caller, Time now) {
+  auto it = callers_.find(caller);
+  if (it == callers_.end()) {
     make_room(now);
-    it = keys_.emplace(key, Allowance{options_.burst, now}).first;
+    it = callers_.emplace(caller, Allowance{options_.burst, now}).first;
   }
   auto& allowance = it->second;
   const auto earned = (now - allowance.since) / options_.refill;
@@ -28,9 +28,9 @@ RefusalLimit::Allowance& RefusalLimit::find(core::KeyId key, Time now) {
   return allowance;
 }
 
-std::optional<std::size_t> RefusalLimit::take(core::KeyId key, Time now) {
+std::optional<std::size_t> RefusalLimit::take(const RefusedCaller& caller, Time now) {
   const std::lock_guard lock(mutex_);
-  auto& allowance = find(key, now);
+  auto& allowance = find(caller, now);
   if (allowance.left == 0) {
     ++allowance.turned_away;
     return std::nullopt;
@@ -39,9 +39,9 @@ std::optional<std::size_t> RefusalLimit::take(core::KeyId key, Time now) {
   return std::exchange(allowance.turned_away, 0);
 }
 
-bool RefusalLimit::exhausted(core::KeyId key, Time now) {
+bool RefusalLimit::exhausted(const RefusedCaller& caller, Time now) {
   const std::lock_guard lock(mutex_);
-  return find(key, now).left == 0;
+  return find(caller, now).left == 0;
 }
 
 std::chrono::seconds RefusalLimit::retry_after() const {

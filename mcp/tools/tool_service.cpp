@@ -59,6 +59,10 @@ std::string_view rule_in_words(DecidedBy rule) {
   return "the platform";
 }
 
+RefusedCaller refused_caller(const oauth::Principal& principal) {
+  return {principal.key_id, principal.end_user_id.value_or(core::EndUserId{})};
+}
+
 // The catalogue is open to every key, so this tells nobody more than they may know.
 std::string not_activated(const CallContext& context, const std::string& app) {
   return "This platform has not activated the app \"" + app +
@@ -232,7 +236,7 @@ class ToolCall {
   // A refusal whose remedy is to connect: `why` is followed by the link.
   core::Task<ToolCallResult> to_connect(CallEnd end, std::string code, std::string why, core::Json details) {
     // The call is turned away below; a link would be a row that nobody gets.
-    if (refusals_.exhausted(context_.principal->key_id, record_->started))
+    if (refusals_.exhausted(refused_caller(*context_.principal), record_->started))
       co_return refuse(end, std::move(code), why, std::move(details));
     details["app"] = app_->app->id;
     if (!app_->by_link()) {
@@ -559,7 +563,7 @@ core::Task<ToolCallResult> ToolService::Impl::call_one(CallContext context, std:
   }
   // A task's turns are as many as its waits, and its first call was counted.
   if (!record->executed && !error && !in_task) {
-    const auto turned_away = refusals.take(record->principal->key_id, record->started);
+    const auto turned_away = refusals.take(refused_caller(*record->principal), record->started);
     if (!turned_away) co_return too_many_refusals(refusals.retry_after());
     record->unrecorded = *turned_away;
   }

@@ -304,6 +304,13 @@ TEST_F(RemoteClientTest, a_change_that_may_have_been_made_is_never_sent_again) {
   server_.on("tools/call", broken);
   EXPECT_TRUE(failure().outcome_unknown);
   EXPECT_EQ(server_.requests("tools/call").size(), 1u);
+  for (int status : {400, 404, 405}) {
+    server_.on("tools/call", RemoteAnswer::text(status, "text/plain", "no"));
+    const auto before = server_.requests("tools/call").size();
+    EXPECT_EQ(failure().status, status);
+    EXPECT_EQ(server_.requests("tools/call").size(), before + 1) << status;
+  }
+  server_.on("tools/call", broken);
   RemoteCall reading;
   reading.safe = true;
   EXPECT_FALSE(failure(reading).outcome_unknown);

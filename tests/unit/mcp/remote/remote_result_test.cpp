@@ -34,6 +34,16 @@ TEST(RemoteResult, known_content_passes_cleaned) {
   EXPECT_FALSE(out.contains("_meta"));
 }
 
+TEST(RemoteResult, links_that_would_run_something_are_left_out) {
+  for (const char* uri : {"javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x", "vbscript:x"}) {
+    const Json out = shaped({{"content",
+                              {{{"type", "resource_link"}, {"uri", uri}, {"name", "One"}},
+                               {{"type", "resource"}, {"resource", {{"uri", uri}, {"text", "two"}}}}}}});
+    ASSERT_EQ(out["content"].size(), 1u) << uri;
+    EXPECT_NE(out["content"][0]["text"].get<std::string>().find("left out"), std::string::npos);
+  }
+}
+
 TEST(RemoteResult, what_is_unknown_or_broken_is_left_out_and_said) {
   const Json out = shaped({{"content",
                             {{{"type", "video"}, {"data", "x"}},
