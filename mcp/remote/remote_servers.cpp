@@ -491,6 +491,10 @@ core::Task<> RemoteServers::read_tools(core::PlatformId platform, std::string ap
   reading->context = std::move(context);
   if (auto* failure = std::get_if<Failure>(&outcome)) {
     if (failure->code == FailureCode::Cancelled) co_return;
+    core::log::warn("remote_server.not_read", {{"platform_id", platform.str()},
+                                               {"app", app},
+                                               {"code", failure_code(failure->code)},
+                                               {"error", failure->message}});
     reading->failure = std::move(*failure);
   } else {
     reading->listing = std::get<RemoteListing>(std::move(outcome));
