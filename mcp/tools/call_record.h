@@ -53,8 +53,8 @@ struct CallRecord {
   std::optional<core::ConnectionId> connection_id;
   std::optional<core::ApprovalId> approval_id;
   std::optional<int> upstream_status;
-  std::size_t unrecorded =
-      0;  // refused calls of this caller since the last entry that left none (RefusalLimit)
+  // Refused calls of this caller since the last entry that left none (RefusalLimit).
+  std::size_t unrecorded = 0;
 
   // "tool.started": in the trail before the vendor is asked to change something, so that whatever happens to
   // this server leaves a trace. Throws Unavailable when it cannot be written; then the tool must not run.
