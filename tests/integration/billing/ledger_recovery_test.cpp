@@ -173,7 +173,7 @@ TEST_F(LedgerRecovery, what_a_fenced_node_spent_beyond_the_limit_is_written_off_
   const auto other = start(short_lived());
   until([&] { return count("ledger_node where state = 'fenced'") == 1; });
   hold(*other->ledger, 800)->settle(costs(800));
-  flush(*other->ledger);
+  other->ledger->stop();  // what it leased ahead of its next calls is back: 200 are left for the late one
   held->settle(costs(600));
   flush(*paused->ledger);
   EXPECT_EQ(settled(), 1000);

@@ -1,0 +1,2 @@
+// One door to the clients of tests/js/agent-clients, so that a test outside of that folder finds them.
+export { Client } from '@langchain/langgraph-sdk';
