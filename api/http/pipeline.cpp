@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "api/http/agent_paths.h"
 #include "api/http/inference_paths.h"
 #include "api/openapi/schemas.h"
 #include "core/encoding.h"
@@ -24,7 +25,7 @@ constexpr std::string_view kCorsRequestHeaders =
     "authorization, content-type, accept, mcp-session-id, mcp-protocol-version, mcp-method, mcp-name, "
     "last-event-id, x-mcp-tools, x-mcp-toolsets, x-mcp-readonly, x-mcp-max-result-tokens, "
     "idempotency-key, traceparent, tracestate, x-api-key, x-goog-api-key, anthropic-version, anthropic-beta, "
-    "openai-beta, x-cache, x-aig-tag, x-tag, x-aig-unsupported";
+    "openai-beta, x-cache, x-aig-tag, x-tag, x-aig-unsupported, x-aig-end-user";
 constexpr std::string_view kCorsReplyHeaders =
     "x-request-id, mcp-session-id, www-authenticate, retry-after, location, x-should-retry, x-aig-provider, "
     "x-aig-model, x-aig-attempts, x-aig-cost-usd, x-aig-overhead-us, x-aig-dropped, x-aig-cache, "
@@ -123,8 +124,23 @@ core::HttpReply error_reply(const core::Error& error, const std::string& request
   return reply;
 }
 
+namespace {
+
+// LangGraph's clients read "message", then "detail"; ours read the envelope beside them.
+core::HttpReply langgraph_error_reply(const core::Error& error, const std::string& request_id) {
+  auto reply = error_reply(error, request_id);
+  if (error.kind() == core::ErrorKind::InvalidArgument) reply.status = 422;
+  auto body = core::parse_json(reply.body);
+  body["detail"] = body["message"] = error.message();
+  reply.body = core::dump_json(body);
+  return reply;
+}
+
+}  // namespace
+
 core::HttpReply error_reply_at(std::string_view path, const core::Error& error,
                                const std::string& request_id) {
+  if (is_langgraph_path(path)) return langgraph_error_reply(error, request_id);
   const auto dialect = dialect_of_path(path);
   if (!dialect) return error_reply(error, request_id);
   auto reply = inference::error_reply(*dialect, error, request_id);
@@ -135,7 +151,8 @@ core::HttpReply error_reply_at(std::string_view path, const core::Error& error,
 }
 
 std::string presented_key(const core::HttpRequest& request) {
-  if (!dialect_of_path(request.path) || request.headers.get("authorization")) return bearer_key(request);
+  const bool takes_other_headers = dialect_of_path(request.path) || is_langgraph_path(request.path);
+  if (!takes_other_headers || request.headers.get("authorization")) return bearer_key(request);
   for (const auto* name : {"x-api-key", "x-goog-api-key"}) {
     const auto key = request.headers.get(name);
     if (!key || key->empty()) continue;

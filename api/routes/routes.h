@@ -46,6 +46,7 @@ struct OwnManifest;
 
 namespace assistiv::api {
 
+struct AgentGateway;
 class CatalogRegistry;
 struct Config;
 struct ModelGateway;
@@ -81,6 +82,7 @@ struct Services {
   mcp::RemoteServers* remotes = nullptr;
   oauth::ProviderNotices* notices = nullptr;
   agents::AgentService* agents = nullptr;
+  AgentGateway* agent_gateway = nullptr;  // set before the table is made
 };
 
 using ServiceHandler = core::Task<core::HttpReply> (*)(Services*, Call);

@@ -246,6 +246,21 @@ core::Task<PrincipalPtr> Authenticator::standing(core::PlatformId platform, core
   co_return good ? principal : nullptr;
 }
 
+core::Task<PrincipalPtr> Authenticator::standing_any(core::PlatformId platform,
+                                                     std::optional<core::EndUserId> end_user,
+                                                     core::KeyId key) {
+  const auto impl = impl_.get();
+  const auto principal = principal_of(co_await impl->database.run(
+      storage::Scope::tenant(platform),
+      [impl, platform, key](storage::Transaction& tx) { return impl->keys.find(tx, platform, key); }));
+  if (principal && principal->kind == PrincipalKind::Platform) {
+    if (!is_live(*principal, impl->clock.now())) co_return nullptr;
+    co_return end_user ? acting_for(*principal, *end_user) : principal;
+  }
+  if (!end_user) co_return nullptr;
+  co_return co_await standing(platform, *end_user, key);
+}
+
 void Authenticator::on_notify(std::string_view topic, std::string_view payload) {
   if (topic == "key") {
     if (const auto hash = key_hash_of_hex(payload)) impl_->forget(*hash);
@@ -272,6 +287,13 @@ void Authenticator::stop() {
 
 core::Task<> Authenticator::write_uses() {
   co_await impl_->write_uses();
+}
+
+PrincipalPtr acting_for(const Principal& platform, core::EndUserId end_user) {
+  auto out = std::make_shared<Principal>(platform);
+  out->kind = PrincipalKind::EndUser;
+  out->end_user_id = end_user;
+  return out;
 }
 
 }  // namespace assistiv::oauth

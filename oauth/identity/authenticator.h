@@ -5,10 +5,12 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "core/clock.h"
+#include "core/ids.h"
 #include "core/task.h"
 #include "oauth/identity/key_store.h"
 #include "oauth/identity/token_door.h"
@@ -47,6 +49,10 @@ class Authenticator {
   // Who acts for the end user by a key, or by what stands behind an access token (Principal::key_id), as it
   // is now; null when that is no good any more. For work that goes on without its caller: always a look-up.
   core::Task<PrincipalPtr> standing(core::PlatformId platform, core::EndUserId end_user, core::KeyId key);
+  // The same for a key of either kind: a platform's acts for the end user (acting_for), or without one for
+  // itself.
+  core::Task<PrincipalPtr> standing_any(core::PlatformId platform, std::optional<core::EndUserId> end_user,
+                                        core::KeyId key);
 
   // For storage::Notifier::subscribe and IdentityHooks::changed. Topics: key, platform, end_user, resync.
   void on_notify(std::string_view topic, std::string_view payload);
@@ -61,5 +67,9 @@ class Authenticator {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// A platform's key acts for one of its end users: as that end user, with the id and the scopes of the key.
+// That the end user is the platform's is the caller's to check.
+PrincipalPtr acting_for(const Principal& platform, core::EndUserId end_user);
 
 }  // namespace assistiv::oauth
