@@ -12,6 +12,10 @@ class ThreadStates;
 class ThreadStore;
 }  // namespace assistiv::agents
 
+namespace assistiv::core {
+class TaskGroup;
+}
+
 namespace assistiv::api {
 
 // Everything outlives the routes.
@@ -25,6 +29,8 @@ struct AgentGateway {
   agents::EventLog& events;
   agents::CronStore& crons;
   agents::ItemStore& items;
+  // Owns what a request leaves running beside its reply; stopped while the I/O threads still run.
+  core::TaskGroup* background = nullptr;
 };
 
 }  // namespace assistiv::api

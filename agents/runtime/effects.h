@@ -44,9 +44,11 @@ struct ModelCall {
   ModelAlias model;
   core::Json messages;  // LangChain's form, instructions first as a system message
   std::vector<ToolOffer> tools;
-  core::Json response_schema;             // null: text
-  core::Json params;                      // object
-  std::function<void(core::Json)> piece;  // each piece of the answer as it comes; empty: not streamed
+  core::Json response_schema;  // null: text
+  core::Json params;           // object
+  // Each piece of the answer as it comes: {type "AIMessageChunk", id (the message's), content: text,
+  // tool_call_chunks?: [{index, id?, name?, args, type "tool_call_chunk"}]}. Empty: not streamed.
+  std::function<void(core::Json)> piece;
 };
 // The most that a call can use up.
 struct Quote {

@@ -54,7 +54,21 @@ struct TaskRow {
   core::Json value;
 };
 
-// One event of the run's stream. `seq` counts by one within a thread, over its runs.
+// One event of the run's stream. `seq` counts by one within a thread, over its runs. What `data` is, by
+// method (readers pass over members that they do not know):
+//   lifecycle    {event, graph_name, error?, attempt?}; "running" opens every attempt
+//   values       the state; {"__interrupt__": [{id, value}]} when the run waits
+//   updates      {node: what it wrote}; {"__interrupt__": [...]}
+//   tasks        {id, name, input, triggers, interrupts, step}, then {id, name, interrupts, step} with result
+//                or error
+//   checkpoints  {id, parent_id, step, source, values, next, metadata, tasks: [{id, name, interrupts}]}
+//   messages     a message, LangChain's form, with "langgraph": {step, task, triggers}. Pieces of it (seq 0)
+//                come before: AIMessageChunks of its id, with "langgraph": {..., content, args}, the bytes of
+//                text and of tool arguments before this piece
+//   custom       what a node told
+//   input.requested  {interrupt_id, payload}
+//   error        {error, message}
+//   end          {run_id, status, error?}; the last of every run
 struct RunEvent {
   std::int64_t seq = 0;
   std::string method;  // metadata, values, updates, tasks, checkpoints, messages, custom, lifecycle,

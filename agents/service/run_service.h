@@ -36,6 +36,7 @@ struct RunRequest {
   // is wrong in it throws InvalidArgument.
   core::Json body;
   std::optional<std::string> idempotency_key;
+  std::optional<RunId> id;  // of run_here(): made by a door that must name the run before it is over
 };
 
 // How a run that is over, or parked, stands.
