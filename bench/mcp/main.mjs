@@ -7,7 +7,10 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { stopLeftovers, tempDir } from '../../tests/e2e/support/server.mjs';
 import { measureColdStart } from './cold_start.mjs';
+import { measureApps } from './four_apps.mjs';
 import { measureIdleStreams } from './idle_streams.mjs';
+import { measureOpenTasks } from './open_tasks.mjs';
+import { measureRefresh } from './refresh.mjs';
 import { describeMachine } from '../support/machine.mjs';
 import { toMarkdown } from './report.mjs';
 import { startAuthorization, startUpstream } from './servers.mjs';
@@ -17,7 +20,7 @@ import { CONNECTIONS, THREADS } from '../support/wrk.mjs';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const OUT = path.join(ROOT, 'build/bench');
 const PAGE = path.join(ROOT, 'docs/benchmarks.md');
-const PARTS = ['throughput', 'streams', 'cold-start'];
+const PARTS = ['throughput', 'streams', 'cold-start', 'apps', 'refresh', 'tasks'];
 
 const { values: options } = parseArgs({
   options: {
@@ -36,6 +39,8 @@ const settings = {
   streams: options.quick ? 1000 : 5000,
   peerStreams: 1000,
   starts: options.quick ? 3 : 10,
+  connectionsExpiring: options.quick ? 60 : 1000,
+  tasks: options.quick ? 300 : 10_000,
   tries: options.quick ? 1 : 3,
   patience: options.quick ? 0 : 20, // seconds to wait for a quiet machine
 };
@@ -102,5 +107,11 @@ if (parts.includes('streams'))
   results.streams = await inWorld((world) => measureIdleStreams(world, { ...settings, say, only }));
 if (parts.includes('cold-start'))
   results.coldStart = await inWorld((world) => measureColdStart(world, { ...settings, say }));
+if (parts.includes('apps'))
+  results.apps = await inWorld((world) => measureApps(world, { ...settings, say, only }));
+if (parts.includes('refresh'))
+  results.refresh = await measureRefresh({ connections: settings.connectionsExpiring, say });
+if (parts.includes('tasks'))
+  results.tasks = await inWorld((world) => measureOpenTasks(world, { ...settings, say }));
 writeResults(results);
 process.exit(0);

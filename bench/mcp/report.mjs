@@ -2,7 +2,9 @@
 import { NOISE_LIMIT } from '../support/machine.mjs';
 
 /** Bars of the project; the numbers are explained in docs/benchmarks.md. */
-const TARGETS = { timesThePeer: 10, p99Ms: 5, streamsMb: 100, givenBack: 0.8, coldStartMs: 1000 };
+const TARGETS = {
+  timesThePeer: 10, p99Ms: 5, streamsMb: 100, givenBack: 0.8, coldStartMs: 1000, listsPerSecond: 10_000, ofTheEdge: 0.5, tasksMb: 50,
+};
 
 export function spread(values) {
   const sorted = [...values].sort((a, b) => a - b);
@@ -145,6 +147,58 @@ function coldStartTarget(times) {
   ];
 }
 
+function appsTargets(cases) {
+  const perSecond = (id) => {
+    const found = cases.find((one) => one.id === id);
+    return found && spread(found.runs.map((run) => run.perSecond)).median;
+  };
+  const edge = perSecond('edge.bare');
+  return cases
+    .filter(({ id }) => id.startsWith('apps_'))
+    .flatMap(({ id, label, what, era }) => {
+      const ours = perSecond(id);
+      const name = `${label}: ${what}, ${era}`;
+      if (id.includes('.list_')) {
+        const bar = `${name}: at least ${whole(TARGETS.listsPerSecond)}/s`;
+        return [[bar, `${whole(ours)}/s`, verdict(ours >= TARGETS.listsPerSecond)]];
+      }
+      if (!edge) return [];
+      const bar = `${name}: at least ${TARGETS.ofTheEdge} of a POST through the edge`;
+      return [[bar, fixed(2)(ours / edge), verdict(ours >= TARGETS.ofTheEdge * edge)]];
+    });
+}
+
+function refreshTable({ vendors }) {
+  return table(
+    ['vendor', 'connections', 'refreshes it saw', 'refused', 'calls with a dead token', 'its limit'],
+    vendors.map((v) => [v.name, whole(v.connections), whole(v.refreshes), v.refused, v.deadTokens, v.limit]),
+  );
+}
+
+function refreshTarget({ connections, vendors }) {
+  const once = vendors.every((v) => v.refreshes === v.connections && !v.refused && !v.deadTokens);
+  const seen = vendors.reduce((sum, v) => sum + v.refreshes, 0);
+  return [
+    [
+      `${whole(connections)} connections that expire at once: one refresh each, none refused, no call with a dead token`,
+      `${whole(seen)} refreshes`,
+      verdict(once),
+    ],
+  ];
+}
+
+function tasksTargets({ tasks, before, open }) {
+  const megabytes = ((open.rss - before.rss) * 1024) / 1e6;
+  return [
+    [`${whole(tasks)} open tasks in under ${TARGETS.tasksMb} MB`, `${fixed(1)(megabytes)} MB`, verdict(megabytes < TARGETS.tasksMb)],
+    [
+      `${whole(tasks)} open tasks cost no thread`,
+      `${before.threads} threads before, ${open.threads} with them`,
+      verdict(open.threads <= before.threads),
+    ],
+  ];
+}
+
 const aboutMachine = ({ machine, commit, date }) =>
   `Measured ${date} at commit ${commit} on ${machine.cpus} vCPU (${machine.cpu}), ${machine.memory_gib} GiB, ` +
   `${machine.system}, kernel ${machine.kernel}; peers on Node.js ${machine.node}. Servers, database, upstream API ` +
@@ -158,7 +212,7 @@ const aboutThroughput = ({ threads, connections, rounds, seconds, tries }) =>
 
 /** What main.mjs collected, as a piece of docs/benchmarks.md. */
 export function toMarkdown(results) {
-  const { settings, throughput, streams, coldStart } = results;
+  const { settings, throughput, streams, coldStart, apps, refresh, tasks } = results;
   const parts = [aboutMachine(results)];
   const targets = [];
   if (throughput) {
@@ -174,6 +228,17 @@ export function toMarkdown(results) {
     parts.push('### Cold start', `${coldStart.length} starts: ${times} ms (min / **median** / max).`);
     targets.push(...coldStartTarget(coldStart));
   }
+  if (apps) {
+    parts.push('### Four apps, 115 tools', aboutThroughput(settings), throughputTable(apps));
+    targets.push(...appsTargets(apps));
+  }
+  if (refresh) {
+    const told = `${whole(refresh.toldToWait)} of them told to come back later and answered then`;
+    const about = `${whole(refresh.calls)} calls at once on two processes, answered within ${fixed(1)(refresh.seconds)} s, ${told}.`;
+    parts.push('### Connections that expire at once', about, refreshTable(refresh));
+    targets.push(...refreshTarget(refresh));
+  }
+  if (tasks) targets.push(...tasksTargets(tasks));
   parts.push('### Targets', table(['target', 'measured', 'verdict'], targets));
   return `${parts.join('\n\n')}\n`;
 }

@@ -114,22 +114,21 @@ export class Tenant {
     return tenant;
   }
 
+  /** From now on calls of this tool wait for the platform's approval. */
+  askFor(gateway, tool) {
+    const rules = { mode: 'all', tools: [], deny: [], require_approval: { classes: [], tools: [tool] } };
+    return rest(gateway, this.key, 'PUT', `${this.path}/mcp/apps/bench/policy`, rules, 200);
+  }
+
   async addUser(gateway, name) {
     const user = await rest(gateway, this.key, 'POST', `${this.path}/end-users`, { external_id: name }, 201);
     return Object.assign(user, { path: `${this.path}/end-users/${user.id}` });
   }
 
-  /** A user with a rule of their own who connected the app. */
-  async addConnectedUser(gateway, name) {
+  /** A user with a rule of their own who connected the app; with `grants` [], the platform's policy is all there is. */
+  async addConnectedUser(gateway, name, grants = [{ app: 'bench', mode: 'list', tools: ['bench_echo'] }]) {
     const user = await this.addUser(gateway, name);
-    await rest(
-      gateway,
-      this.key,
-      'PUT',
-      `${user.path}/grants`,
-      { grants: [{ app: 'bench', mode: 'list', tools: ['bench_echo'] }] },
-      200,
-    );
+    await rest(gateway, this.key, 'PUT', `${user.path}/grants`, { grants }, 200);
     const link = await rest(
       gateway,
       this.key,

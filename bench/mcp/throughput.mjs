@@ -61,10 +61,10 @@ const CONTESTANTS = [
   },
 ];
 
-const withRoots = (server, pathname, more = {}) => ({ server, pathname, roots: { server: server.pid, ...more } });
+export const withRoots = (server, pathname, more = {}) => ({ server, pathname, roots: { server: server.pid, ...more } });
 
-function makeCase({ name, label }, id, { server, pathname, keys, roots }) {
-  const { what, era, request, check } = REQUESTS[id];
+function makeCase({ name, label }, id, { server, pathname, keys, roots }, requests) {
+  const { what, era, request, check } = requests[id];
   const target = id === 'health' ? { url: `${server.url}/healthz` } : { url: server.url + pathname, keys };
   return { id: `${name}.${id}`, label, what, era, check, pid: server.pid, roots, request: { ...request, ...target } };
 }
@@ -99,18 +99,18 @@ async function measure(one, { seconds, tries, patience, say }, scratch) {
 }
 
 /** Every case's runs. Only servers that have a chosen case are started. */
-export async function measureThroughput(world, settings) {
+export async function measureThroughput(world, settings, contestants = CONTESTANTS, requests = REQUESTS) {
   const { rounds, only } = settings;
   const cases = [];
   const servers = [];
   const runs = {};
   try {
-    for (const contestant of CONTESTANTS) {
+    for (const contestant of contestants) {
       const asked = contestant.asked.filter((id) => !only || only.test(`${contestant.name}.${id}`));
       if (!asked.length) continue;
       const started = await contestant.start(world);
       servers.push(started.server);
-      cases.push(...asked.map((id) => makeCase(contestant, id, started)));
+      cases.push(...asked.map((id) => makeCase(contestant, id, started, requests)));
     }
     for (let round = 0; round < rounds; round++) {
       const order = round % 2 ? [...cases].reverse() : cases;
