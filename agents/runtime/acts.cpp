@@ -45,13 +45,14 @@ void keep(const TaskRun& task, const std::string& key, const core::Json& value) 
   record_fact(task, Fact::Step, key, value);
 }
 
-// Records of earlier acts are durable before the next one begins: a crash repeats at most one.
-core::Task<void> before_act(TaskRun task) {
+// Records of earlier acts are durable before the next one begins: a crash repeats at most one. `told`: those
+// who watch are to hear now what was said of this one.
+core::Task<void> before_act(TaskRun task, bool told = false) {
   if (task.stop.stop_requested()) throw cancelled_error();
   const bool has_records =
       std::any_of(task.run->recorder.buffer().tasks.begin(), task.run->recorder.buffer().tasks.end(),
                   [](const auto& row) { return row.fact == Fact::Step; });
-  if (has_records) co_await task.run->recorder.flush(false);
+  if (has_records || told) co_await task.run->recorder.flush(false);
 }
 
 SideEffect side_effect_of(const ToolAct& act) {
@@ -170,6 +171,26 @@ void withdraw_start(const TaskRun& task, const std::string& key) {
   if (task.record().started.erase(last) > 0) record_fact(task, Fact::Started, last, false);
 }
 
+void tell_tool(const TaskRun& task, const ToolAct& act, core::Json data) {
+  if (!task.run->recorder.wants("tools")) return;
+  data["tool_call_id"] = act.call_id.empty() ? task.task->id + ":" + act.key : act.call_id;
+  task.run->recorder.event("tools", task.level->head.ns, task.node->id, std::move(data));
+}
+
+void tell_tool_starts(const TaskRun& task, const ToolAct& act) {
+  tell_tool(task, act, {{"event", "tool-started"}, {"tool_name", act.tool}, {"input", act.arguments}});
+}
+
+void tell_tool_ends(const TaskRun& task, const ToolAct& act, const core::Json& result) {
+  const auto text = result.value("text", std::string());
+  if (result.value("is_error", false)) {
+    return tell_tool(task, act, {{"event", "tool-error"}, {"message", text}});
+  }
+  tell_tool(task, act,
+            {{"event", "tool-finished"},
+             {"output", text.empty() ? result.value("json", core::Json()) : core::Json(text)}});
+}
+
 struct Called {
   ToolAnswer answer;
   bool uncertain = false;
@@ -246,15 +267,26 @@ core::Task<ActOutcome> act_tool(TaskRun task, ToolAct act) {
   }
   if (!allowed(*act.from, act.tool)) {
     out.value = tool_result("The tool " + act.tool + " is not allowed here.", true);
+    tell_tool_starts(task, act);
+    tell_tool_ends(task, act, out.value);
     co_return out;
   }
-  if (!approved(task, act, out)) co_return out;
+  if (!approved(task, act, out)) {
+    if (!out.waits) {
+      tell_tool_starts(task, act);
+      tell_tool_ends(task, act, out.value);
+    }
+    co_return out;
+  }
   const bool unsafe = side_effect_of(act) == SideEffect::Unsafe;
   if (unsafe && !certain(task, act, out)) {
-    if (!out.waits) keep(task, act.key, out.value);
+    if (out.waits) co_return out;
+    keep(task, act.key, out.value);
+    tell_tool_ends(task, act, out.value);
     co_return out;
   }
-  co_await before_act(task);
+  tell_tool_starts(task, act);
+  co_await before_act(task, task.run->recorder.wants("tools"));
   auto called = co_await place_call(task, act, unsafe);
   if (called.uncertain) {
     (void)certain(task, act, out);  // asks
@@ -268,6 +300,7 @@ core::Task<ActOutcome> act_tool(TaskRun task, ToolAct act) {
   out.value = tool_result(std::move(called.answer.text), called.answer.is_error,
                           std::move(called.answer.json), std::move(called.answer.content));
   keep(task, act.key, out.value);
+  tell_tool_ends(task, act, out.value);
   co_return out;
 }
 

@@ -22,6 +22,7 @@ core::Task<core::Json> act_model(TaskRun task, std::string key, ModelCall call);
 
 struct ToolAct {
   std::string key;
+  std::string call_id;  // of the model's call, by which those who watch know it; empty: one is made
   std::string alias;
   const Toolset* from = nullptr;  // of the graph, which outlives the run
   std::string tool;

@@ -57,6 +57,7 @@ core::Task<ActOutcome> call_one(TaskRun task, const AgentLoop* loop, const core:
   }
   ToolAct act;
   act.key = std::move(key);
+  act.call_id = call->value("id", std::string());
   act.alias = offer->toolset;
   act.from = &task.run->spec.graph->tools.at(offer->toolset);
   act.tool = name;
@@ -67,6 +68,10 @@ core::Task<ActOutcome> call_one(TaskRun task, const AgentLoop* loop, const core:
   } catch (const core::Error& error) {
     if (ends_the_run(error)) throw;
     out.value = failed_result(error.message());
+    task.run->recorder.event("tools", task.level->head.ns, task.node->id,
+                             {{"event", "tool-error"},
+                              {"tool_call_id", call->value("id", std::string())},
+                              {"message", error.message()}});
   }
   co_return out;
 }

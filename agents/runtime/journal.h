@@ -56,7 +56,8 @@ struct TaskRow {
 
 // One event of the run's stream. `seq` counts by one within a thread, over its runs. What `data` is, by
 // method (readers pass over members that they do not know):
-//   lifecycle    {event, graph_name, error?, attempt?}; "running" opens every attempt
+//   lifecycle    {event, graph_name, error?, attempt?}; "running" opens every attempt. Of a subgraph, in its
+//                namespace: "started" (with cause {type "send", from_node} in a map) each time it is entered
 //   values       the state; {"__interrupt__": [{id, value}]} when the run waits
 //   updates      {node: what it wrote}; {"__interrupt__": [...]}
 //   tasks        {id, name, input, triggers, interrupts, step}, then {id, name, interrupts, step} with result
@@ -65,13 +66,16 @@ struct TaskRow {
 //   messages     a message, LangChain's form, with "langgraph": {step, task, triggers}. Pieces of it (seq 0)
 //                come before: AIMessageChunks of its id, with "langgraph": {..., content, args}, the bytes of
 //                text and of tool arguments before this piece
+//   tools        {event: "tool-started", tool_call_id, tool_name, input}, then {event: "tool-finished",
+//   output}
+//                or {event: "tool-error", message}
 //   custom       what a node told
 //   input.requested  {interrupt_id, payload}
 //   error        {error, message}
 //   end          {run_id, status, error?}; the last of every run
 struct RunEvent {
   std::int64_t seq = 0;
-  std::string method;  // metadata, values, updates, tasks, checkpoints, messages, custom, lifecycle,
+  std::string method;  // metadata, values, updates, tasks, checkpoints, messages, tools, custom, lifecycle,
                        // input.requested, error, end
   std::string ns;      // "" is the root
   std::string node;    // or ""

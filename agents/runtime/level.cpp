@@ -135,7 +135,7 @@ void tell_step(RunState& run, const Level& level, const std::vector<PlannedTask>
       run.recorder.event("updates", ns, task.node, {{task.node, writes_of(results.at(task.id))}});
     }
   }
-  if (run.recorder.wants("values")) run.recorder.event("values", ns, "", pregel::to_json(level.head.values));
+  // Before its values: clients know by it which checkpoint they are of.
   if (run.recorder.wants("checkpoints")) {
     run.recorder.event("checkpoints", ns, "",
                        {{"id", level.head.id},
@@ -145,6 +145,7 @@ void tell_step(RunState& run, const Level& level, const std::vector<PlannedTask>
                         {"values", pregel::to_json(level.head.values)},
                         {"next", pregel::next_of(pregel::plan(*level.program, level.head), {})}});
   }
+  if (run.recorder.wants("values")) run.recorder.event("values", ns, "", pregel::to_json(level.head.values));
 }
 
 // Ends the step: a new head, with its row and its events.

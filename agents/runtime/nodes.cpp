@@ -266,6 +266,36 @@ void give_back(const TaskRun& task, const Level& inner, const core::Json& given,
   }
 }
 
+void tell_subgraph(const TaskRun& task, const Graph& graph, const char* event, core::Json more = nullptr) {
+  core::Json data = {{"event", event}, {"graph_name", graph.name}};
+  if (more.is_object()) data.update(more);
+  task.run->recorder.event("lifecycle", task.task->child_ns, "", std::move(data), true);
+}
+
+void tell_subgraph_begins(const TaskRun& task, const Graph& graph) {
+  core::Json more = nullptr;
+  if (!task.task->origin.empty()) more = {{"cause", {{"type", "send"}, {"from_node", task.task->origin}}}};
+  tell_subgraph(task, graph, "started", std::move(more));
+}
+
+core::Task<LevelEnd> run_inner(TaskRun task, std::shared_ptr<Level> inner) {
+  const auto& graph = inner->program->graph();
+  tell_subgraph_begins(task, graph);
+  try {
+    const auto end = co_await run_level(task.run, inner);
+    if (end == LevelEnd::Parked) tell_subgraph(task, graph, "interrupted");
+    if (end == LevelEnd::Done) tell_subgraph(task, graph, "completed");
+    co_return end;
+  } catch (const core::Error& error) {
+    if (error.kind() == core::ErrorKind::Cancelled) {
+      tell_subgraph(task, graph, "interrupted");
+    } else {
+      tell_subgraph(task, graph, "failed", {{"error", error.message()}});
+    }
+    throw;
+  }
+}
+
 core::Task<NodeOutcome> run_subgraph(TaskRun task, const SubgraphNode* node) {
   NodeOutcome out;
   auto graph = node->local;
@@ -277,7 +307,7 @@ core::Task<NodeOutcome> run_subgraph(TaskRun task, const SubgraphNode* node) {
   }
   const auto given = own_input(task, *graph, *node);
   const auto inner = co_await inner_level(task, graph, node);
-  const auto end = co_await run_level(task.run, inner);
+  const auto end = co_await run_inner(task, inner);
   if (end == LevelEnd::Drained)
     throw core::Error(core::ErrorKind::Unavailable, "drained").with_code("drained");
   if (end == LevelEnd::Parked) {

@@ -263,6 +263,39 @@ TEST(Agent, CallsToolsUntilItHasAnAnswer) {
   EXPECT_EQ(out.totals.tokens, 100);
 }
 
+std::vector<Json> data_of(const AgentWorld& world, const std::string& method) {
+  std::vector<Json> out;
+  for (const auto& event : world.journal.events) {
+    if (event.method == method) out.push_back(event.data);
+  }
+  return out;
+}
+
+TEST(Agent, TellsThoseWhoWatchOfItsTools) {
+  AgentWorld world;
+  script_agent(world);
+  world.effects.tool = [](const ToolCall& call) -> ToolAnswer {
+    ToolAnswer out;
+    out.is_error = call.arguments["to"] == "b";
+    out.text = out.is_error ? "nobody there" : "ok";
+    return out;
+  };
+  auto spec = world.input(agent_graph(SideEffect::Keyed).build(), {{"messages", "hi"}});
+  spec.modes = {"tools"};
+  world.run(spec);
+  std::map<std::string, std::vector<Json>> tools;
+  for (auto& one : data_of(world, "tools")) tools[one["tool_call_id"].get<std::string>()].push_back(one);
+  EXPECT_EQ(tools["c1"],
+            (std::vector<Json>{{{"event", "tool-started"},
+                                {"tool_call_id", "c1"},
+                                {"tool_name", "send"},
+                                {"input", {{"to", "a"}}}},
+                               {{"event", "tool-finished"}, {"tool_call_id", "c1"}, {"output", "ok"}}}));
+  ASSERT_EQ(tools["c2"].size(), 2U);
+  EXPECT_EQ(tools["c2"][1],
+            (Json{{"event", "tool-error"}, {"tool_call_id", "c2"}, {"message", "nobody there"}}));
+}
+
 // Promises 3 and 4: what was recorded is not done again; of keyed acts the far side sees the same key; an
 // unsafe call is never sent twice without somebody's word.
 TEST(Agent, ACrashAtAnyWriteRepeatsOnlyWhatItMay) {
@@ -530,6 +563,23 @@ TEST(Subgraphs, WaitInTheMiddleAndGoOnFromThere) {
   EXPECT_EQ(done.view.status, RunStatus::Success);
   EXPECT_EQ(done.output["n"], 11);
   EXPECT_EQ(done.output["log"], (Json{"in", "add", "yes", "end"}));
+}
+
+TEST(Subgraphs, TellWhenTheyBeginAndEnd) {
+  AgentWorld world;
+  const auto graph = nested().build();
+  world.run(world.input(graph, {{"n", 10}}));
+  world.run(world.resume(graph, "yes"));
+  std::vector<std::string> told;
+  for (const auto& event : world.journal.events) {
+    if (event.method != "lifecycle") continue;
+    told.push_back((event.ns.empty() ? "" : "sub ") + event.data["event"].get<std::string>());
+    if (!event.ns.empty()) {
+      EXPECT_TRUE(event.ns.starts_with("sub:"));
+    }
+  }
+  EXPECT_EQ(told, (std::vector<std::string>{"running", "sub started", "sub interrupted", "interrupted",
+                                            "running", "sub started", "sub completed", "completed"}));
 }
 
 TEST(Subgraphs, ACrashAtAnyWriteOfTheResumeChangesNothing) {
