@@ -233,6 +233,20 @@ pregel::Interrupt gate(const TaskRun& task, const ToolAct& act, ToolAnswer answe
   return ask(task, "gate:" + act.key + "#" + std::to_string(times), std::move(facts));
 }
 
+// Where a message was made, as clients are told with it.
+core::Json place_of(const TaskRun& task) {
+  return {{"step", task.level->head.step + 1}, {"task", task.task->id}, {"triggers", task.task->triggers}};
+}
+
+std::size_t args_size(const core::Json& chunks) {
+  std::size_t out = 0;
+  for (const auto& chunk : chunks) {
+    if (chunk.is_object() && chunk.contains("args") && chunk["args"].is_string())
+      out += chunk["args"].get_ref<const std::string&>().size();
+  }
+  return out;
+}
+
 }  // namespace
 
 core::Task<core::Json> act_model(TaskRun task, std::string key, ModelCall call) {
@@ -322,10 +336,30 @@ core::Task<core::Json> act_http(TaskRun task, std::string key, HttpCall call) {
 }
 
 std::function<void(core::Json)> shown_pieces(const TaskRun& task) {
-  return [task](core::Json piece) {
+  // Readers tell by the bytes before a piece whether they have missed one.
+  struct Before {
+    std::string message;
+    std::size_t content = 0, args = 0;
+  };
+  return [task, before = std::make_shared<Before>()](core::Json piece) {
     task.moved();
+    if (!piece.is_object() || !task.run->recorder.wants("messages")) return;
+    auto id = piece.value("id", std::string());
+    if (id != before->message) *before = {std::move(id)};
+    auto place = place_of(task);
+    place["content"] = before->content;
+    place["args"] = before->args;
+    before->content += text_of(piece.value("content", core::Json())).size();
+    if (piece.contains("tool_call_chunks")) before->args += args_size(piece["tool_call_chunks"]);
+    piece["langgraph"] = std::move(place);
     task.run->recorder.show("messages", task.level->head.ns, task.node->id, std::move(piece));
   };
+}
+
+void tell_message(const TaskRun& task, core::Json message) {
+  if (!task.run->recorder.wants("messages")) return;
+  message["langgraph"] = place_of(task);
+  task.run->recorder.event("messages", task.level->head.ns, task.node->id, std::move(message));
 }
 
 core::Task<std::vector<ToolOffer>> offers_of(TaskRun task, std::vector<std::string> aliases) {

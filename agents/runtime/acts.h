@@ -45,8 +45,9 @@ bool matches_glob(std::string_view pattern, std::string_view text);
 // The messages of a node, open calls of tools closed, instructions first.
 core::Json messages_of(const TaskRun& task, const Bindings& names, const MessagesFrom& from,
                        const std::optional<cel::Template>& instructions);
-// What the model says goes to those who watch as it comes.
+// What the model says goes to those who watch as it comes; afterwards the message as a whole.
 std::function<void(core::Json)> shown_pieces(const TaskRun& task);
+void tell_message(const TaskRun& task, core::Json message);
 const ModelAlias& model_of(const TaskRun& task, const std::string& alias);
 Act act_of(const TaskRun& task, std::string key);
 // Text of a message's content.

@@ -91,13 +91,16 @@ core::Task<void> place_one(TaskRun task, const AgentLoop* loop, const core::Json
   }
 }
 
+std::string tool_key(const AgentLoop& loop, std::size_t index) {
+  return "tool:" + std::to_string(loop.turns) + ":" + std::to_string(index);
+}
+
 core::Task<std::shared_ptr<Calls>> place_calls(TaskRun task, const AgentLoop* loop, const core::Json* list) {
   auto calls = std::make_shared<Calls>();
   calls->answers.resize(list->size());
   std::vector<std::function<core::Task<void>()>> jobs;
   for (std::size_t i = 0; i < list->size(); ++i) {
-    auto key = "tool:" + std::to_string(loop->turns) + ":" + std::to_string(i);
-    jobs.emplace_back([task, loop, call = &(*list)[i], key = std::move(key), calls, i] {
+    jobs.emplace_back([task, loop, call = &(*list)[i], key = tool_key(*loop, i), calls, i] {
       return place_one(task, loop, call, key, calls, i);
     });
   }
@@ -132,21 +135,26 @@ core::Task<bool> take_turn(TaskRun task, std::shared_ptr<AgentLoop> loop, NodeOu
   const bool again = task.record().steps.contains(key);
   auto answer = co_await act_model(task, key, std::move(call));
   loop->model = answer["model"].get<std::string>();
-  if (!again) task.run->recorder.event("messages", task.level->head.ns, task.node->id, answer["message"]);
+  if (!again) tell_message(task, answer["message"]);
   const auto tool_calls = answer["message"].value("tool_calls", core::Json::array());
   add_message(*loop, std::move(answer["message"]));
   if (!tool_calls.is_array() || tool_calls.empty()) {
     loop->stop_reason = "done";
     co_return true;
   }
+  std::vector<bool> told;
+  for (std::size_t i = 0; i < tool_calls.size(); ++i)
+    told.push_back(task.record().steps.contains(tool_key(*loop, i)));
   auto calls = co_await place_calls(task, loop.get(), &tool_calls);
   if (!calls->waits.empty()) {
     out->interrupts = std::move(calls->waits);
     co_return true;
   }
-  for (auto& message : calls->answers) {
+  for (std::size_t i = 0; i < calls->answers.size(); ++i) {
+    auto& message = calls->answers[i];
     message["id"] = pregel::task_id(task.task->id, key, loop->turns, "answer", pregel::TaskKind::Pull,
                                     loop->fresh.size());
+    if (!told[i]) tell_message(task, message);
     add_message(*loop, std::move(message));
   }
   ++loop->turns;

@@ -38,12 +38,16 @@ void tell_start(RunState& run, const Level& level, const PlannedTask& task) {
                       {"name", task.node},
                       {"input", task.input ? task.input.json() : pregel::to_json(level.head.values)},
                       {"triggers", task.triggers},
-                      {"interrupts", core::Json::array()}});
+                      {"interrupts", core::Json::array()},
+                      {"step", level.head.step + 1}});
 }
 
 void tell_end(RunState& run, const Level& level, const PlannedTask& task, core::Json more) {
   if (!run.recorder.wants("tasks")) return;
-  core::Json data = {{"id", task.id}, {"name", task.node}, {"interrupts", core::Json::array()}};
+  core::Json data = {{"id", task.id},
+                     {"name", task.node},
+                     {"interrupts", core::Json::array()},
+                     {"step", level.head.step + 1}};
   data.update(more);
   run.recorder.event("tasks", level.head.ns, task.node, std::move(data));
 }
@@ -136,15 +140,7 @@ void tell_step(RunState& run, const Level& level, const std::vector<PlannedTask>
     }
   }
   // Before its values: clients know by it which checkpoint they are of.
-  if (run.recorder.wants("checkpoints")) {
-    run.recorder.event("checkpoints", ns, "",
-                       {{"id", level.head.id},
-                        {"parent_id", level.head.parent},
-                        {"step", level.head.step},
-                        {"source", pregel::to_string(level.head.source)},
-                        {"values", pregel::to_json(level.head.values)},
-                        {"next", pregel::next_of(pregel::plan(*level.program, level.head), {})}});
-  }
+  tell_checkpoint(run, level);
   if (run.recorder.wants("values")) run.recorder.event("values", ns, "", pregel::to_json(level.head.values));
 }
 
@@ -200,7 +196,35 @@ core::Task<std::optional<LevelEnd>> take_step(std::shared_ptr<RunState> run, std
   co_return std::nullopt;
 }
 
+// Of a checkpoint.
+core::Json metadata_of(const RunState& run, const Level& level, const pregel::Checkpoint& checkpoint) {
+  auto out = run.spec.metadata.is_object() ? run.spec.metadata : core::Json::object();
+  out.update({{"run_id", run.spec.run},
+              {"source", pregel::to_string(checkpoint.source)},
+              {"step", checkpoint.step},
+              {"parents", level.parents}});
+  return out;
+}
+
 }  // namespace
+
+void tell_checkpoint(RunState& run, const Level& level) {
+  if (!run.recorder.wants("checkpoints")) return;
+  const auto& head = level.head;
+  const auto planned = pregel::plan(*level.program, head);
+  auto tasks = core::Json::array();
+  for (const auto& task : planned)
+    tasks.push_back({{"id", task.id}, {"name", task.node}, {"interrupts", core::Json::array()}});
+  run.recorder.event("checkpoints", head.ns, "",
+                     {{"id", head.id},
+                      {"parent_id", head.parent},
+                      {"step", head.step},
+                      {"source", pregel::to_string(head.source)},
+                      {"values", pregel::to_json(head.values)},
+                      {"next", pregel::next_of(planned, {})},
+                      {"metadata", metadata_of(run, level, head)},
+                      {"tasks", std::move(tasks)}});
+}
 
 void record_fact(const TaskRun& task, Fact fact, std::string key, core::Json value) {
   task.run->recorder.buffer().totals = task.run->meter.totals();
@@ -221,9 +245,7 @@ void record_checkpoint(RunState& run, Level& level, pregel::Checkpoint next) {
   const auto& untracked = level.program->untracked();
   row.body =
       row.whole ? pregel::encode(next, untracked) : pregel::encode_delta(level.stored, next, untracked);
-  row.metadata = run.spec.metadata.is_object() ? run.spec.metadata : core::Json::object();
-  row.metadata.update(
-      {{"run_id", run.spec.run}, {"source", row.source}, {"step", row.step}, {"parents", level.parents}});
+  row.metadata = metadata_of(run, level, next);
   run.recorder.buffer().checkpoints.push_back(std::move(row));
   run.recorder.buffer().totals = run.meter.totals();
   if (level.above) {

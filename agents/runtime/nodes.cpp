@@ -37,9 +37,10 @@ core::Task<NodeOutcome> run_llm(TaskRun task, const LlmNode* node) {
   call.messages = messages_of(task, names, node->messages, node->instructions);
   call.tools = co_await offers_of(task, node->tools);
   if (node->stream) call.piece = shown_pieces(task);
+  const bool again = task.record().steps.contains("model:0");
   auto answer = co_await act_model(task, "model:0", std::move(call));
   const auto& message = answer["message"];
-  task.run->recorder.event("messages", task.level->head.ns, task.node->id, message);
+  if (!again) tell_message(task, message);
   const auto text = text_of(message["content"]);
   auto json = node->response_schema.is_null() ? core::Json() : parsed(text);
   if (!node->response_schema.is_null() && json.is_null()) {
@@ -242,6 +243,7 @@ core::Task<std::shared_ptr<Level>> inner_level(TaskRun task, std::shared_ptr<con
                                     task.run->world.clock.now()};
     record_checkpoint(*task.run, *level,
                       pregel::begin(*level->program, level->head, own_input(task, *graph, *node), identity));
+    tell_checkpoint(*task.run, *level);
   }
   co_return level;
 }

@@ -60,6 +60,7 @@ core::Task<Earlier> load_base(std::shared_ptr<RunState> run, std::shared_ptr<Lev
       const pregel::Identity identity{run->ids.next(wanted, head->checkpoint.step + 1),
                                       run->world.clock.now()};
       record_checkpoint(*run, *level, pregel::fork(head->checkpoint, identity));
+      tell_checkpoint(*run, *level);
       co_return earlier;
     }
   }
@@ -77,6 +78,7 @@ core::Task<void> prepare(std::shared_ptr<RunState> run, std::shared_ptr<Level> l
     const pregel::Identity identity{run->ids.next(level->head.id, level->head.step + 1),
                                     run->world.clock.now()};
     record_checkpoint(*run, *level, pregel::begin(*level->program, level->head, *spec.input, identity));
+    tell_checkpoint(*run, *level);
     co_return;
   }
   if (level->head.id.empty()) {
@@ -208,8 +210,9 @@ core::Task<RunOutcome> execute(RunSpec spec, RunWorld world, std::shared_ptr<Run
   level->head = pregel::blank(*level->program, "");
   Ending ending;
   try {
-    run->recorder.event("lifecycle", "", "", {{"event", "running"}, {"graph_name", run->spec.graph->name}},
-                        true);
+    run->recorder.event(
+        "lifecycle", "", "",
+        {{"event", "running"}, {"graph_name", run->spec.graph->name}, {"attempt", run->spec.attempt}}, true);
     co_await prepare(run, level);
     ending.end = co_await run_level(run, level);
   } catch (const core::Error& error) {

@@ -91,6 +91,8 @@ core::Task<void> run_all(std::shared_ptr<RunState> run, std::vector<std::functio
 
 // The row of `next`, which becomes what is stored.
 void record_checkpoint(RunState& run, Level& level, pregel::Checkpoint next);
+// Its event, when the run's modes ask for it.
+void tell_checkpoint(RunState& run, const Level& level);
 void record_fact(const TaskRun& task, Fact fact, std::string key, core::Json value);
 
 }  // namespace assistiv::agents
