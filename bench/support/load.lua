@@ -1,6 +1,6 @@
 -- Sends one request over and over, each time with an id that was never used before and with the next key.
 -- usage: wrk ... -s load.lua URL -- METHOD [BODY_FILE [KEYS_FILE]]     headers by wrk's -H
--- In the body, @ID@ stands for the id. The result is one line of JSON. With PACE_MS in the environment each connection
+-- In the body, or in the path, @ID@ stands for the id. The result is one line of JSON. With PACE_MS in the environment each connection
 -- waits that long before a request, on average.
 
 local threads = 0
@@ -24,9 +24,10 @@ end
 
 -- Requests are made once, around an id of ten digits, so that sending one costs two concatenations.
 local function split_at_id(body)
-  if not body or not body:find("@ID@", 1, true) then return {wrk.format(nil, nil, nil, body)} end
+  local path = wrk.path
+  if not (path .. (body or "")):find("@ID@", 1, true) then return {wrk.format(nil, nil, nil, body)} end
   local mark = "9999999999"
-  local text = wrk.format(nil, nil, nil, (body:gsub("@ID@", mark)))
+  local text = wrk.format(nil, (path:gsub("@ID@", mark)), nil, body and (body:gsub("@ID@", mark)))
   local from, to = text:find(mark, 1, true)
   return {text:sub(1, from - 1), text:sub(to + 1)}
 end
