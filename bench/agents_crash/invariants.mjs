@@ -12,7 +12,9 @@ export function checkBooks({ postgres, outside, platform, env }, runs) {
   assert.deepEqual(gaps, [], 'threads with a gap in their events');
   const twice = rows(postgres, "select run_id, count(*) from agent_event where method = 'end' group by 1 having count(*) > 1");
   assert.deepEqual(twice, [], 'runs with two ends');
-  const [[billed, calls, lost]] = rows(postgres, `select coalesce(sum(cost), 0), count(*) filter (where outcome = 'success'), count(*) filter (where outcome <> 'success') from usage_row where run_id is not null`);
+  const [[billed, calls, lost]] = rows(postgres,
+    `select coalesce(sum(cost), 0), count(*) filter (where outcome = 'success'), count(*) filter (where outcome <> 'success')
+     from usage_row where run_id is not null`);
   assert.ok(Number(calls) <= outside.modelCalls, `${calls} calls are billed, the provider had ${outside.modelCalls}`);
   assert.ok(Number(calls) + Number(lost) >= outside.modelCalls, `the provider had ${outside.modelCalls} calls, ${calls} and ${lost} lost ones are known`);
   assert.ok(Number(billed) >= Number(calls) * CALL_NANO_USD, 'every answered call is paid');
