@@ -3,6 +3,7 @@
 // agent has one without being asked, whose id is made of the slug; wherever an assistant's id is taken, the
 // slug is taken too.
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "core/clock.h"
 #include "core/ids.h"
 #include "core/json.h"
+#include "core/random.h"
 #include "core/task.h"
 #include "storage/database.h"
 
@@ -73,6 +75,12 @@ struct AssistantPage {
   std::int64_t total = 0;
 };
 
+// Bounds of Conflict: assistants of one end user, of the platform itself, and versions of one assistant.
+inline constexpr std::int64_t kEndUserAssistantsMax = 100;
+inline constexpr std::int64_t kPlatformAssistantsMax = 10'000;
+inline constexpr int kAssistantVersionsMax = 10'000;
+inline constexpr std::size_t kAssistantBytesMax = 256 << 10;  // config, context and metadata together
+
 // Thread-safe. An end user's reach sees the assistants of the agents that they may use, and those without
 // owner or that they made; what is out of reach throws NotFound. Only platforms change what is not theirs.
 class AssistantService {
@@ -83,13 +91,19 @@ class AssistantService {
   // For schedules, in the transaction that fires. Nothing: it is gone.
   virtual std::optional<ResolvedAssistant> resolve_in(storage::Transaction& tx, const Reach& reach,
                                                       const std::string& assistant) = 0;
+  // Ids of version 5 are the default assistants' own: only the graph's own is taken, as one that is there.
   virtual core::Task<Assistant> create(Reach reach, NewAssistant input) = 0;
   virtual core::Task<Assistant> update(Reach reach, std::string assistant, AssistantPatch patch) = 0;
+  // Conflict for a default assistant: it goes with its agent.
   virtual core::Task<> remove(Reach reach, std::string assistant) = 0;
   virtual core::Task<AssistantPage> search(Reach reach, AssistantSearch query) = 0;
   virtual core::Task<std::vector<Assistant>> versions(Reach reach, std::string assistant, core::Json metadata,
                                                       int limit, int offset) = 0;
   virtual core::Task<Assistant> set_latest(Reach reach, std::string assistant, int version) = 0;
 };
+
+// What it takes must outlive it.
+std::unique_ptr<AssistantService> make_assistant_service(storage::Database& database,
+                                                         const core::Clock& clock, core::Random& random);
 
 }  // namespace assistiv::agents

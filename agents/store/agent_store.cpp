@@ -141,6 +141,13 @@ std::optional<Agent> AgentStore::find(storage::Transaction& tx, core::PlatformId
   return out;
 }
 
+std::vector<std::string> AgentStore::slugs(storage::Transaction& tx, core::PlatformId platform) const {
+  std::vector<std::string> out;
+  for (const auto& row : tx.exec("select slug from agent where platform_id = $1::uuid", {platform.str()}))
+    out.push_back(row.text("slug"));
+  return out;
+}
+
 oauth::Page<Agent> AgentStore::list(storage::Transaction& tx, core::PlatformId platform,
                                     oauth::PageRequest page) const {
   oauth::Page<Agent> out;

@@ -27,6 +27,8 @@ class AgentStore {
   // By id, or by slug where it is no id. `lock`: until the end of the transaction nobody else changes it.
   std::optional<Agent> find(storage::Transaction& tx, core::PlatformId platform, const std::string& name,
                             bool lock = false) const;
+  // Of every agent of the platform.
+  std::vector<std::string> slugs(storage::Transaction& tx, core::PlatformId platform) const;
   // Newest first.
   oauth::Page<Agent> list(storage::Transaction& tx, core::PlatformId platform, oauth::PageRequest page) const;
   std::optional<AgentVersion> version(storage::Transaction& tx, core::PlatformId platform, AgentId id,

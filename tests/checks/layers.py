@@ -84,6 +84,8 @@ TABLES = {
     "agent_event": "agents/",
     "agent_item": "agents/",
     "agent_cron": "agents/",
+    "agent_assistant": "agents/",
+    "agent_assistant_version": "agents/",
     "kept_result": "mcp/",
     "llm_provider": "inference/",
     "llm_model": "inference/",
