@@ -27,7 +27,8 @@ constexpr std::string_view kCorsRequestHeaders =
     "idempotency-key, traceparent, tracestate, x-api-key, x-goog-api-key, anthropic-version, anthropic-beta, "
     "openai-beta, x-cache, x-aig-tag, x-tag, x-aig-unsupported, x-aig-end-user";
 constexpr std::string_view kCorsReplyHeaders =
-    "x-request-id, mcp-session-id, www-authenticate, retry-after, location, x-should-retry, x-aig-provider, "
+    "x-request-id, mcp-session-id, www-authenticate, retry-after, location, content-location, "
+    "x-pagination-total, x-pagination-next, x-should-retry, x-aig-provider, "
     "x-aig-model, x-aig-attempts, x-aig-cost-usd, x-aig-overhead-us, x-aig-dropped, x-aig-cache, "
     "x-aig-token-count, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, "
     "x-ratelimit-reset-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, "
