@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "agents/store/agent_service.h"
+#include "api/agent_runtime.h"
 #include "api/connectors.h"
 #include "api/http/inference_paths.h"
 #include "api/http/pipeline.h"
@@ -304,6 +305,7 @@ struct Application::Impl {
 
   Models models;
   agents::AgentService agents;
+  AgentRuntime agent_runtime;
   Services services;
   BodySchemas schemas;
   std::string openapi;
@@ -409,6 +411,8 @@ Application::Impl::Impl(Config c, World w)
               },
               [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); },
               config.allow_loopback_upstreams}),
+      agent_runtime({config, io, database, authenticator, identity, agents, models.gateway().service, tools,
+                     outbound, world.clock, world.random}),
       services{config,      world.clock, database,  audit, identity, apps,    registry,         connect,
                connections, grants,      approvals, book,  endpoint, nullptr, &models.gateway()},
       pipeline(routes(), authenticator, schemas,
@@ -447,6 +451,7 @@ RouteTable Application::Impl::routes() {
   services.remotes = &remote.servers();
   services.notices = &notices;
   services.agents = &agents;
+  services.agent_gateway = &agent_runtime.gateway();
   if (config.conformance_fixtures) {
     fixtures = std::make_unique<mcp::FixtureEndpoint>(endpoint_options(config), endpoint_world());
     services.conformance = &fixtures->endpoint();
@@ -477,6 +482,7 @@ void Application::Impl::on_notice(std::string_view topic, std::string_view paylo
   endpoint.on_notify(topic, payload);
   task_runner.on_notify(topic, payload);
   models.on_notify(topic, payload);
+  agent_runtime.on_notify(topic, payload);
   if (fixtures) fixtures->endpoint().on_notify(topic, payload);
 }
 
@@ -543,6 +549,7 @@ void Application::Impl::start() {
   prices.start(io.next());
   rates.start(io.next());
   models.start(config.has_role("worker"));
+  agent_runtime.start(config.has_role("worker"));
   if (fixtures) fixtures->start(io.next());
   if (config.has_role("worker")) {
     task_runner.start(io.next());
@@ -569,6 +576,7 @@ void Application::Impl::stop() {
   std::filesystem::remove(config.data_dir + "/run.json", ignored);
   endpoint.drain();
   if (fixtures) fixtures->endpoint().drain();
+  agent_runtime.drain();
   if (!server.drain(config.drain_timeout)) core::log::warn("server.drain_timeout");
   task_runner.stop();
   endpoint.stop();
@@ -577,6 +585,7 @@ void Application::Impl::stop() {
   background.stop();
   rates.stop();
   prices.stop();
+  agent_runtime.stop();
   models.stop();
   remote.servers().stop();
   connect_worker.stop();

@@ -167,6 +167,17 @@ Setting ledger_fsync_setting() {
       "0", 0, 1000, &Config::ledger_fsync_ms);
 }
 
+Setting agent_runs_setting() {
+  return size_setting("agent_runs", "Runs of agents that one process carries out at once.", "256", 1, 100'000,
+                      &Config::agent_runs);
+}
+
+Setting agent_lease_setting() {
+  return {
+      "agent_lease", "Seconds after which another process takes a run from one that is silent.", "15", false,
+      [](Config& c, const std::string& v) { c.agent_lease = std::chrono::seconds(read_number(v, 1, 3600)); }};
+}
+
 Setting remote_tools_setting() {
   return seconds_setting("remote_tools_interval",
                          "Seconds between two readings of the tools of a remote MCP server.", "900",
@@ -179,6 +190,11 @@ Setting connector_overrides_setting() {
       "JSON: app id to {\"web\": url, \"api\": url}, replaces an app's hosts; or, for an app with many, to "
       "{\"hosts\": url}, in whose path {host} stands for the host that is replaced.",
       "", false, [](Config& c, const std::string& v) { c.connector_overrides = read_overrides(v); }};
+}
+
+Setting manifests_setting() {
+  return text_setting("manifests_dir", "Folder of further connector manifests (*.json).", "",
+                      &Config::manifests_dir);
 }
 
 // The one list of settings.
@@ -243,8 +259,7 @@ const std::vector<Setting>& settings() {
       remote_tools_setting(),
       text_setting("master_keys_file", "Keyring for secrets at rest; default <data_dir>/master-keys.json.",
                    "", &Config::master_keys_file),
-      text_setting("manifests_dir", "Folder of further connector manifests (*.json).", "",
-                   &Config::manifests_dir),
+      manifests_setting(),
       connector_overrides_setting(),
       switch_setting("allow_loopback_upstreams",
                      "Lets outbound calls reach loopback and private addresses (tests).",
@@ -257,6 +272,8 @@ const std::vector<Setting>& settings() {
       on_premise_setting(),
       wallet_topup_setting(),
       ledger_fsync_setting(),
+      agent_runs_setting(),
+      agent_lease_setting(),
       switch_setting("conformance_fixtures",
                      "Serves /mcp/conformance, anonymous, on a loopback address only.",
                      &Config::conformance_fixtures),

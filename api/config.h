@@ -44,8 +44,10 @@ struct Config {
   std::string manifests_dir;
   std::map<std::string, ConnectorOverride> connector_overrides;
   bool allow_loopback_upstreams = false;
-  bool platform_wallet_topup = false;  // platforms may pay into their own wallets
-  std::size_t ledger_fsync_ms = 0;     // billing::LedgerOptions::fsync_interval
+  bool platform_wallet_topup = false;            // platforms may pay into their own wallets
+  std::size_t ledger_fsync_ms = 0;               // billing::LedgerOptions::fsync_interval
+  std::size_t agent_runs = 256;                  // that this process carries out at once
+  std::chrono::milliseconds agent_lease{15000};  // of a run
   bool conformance_fixtures = false;
   bool allow_private_model_servers = false;
   bool on_premise_only = false;

@@ -27,7 +27,8 @@ constexpr std::string_view kSelectCron =
     "c.payload, "
     "c.metadata, c.is_enabled, c.keep_thread, assistiv_ms(c.end_time) as end_ms, assistiv_ms(c.next_run_at) "
     "as next_ms, "
-    "c.last_error, assistiv_ms(c.created_at) as created_ms, assistiv_ms(c.updated_at) as updated_ms from "
+    "c.key_id, c.last_error, assistiv_ms(c.created_at) as created_ms, assistiv_ms(c.updated_at) as "
+    "updated_ms from "
     "agent_cron c";
 constexpr std::string_view kCronReached =
     " where c.platform_id = $1::uuid and ($2::uuid is null or c.end_user_id = $2::uuid) ";
@@ -51,6 +52,7 @@ Cron read_cron(const Row& row) {
   out.keep_thread = row.boolean("keep_thread");
   out.end_time = row.optional_time("end_ms");
   out.next_run_at = row.optional_time("next_ms");
+  out.key = row.optional_id<core::KeyId>("key_id");
   out.last_error = row.optional_text("last_error");
   out.created_at = row.time("created_ms");
   out.updated_at = row.time("updated_ms");
@@ -107,22 +109,25 @@ void write_cron(Transaction& tx, const Cron& cron, bool is_new) {
                                      cron.keep_thread ? "true" : "false",
                                      epoch_or_null(cron.end_time),
                                      epoch_or_null(cron.next_run_at),
-                                     cron.last_error};
+                                     cron.last_error,
+                                     cron.key ? Param(cron.key->str()) : Param()};
   tx.exec(
-      is_new ? "insert into agent_cron (platform_id, cron_id, end_user_id, thread_id, assistant_id, "
-               "schedule, zone, "
-               "payload, metadata, is_enabled, keep_thread, end_time, next_run_at, last_error) values "
-               "($1::uuid, "
-               "$2::uuid, $3::uuid, $4::uuid, $5::uuid, $6, $7, $8, assistiv_jsonb($9), $10::boolean, "
-               "$11::boolean, "
-               "assistiv_time($12::bigint), assistiv_time($13::bigint), $14)"
-             : "update agent_cron set end_user_id = $3::uuid, thread_id = $4::uuid, assistant_id = $5::uuid, "
-               "schedule = $6, zone = $7, payload = $8, metadata = assistiv_jsonb($9), is_enabled = "
-               "$10::boolean, "
-               "keep_thread = $11::boolean, end_time = assistiv_time($12::bigint), next_run_at = "
-               "assistiv_time($13::bigint), last_error = $14, updated_at = now() where platform_id = "
-               "$1::uuid and "
-               "cron_id = $2::uuid",
+      is_new
+          ? "insert into agent_cron (platform_id, cron_id, end_user_id, thread_id, assistant_id, "
+            "schedule, zone, "
+            "payload, metadata, is_enabled, keep_thread, end_time, next_run_at, last_error, key_id) values "
+            "($1::uuid, "
+            "$2::uuid, $3::uuid, $4::uuid, $5::uuid, $6, $7, $8, assistiv_jsonb($9), $10::boolean, "
+            "$11::boolean, "
+            "assistiv_time($12::bigint), assistiv_time($13::bigint), $14, $15::uuid)"
+          : "update agent_cron set end_user_id = $3::uuid, thread_id = $4::uuid, assistant_id = $5::uuid, "
+            "schedule = $6, zone = $7, payload = $8, metadata = assistiv_jsonb($9), is_enabled = "
+            "$10::boolean, "
+            "keep_thread = $11::boolean, end_time = assistiv_time($12::bigint), next_run_at = "
+            "assistiv_time($13::bigint), last_error = $14, key_id = $15::uuid, updated_at = now() where "
+            "platform_id = "
+            "$1::uuid and "
+            "cron_id = $2::uuid",
       params);
 }
 
@@ -220,6 +225,7 @@ core::Task<Cron> CronStore::create(Reach reach, NewCron input) {
     cron.is_enabled = input.is_enabled;
     cron.keep_thread = input.keep_thread;
     cron.end_time = input.end_time;
+    cron.key = input.key;
     cron.next_run_at = next_of(tx, cron, database_now(tx));
     write_cron(tx, cron, true);
     return required(find_cron(tx, reach, id, false));

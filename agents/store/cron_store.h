@@ -37,6 +37,7 @@ struct Cron {
   bool is_enabled = true;
   bool keep_thread = false;
   std::optional<core::Time> end_time, next_run_at;
+  std::optional<core::KeyId> key;  // what its maker came with: its runs act by it
   std::optional<std::string> last_error;
   core::Time created_at, updated_at;
 };
@@ -51,6 +52,7 @@ struct NewCron {
   bool is_enabled = true;
   bool keep_thread = false;
   std::optional<core::Time> end_time;
+  std::optional<core::KeyId> key;
 };
 
 struct CronPatch {

@@ -247,7 +247,12 @@ core::Task<std::vector<LoggedEvent>> EventLog::read(Reach reach, ThreadId thread
   });
 }
 
+void EventLog::listen(std::function<void(const ThreadKey&)> heard) {
+  heard_ = std::move(heard);
+}
+
 void EventLog::changed(ThreadKey key) {
+  if (heard_) heard_(key);
   for (const auto& inbox : hub_->of(key)) inbox->mark();
   courier_->tell(key);
 }
@@ -284,6 +289,7 @@ void EventLog::on_notify(std::string_view topic, std::string_view payload) {
     const auto platform = core::PlatformId::parse(one.substr(0, 36));
     const auto thread = one.size() > 37 ? ThreadId::parse(one.substr(37)) : std::nullopt;
     if (!platform || !thread) continue;
+    if (heard_) heard_({*platform, *thread});
     for (const auto& inbox : hub_->of({*platform, *thread})) inbox->mark();
   }
 }

@@ -74,6 +74,8 @@ class EventLog {
   core::Task<std::vector<LoggedEvent>> read(Reach reach, ThreadId thread, std::int64_t after, std::size_t max,
                                             std::optional<RunId> run = {});
 
+  // Called for every change of a thread, here or on another node; quick, not throwing. Before start().
+  void listen(std::function<void(const ThreadKey&)> heard);
   // The thread has events that were committed here. Other nodes are told.
   void changed(ThreadKey key);
   // For those who follow on this node now; comes between the events `after` and after + 1.
@@ -89,6 +91,7 @@ class EventLog {
   storage::Database& database_;
   const EventLogOptions options_;
   std::shared_ptr<EventFollower::Hub> hub_;
+  std::function<void(const ThreadKey&)> heard_;
   std::shared_ptr<Courier> courier_;
   core::TaskGroup group_{"agent notices"};
 };

@@ -31,6 +31,9 @@ struct Run {
   int attempt = 0;
   std::optional<std::string> cancel_action;  // "interrupt" or "rollback": it has been asked for
   std::optional<std::string> webhook;
+  std::optional<core::KeyId> key;                     // what the caller came with
+  std::string traceparent;                            // of the caller's request; may be empty
+  std::optional<std::chrono::milliseconds> max_wait;  // that it may be parked
   core::Json usage;
   core::Json error;           // null, or {"error", "message"}
   std::int64_t base_seq = 0;  // the run's events come after it
@@ -71,7 +74,7 @@ struct CronSlot {
 struct NewRun {
   std::optional<ThreadId> thread;  // absent: a thread of its own that goes when its time is over
   bool create_thread = false;      // if_not_exists "create", else NotFound
-  core::Json thread_metadata = core::Json::object();  // of a thread that is made here
+  core::Json thread_metadata = core::Json::object();  // its members become the thread's
   core::Uuid agent;
   int agent_version = 0;
   core::Uuid assistant;
@@ -81,6 +84,9 @@ struct NewRun {
   bool keep_thread = false;  // of a temporary thread: on_completion "keep"
   std::chrono::seconds after{0};
   std::optional<std::string> webhook;
+  std::optional<core::KeyId> key;
+  std::string traceparent;
+  std::optional<std::chrono::milliseconds> max_wait;
   std::optional<std::string> idempotency_key;  // 1..255 characters
   std::string fingerprint;                     // of the request that the key belongs to
   std::optional<CronSlot> cron;

@@ -133,7 +133,9 @@ bool make_room(Transaction& tx, const Reach& reach, const NewRun& input, ThreadI
 
 void insert_run(Transaction& tx, const Reach& reach, const NewRun& input, RunId id, ThreadId thread,
                 bool take, const QueueOptions& options) {
-  Param key, owner, cron, slot;
+  Param key, owner, cron, slot, key_id, max_wait;
+  if (input.key) key_id = input.key->str();
+  if (input.max_wait) max_wait = std::to_string(input.max_wait->count());
   if (input.cron) {
     cron = input.cron->cron.str();
     slot = std::to_string(core::to_epoch_ms(input.cron->slot));
@@ -141,13 +143,16 @@ void insert_run(Transaction& tx, const Reach& reach, const NewRun& input, RunId 
   if (input.idempotency_key) key = stored_key(reach, *input.idempotency_key);
   if (take) owner = input.claim_as;
   tx.exec(
-      "with thread as (update agent_thread set status = 'busy', updated_at = now() where platform_id = "
+      "with thread as (update agent_thread set status = 'busy', updated_at = now(), "
+      "metadata = case when $21 = '{}' then metadata else metadata || assistiv_jsonb($21) end where "
+      "platform_id = "
       "$1::uuid and "
       "thread_id = $2::uuid returning last_seq, head_id, interrupts) insert into agent_run (platform_id, "
       "thread_id, "
       "run_id, agent_id, agent_version, assistant_id, metadata, kwargs, multitask_strategy, keep_thread, "
       "idempotency_key, fingerprint, webhook, due_at, base_seq, status, owner, epoch, attempt, lease_until, "
-      "started_at, base_head_id, base_interrupts, cron_id, cron_slot) select $1::uuid, $2::uuid, $3::uuid, "
+      "started_at, base_head_id, base_interrupts, cron_id, cron_slot, key_id, traceparent, max_wait_ms) "
+      "select $1::uuid, $2::uuid, $3::uuid, "
       "$4::uuid, "
       "$5::integer, "
       "$6::uuid, assistiv_jsonb($7), $8, $9, $10::boolean, $11, $12, $13, now() + make_interval(secs => "
@@ -158,11 +163,29 @@ void insert_run(Transaction& tx, const Reach& reach, const NewRun& input, RunId 
       "null then "
       "now() + $16::bigint * interval '1 millisecond' end, case when $15 is not null then now() end, "
       "head_id, "
-      "interrupts, $17::uuid, assistiv_time($18::bigint) from thread",
-      {reach.platform.str(), thread.str(), id.str(), input.agent.str(), std::to_string(input.agent_version),
-       input.assistant.str(), core::dump_json(input.metadata), core::dump_json(input.kwargs),
-       input.multitask_strategy, input.keep_thread ? "true" : "false", key, input.fingerprint, input.webhook,
-       std::to_string(input.after.count()), owner, std::to_string(options.lease.count()), cron, slot});
+      "interrupts, $17::uuid, assistiv_time($18::bigint), $19::uuid, $20, $22::bigint from thread",
+      {reach.platform.str(),
+       thread.str(),
+       id.str(),
+       input.agent.str(),
+       std::to_string(input.agent_version),
+       input.assistant.str(),
+       core::dump_json(input.metadata),
+       core::dump_json(input.kwargs),
+       input.multitask_strategy,
+       input.keep_thread ? "true" : "false",
+       key,
+       input.fingerprint,
+       input.webhook,
+       std::to_string(input.after.count()),
+       owner,
+       std::to_string(options.lease.count()),
+       cron,
+       slot,
+       key_id,
+       input.traceparent,
+       core::dump_json(input.thread_metadata),
+       max_wait});
 }
 
 std::string run_where(const RunSearch& query, std::vector<Param>& params) {
@@ -188,7 +211,7 @@ const std::string kSelectRun =
     "select r.platform_id, r.run_id, r.thread_id, t.is_temporary, t.end_user_id, r.agent_id, "
     "r.agent_version, "
     "r.assistant_id, r.status, r.metadata, r.kwargs, r.multitask_strategy, r.attempt, r.cancel_action, "
-    "r.webhook, "
+    "r.webhook, r.key_id, r.traceparent, r.max_wait_ms, "
     "r.usage, r.error, r.base_seq, r.owner, r.epoch, assistiv_ms(r.due_at) as due_ms, "
     "assistiv_ms(r.created_at) as "
     "created_ms, assistiv_ms(r.updated_at) as updated_ms, assistiv_ms(r.started_at) as started_ms, "
@@ -212,6 +235,9 @@ Run read_run(const storage::Row& row) {
   out.attempt = static_cast<int>(row.integer("attempt"));
   out.cancel_action = row.optional_text("cancel_action");
   out.webhook = row.optional_text("webhook");
+  out.key = row.optional_id<core::KeyId>("key_id");
+  out.traceparent = row.text("traceparent");
+  if (!row.is_null("max_wait_ms")) out.max_wait = std::chrono::milliseconds(row.integer("max_wait_ms"));
   out.usage = core::parse_json(row.text("usage"), 512);
   if (!row.is_null("error")) out.error = core::parse_json(row.text("error"), 512);
   out.base_seq = row.integer("base_seq");

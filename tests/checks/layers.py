@@ -86,6 +86,7 @@ TABLES = {
     "agent_cron": "agents/",
     "agent_assistant": "agents/",
     "agent_assistant_version": "agents/",
+    "agent_wait": "agents/",
     "kept_result": "mcp/",
     "llm_provider": "inference/",
     "llm_model": "inference/",

@@ -1,0 +1,210 @@
+#include "agents/service/agent_run_service.h"
+
+#include <utility>
+
+#include "agents/service/ephemeral_journal.h"
+#include "agents/service/run_spec.h"
+#include "core/encoding.h"
+#include "core/error.h"
+#include "core/json_read.h"
+
+namespace assistiv::agents {
+
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+// Between two looks at a run that another process has, when no notice comes.
+constexpr std::chrono::milliseconds kLookEvery{1000};
+
+std::string assistant_name(const core::Json& body) {
+  if (!body.is_object()) throw core::bad_request("The request is an object.");
+  const core::JsonReader reader(body);
+  return reader.string("assistant_id", 1, 128);
+}
+
+void add_identity(core::Json& metadata, const Assistant& assistant) {
+  metadata["assistant_id"] = assistant.id.str();
+  metadata["graph_id"] = assistant.graph_id;
+}
+
+RunResult result_from(const Run& before, const RunOutcome& outcome) {
+  RunResult out;
+  out.run = before;
+  out.run.status = std::string(to_string(outcome.view.status));
+  out.run.usage = to_json(outcome.totals);
+  if (!outcome.view.error_code.empty() || !outcome.view.error_message.empty())
+    out.run.error = {{"error", outcome.view.error_code}, {"message", outcome.view.error_message}};
+  out.values = outcome.view.values;
+  out.interrupts = outcome.view.interrupts.is_object() ? outcome.view.interrupts : core::Json::object();
+  if (outcome.view.status == RunStatus::Success) out.output = outcome.output;
+  return out;
+}
+
+struct Forget {
+  RunWaiters& waiters;
+  ThreadKey key;
+  std::shared_ptr<RunWaiters::Waiter> waiter;
+  ~Forget() { waiters.forget(key, waiter); }
+};
+
+core::Error stopping_error() {
+  return core::Error(core::ErrorKind::Unavailable, "The server is stopping; the run goes on elsewhere.")
+      .with_retry_after(std::chrono::seconds(1));
+}
+
+}  // namespace
+
+AgentRunService::~AgentRunService() {
+  beside_.stop();
+}
+
+// A thread that waits goes on with the version that it waits in.
+core::Task<int> AgentRunService::version_for(const RunCaller& caller, const RunRequest& request,
+                                             const ResolvedAssistant& of, bool resumes) {
+  if (!resumes || !request.thread) co_return of.agent.active_version;
+  const auto last = co_await world_.runs.list(caller.reach, {.thread = request.thread, .limit = 1});
+  if (last.empty() || last[0].agent != of.agent.id.uuid) co_return of.agent.active_version;
+  co_return last[0].agent_version;
+}
+
+core::Task<CreatedRun> AgentRunService::create(RunCaller caller, RunRequest request) {
+  const auto of = co_await world_.assistants.resolve(caller.reach, assistant_name(request.body));
+  auto order = read_run_order(request.body, of.assistant);
+  const int version = co_await version_for(caller, request, of, order.resumes);
+  const auto graph = co_await world_.agents.graph(caller.reach.platform, of.agent.id, version);
+  check_run_order(order.kwargs, *graph);
+  NewRun input;
+  input.thread = request.thread;
+  input.create_thread = order.create_thread;
+  add_identity(input.thread_metadata, of.assistant);
+  input.agent = of.agent.id.uuid;
+  input.agent_version = version;
+  input.assistant = of.assistant.id;
+  input.metadata = std::move(order.metadata);
+  add_identity(input.metadata, of.assistant);
+  input.max_wait = run_spec_of(order.kwargs, graph).limits.max_wait;
+  input.kwargs = std::move(order.kwargs);
+  input.multitask_strategy = order.multitask_strategy;
+  input.keep_thread = order.keep_thread;
+  input.after = order.after;
+  input.webhook = order.webhook;
+  input.key = caller.principal->key_id;
+  input.traceparent = caller.traceparent;
+  input.idempotency_key = request.idempotency_key;
+  if (input.idempotency_key) input.fingerprint = core::sha256_hex(core::dump_json(request.body));
+  input.claim_as = world_.worker.claim_as();
+  auto out = co_await world_.runs.create(caller.reach, std::move(input));
+  if (out.lease) world_.worker.begin(*out.lease, out.run, caller.principal);
+  co_return out;
+}
+
+core::Task<RunResult> AgentRunService::result_of(Reach reach, Run run) {
+  const auto thread = co_await world_.threads.get(reach, run.thread);
+  RunResult out;
+  out.values = thread.values;
+  out.interrupts = thread.interrupts;
+  if (run.status == "success") {
+    const auto graph = co_await world_.agents.graph(reach.platform, AgentId{run.agent}, run.agent_version);
+    out.output = output_of(*graph, thread.values);
+  }
+  out.run = std::move(run);
+  co_return out;
+}
+
+core::Task<std::optional<RunResult>> AgentRunService::wait(Reach reach, RunId id, Steady::time_point deadline,
+                                                           std::stop_token stop) {
+  const auto here = world_.worker.running_run(reach, id);
+  auto run = here ? *here : co_await world_.runs.get(reach, id);
+  if (run.is_over()) co_return co_await result_of(reach, std::move(run));
+  const ThreadKey key{reach.platform, run.thread};
+  const auto waiter = world_.waiters.expect(key, id);
+  const Forget forget{world_.waiters, key, waiter};
+  // It may have ended between the look and now.
+  bool look = true;
+  while (true) {
+    {
+      const std::lock_guard lock(waiter->mutex);
+      if (waiter->result) co_return waiter->result;
+      if (waiter->stopping) throw stopping_error();
+    }
+    // Of a run that is carried out here the end is told, not looked for.
+    if (look && !world_.worker.is_running(id)) {
+      run = co_await world_.runs.get(reach, id);
+      if (run.is_over()) co_return co_await result_of(reach, std::move(run));
+    }
+    const auto now = Steady::now();
+    if (stop.stop_requested() || now >= deadline) co_return std::nullopt;
+    co_await waiter->news.wait_for(std::min<Steady::duration>(deadline - now, kLookEvery), stop);
+    look = true;
+  }
+}
+
+core::Task<RunResult> AgentRunService::run_here(RunCaller caller, RunRequest request,
+                                                std::function<void(const RunEvent&)> watch,
+                                                std::stop_token stop) {
+  const auto of = co_await world_.assistants.resolve(caller.reach, assistant_name(request.body));
+  auto order = read_run_order(request.body, of.assistant);
+  if (order.resumes) throw core::bad_request("A run without a thread has nothing to resume.", "/command");
+  const auto graph =
+      co_await world_.agents.graph(caller.reach.platform, of.agent.id, of.agent.active_version);
+  check_run_order(order.kwargs, *graph);
+  Run run;
+  run.id = request.id.value_or(RunId::make(world_.clock, world_.random));
+  run.thread = ThreadId{run.id.uuid};
+  run.thread_is_temporary = true;
+  run.end_user = caller.reach.end_user;
+  run.agent = of.agent.id.uuid;
+  run.agent_version = of.agent.active_version;
+  run.assistant = of.assistant.id;
+  run.metadata = std::move(order.metadata);
+  add_identity(run.metadata, of.assistant);
+  run.multitask_strategy = order.multitask_strategy;
+  run.attempt = 1;
+  run.created_at = run.updated_at = world_.clock.now();
+  auto spec = run_spec_of(order.kwargs, graph);
+  run.kwargs = std::move(order.kwargs);
+  spec.run = run.id.str();
+  spec.thread = run.thread.str();
+  spec.metadata = run.metadata;
+  spec.durability = Durability::Async;
+  if (run.end_user) spec.user = co_await world_.user(caller.reach.platform, *run.end_user);
+  EphemeralJournal journal(std::move(watch));
+  const auto effects =
+      world_.effects({caller.principal, of.agent.slug, run.agent_version, "", caller.traceparent});
+  auto control = std::make_shared<RunControl>();
+  const std::stop_callback on_stop(stop, [control] { control->cancel(); });
+  const auto outcome =
+      co_await execute(std::move(spec), {*effects, journal, world_.clock, world_.random, beside_}, control);
+  run.ended_at = world_.clock.now();
+  co_return result_from(run, outcome);
+}
+
+core::Task<std::optional<Run>> AgentRunService::cancel(Reach reach, RunId id, CancelAction action,
+                                                       bool should_wait, std::stop_token stop) {
+  auto after = co_await world_.runs.cancel(reach, id, action);
+  if (!should_wait || !after || after->is_over()) co_return after;
+  const ThreadKey key{reach.platform, after->thread};
+  const auto waiter = world_.waiters.expect(key, id);
+  const Forget forget{world_.waiters, key, waiter};
+  while (true) {
+    try {
+      auto now = co_await world_.runs.get(reach, id);
+      if (now.is_over()) co_return now;
+      after = std::move(now);
+    } catch (const core::Error& error) {
+      if (error.kind() != core::ErrorKind::NotFound) throw;
+      co_return std::nullopt;  // rolled back
+    }
+    if (stop.stop_requested()) co_return after;
+    co_await waiter->news.wait_for(kLookEvery, stop);
+  }
+}
+
+void AgentRunService::tell_waiters(RunWaiters& waiters, const RunLease& lease, const Run& run,
+                                   const RunOutcome& outcome) {
+  const ThreadKey key{lease.platform, lease.thread};
+  if (waiters.has(key)) waiters.deliver(key, run.id, result_from(run, outcome));
+}
+
+}  // namespace assistiv::agents

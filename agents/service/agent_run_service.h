@@ -1,0 +1,60 @@
+#pragma once
+// RunService over the stores, the worker and the event log.
+#include <functional>
+#include <memory>
+
+#include "agents/service/assistant_service.h"
+#include "agents/service/run_service.h"
+#include "agents/service/run_waiters.h"
+#include "agents/service/run_worker.h"
+#include "agents/store/agent_service.h"
+#include "agents/store/run_store.h"
+#include "agents/store/thread_store.h"
+
+namespace assistiv::agents {
+
+// All of it outlives the service.
+struct RunServiceWorld {
+  storage::Database& database;
+  RunStore& runs;
+  ThreadStore& threads;
+  AgentService& agents;
+  AssistantService& assistants;
+  RunWorker& worker;
+  RunWaiters& waiters;
+  const core::Clock& clock;
+  core::Random& random;
+  // As of RunWorkerWorld: for runs that are carried out here and now.
+  std::function<core::Task<core::Json>(core::PlatformId, core::EndUserId)> user;
+  std::function<std::unique_ptr<Effects>(RunIdentity)> effects;
+};
+
+// Thread-safe.
+class AgentRunService final : public RunService {
+ public:
+  explicit AgentRunService(RunServiceWorld world) : world_(std::move(world)) {}
+  ~AgentRunService() override;
+
+  core::Task<CreatedRun> create(RunCaller caller, RunRequest request) override;
+  core::Task<std::optional<RunResult>> wait(Reach reach, RunId run,
+                                            std::chrono::steady_clock::time_point deadline,
+                                            std::stop_token stop) override;
+  core::Task<RunResult> run_here(RunCaller caller, RunRequest request,
+                                 std::function<void(const RunEvent&)> watch, std::stop_token stop) override;
+  core::Task<std::optional<Run>> cancel(Reach reach, RunId run, CancelAction action, bool wait,
+                                        std::stop_token stop) override;
+
+  // RunWorkerWorld::ended: what waiters get.
+  static void tell_waiters(RunWaiters& waiters, const RunLease& lease, const Run& run,
+                           const RunOutcome& outcome);
+
+ private:
+  core::Task<int> version_for(const RunCaller& caller, const RunRequest& request, const ResolvedAssistant& of,
+                              bool resumes);
+  core::Task<RunResult> result_of(Reach reach, Run run);
+
+  RunServiceWorld world_;
+  core::TaskGroup beside_{"agent runs here"};
+};
+
+}  // namespace assistiv::agents

@@ -1,0 +1,358 @@
+#include "agents/service/run_worker.h"
+
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "agents/service/run_spec.h"
+#include "agents/store/thread_store.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "core/metrics.h"
+
+namespace assistiv::agents {
+
+namespace {
+
+constexpr std::chrono::milliseconds kPauseAfterFault{1000};
+
+// One run on this process.
+struct Flight {
+  RunLease lease;
+  Run run;
+  oauth::PrincipalPtr principal;  // of a run that was claimed at its creation; else looked up
+  std::shared_ptr<RunControl> control = std::make_shared<RunControl>();
+  std::atomic<bool> closed{false};  // nothing more is written: lost, to be rolled back, or out of time
+  std::atomic<bool> lost{false};
+  std::atomic<bool> cancelled{false};
+};
+using FlightPtr = std::shared_ptr<Flight>;
+
+// What a run must not write any more does not reach its journal.
+class GuardedJournal final : public Journal {
+ public:
+  GuardedJournal(std::unique_ptr<Journal> inner, FlightPtr flight)
+      : inner_(std::move(inner)), flight_(std::move(flight)) {}
+
+  core::Task<void> commit(JournalWrite write) override {
+    if (flight_->closed) throw core::conflict("This run is stopped.").with_code("fenced");
+    return inner_->commit(std::move(write));
+  }
+  core::Task<std::optional<StoredCheckpoint>> load(std::string ns, std::string id) override {
+    return inner_->load(std::move(ns), std::move(id));
+  }
+  void show(RunEvent event) override {
+    if (!flight_->closed) inner_->show(std::move(event));
+  }
+
+ private:
+  std::unique_ptr<Journal> inner_;
+  FlightPtr flight_;
+};
+
+core::metrics::Counter& runs_counter(const std::string& end) {
+  return core::metrics::counter("assistiv_agent_runs_total", "Attempts at agents' runs by how they ended.",
+                                {{"end", end}});
+}
+
+// A run that cannot be carried out at all.
+JournalWrite failed_write(const Run& run, const core::Error& error) {
+  JournalWrite out;
+  out.totals = totals_of(run.usage);
+  RunEvent event;
+  event.method = "error";
+  event.data = {{"error", std::string(error.code())}, {"message", error.message()}};
+  out.events.push_back(std::move(event));
+  out.view.emplace();
+  out.view->status = RunStatus::Error;
+  out.view->error_code = error.code();
+  out.view->error_message = error.message();
+  out.ends = true;
+  return out;
+}
+
+bool is_fenced(const core::Error& error) {
+  return error.code() == "fenced";
+}
+
+}  // namespace
+
+struct RunWorker::Impl : std::enable_shared_from_this<RunWorker::Impl> {
+  Impl(RunWorkerWorld w, RunWorkerOptions o) : world(std::move(w)), options(std::move(o)) {}
+
+  core::Task<> loop(std::stop_token stop);
+  void launch(FlightPtr flight);
+  core::Task<> fly(FlightPtr flight);
+  core::Task<> carry_out(FlightPtr flight);
+  core::Task<RunSpec> prepare(FlightPtr flight);
+  core::Task<std::optional<RunOutcome>> attempt(FlightPtr flight);
+  core::Task<> settle(FlightPtr flight, std::optional<RunOutcome> outcome);
+  core::Task<> refuse(FlightPtr flight, core::Error error);
+
+  bool list(const FlightPtr& flight) {
+    const std::lock_guard lock(mutex);
+    if (draining) return false;
+    flights[flight->lease.run] = flight;
+    return true;
+  }
+  void unlist(const FlightPtr& flight) {
+    {
+      const std::lock_guard lock(mutex);
+      const auto found = flights.find(flight->lease.run);
+      if (found != flights.end() && found->second == flight) flights.erase(found);
+    }
+    landed.notify_all();
+    world.queue.wake();
+  }
+  std::size_t room() const {
+    const std::lock_guard lock(mutex);
+    return draining || flights.size() >= options.running_max ? 0 : options.running_max - flights.size();
+  }
+
+  const RunWorkerWorld world;
+  const RunWorkerOptions options;
+  mutable std::mutex mutex;
+  std::condition_variable landed;
+  std::map<RunId, FlightPtr> flights;
+  bool started = false;
+  bool draining = false;
+  core::TaskGroup beside{"agent tasks"};  // what runs beside a run's own coroutine
+  core::TaskGroup group{"agent runs"};
+};
+
+void RunWorker::Impl::launch(FlightPtr flight) {
+  if (!list(flight)) {
+    // The lease runs out, or another worker gets it handed over.
+    group.spawn(world.executor(), "hand over", [self = shared_from_this(), flight](std::stop_token) {
+      return self->settle(flight, RunOutcome{.drained = true});
+    });
+    return;
+  }
+  world.queue.hold(flight->lease, [flight](LeaseNews news) {
+    if (news.is_lost) flight->lost = flight->closed = true;
+    if (news.cancel_action) flight->cancelled = true;
+    if (news.cancel_action == "rollback") flight->closed = true;
+    flight->control->cancel();
+  });
+  group.spawn(world.executor(), "agent run",
+              [self = shared_from_this(), flight](std::stop_token) { return self->fly(flight); });
+}
+
+core::Task<> RunWorker::Impl::fly(FlightPtr flight) {
+  try {
+    co_await carry_out(flight);
+  } catch (const core::Error& error) {
+    // The lease runs out, and some worker takes the run up again.
+    core::log::error(
+        "agents.run_not_kept",
+        {{"run_id", flight->run.id.str()}, {"error", error.message()}, {"detail", error.detail()}});
+    runs_counter("fault").add();
+  }
+  world.queue.release(flight->lease.run);
+  unlist(flight);
+}
+
+// Throws what makes the run impossible.
+core::Task<RunSpec> RunWorker::Impl::prepare(FlightPtr flight) {
+  const auto& run = flight->run;
+  const auto& platform = flight->lease.platform;
+  if (!flight->principal && run.key)
+    flight->principal = co_await world.standing(platform, run.end_user, *run.key);
+  if (!flight->principal)
+    throw core::forbidden("The key that asked for this run is not valid any more.").with_code("caller_gone");
+  GraphPtr graph;
+  try {
+    graph = co_await world.agents.graph(platform, AgentId{run.agent}, run.agent_version);
+  } catch (const core::Error& error) {
+    if (error.kind() != core::ErrorKind::NotFound) throw;
+    throw core::not_found("The version of the agent that this run began with is gone.")
+        .with_code("version_gone");
+  }
+  auto spec = run_spec_of(run.kwargs, std::move(graph));
+  spec.run = run.id.str();
+  spec.thread = run.thread.str();
+  spec.attempt = run.attempt;
+  if (run.end_user) spec.user = co_await world.user(platform, *run.end_user);
+  spec.metadata = run.metadata;
+  spec.totals = totals_of(run.usage);
+  spec.next_seq = run.base_seq + 1;
+  if (run.attempt > 1) {
+    spec.next_seq =
+        1 + co_await world.database.run(storage::Scope::tenant(platform),
+                                        [platform, thread = run.thread](storage::Transaction& tx) {
+                                          const auto found = lock_thread(tx, {platform, {}}, thread);
+                                          return found ? found->last_seq : 0;
+                                        });
+  }
+  co_return spec;
+}
+
+// Nothing: the run is not this process's any more, or was refused.
+core::Task<std::optional<RunOutcome>> RunWorker::Impl::attempt(FlightPtr flight) {
+  std::optional<RunSpec> spec;
+  std::optional<core::Error> fault;
+  try {
+    spec = co_await prepare(flight);
+  } catch (const core::Error& error) {
+    fault = error;
+  } catch (const std::exception& error) {
+    fault = core::internal(error.what());
+  }
+  if (fault) {
+    if (fault->kind() == core::ErrorKind::Unavailable) throw *fault;
+    co_await refuse(flight, *fault);
+    co_return std::nullopt;
+  }
+  GuardedJournal journal(make_journal(world.database, world.journal, world.log, flight->lease), flight);
+  const auto effects = world.effects({flight->principal, graph_id_of(flight->run.kwargs),
+                                      flight->run.agent_version, "", flight->run.traceparent});
+  try {
+    co_return co_await execute(std::move(*spec), {*effects, journal, world.clock, world.random, beside},
+                               flight->control);
+  } catch (const core::Error& error) {
+    if (is_fenced(error)) co_return std::nullopt;
+    if (error.kind() == core::ErrorKind::Unavailable) throw;
+    fault = error;
+  }
+  // What the database refuses once it refuses again.
+  core::log::error(
+      "agents.run_not_written",
+      {{"run_id", flight->run.id.str()}, {"error", fault->message()}, {"detail", fault->detail()}});
+  co_await refuse(flight, core::internal(fault->detail()));
+  co_return std::nullopt;
+}
+
+core::Task<> RunWorker::Impl::refuse(FlightPtr flight, core::Error error) {
+  auto write = failed_write(flight->run, error);
+  RunOutcome outcome;
+  outcome.view = *write.view;
+  outcome.totals = write.totals;
+  const auto receipt = co_await world.journal.append(flight->lease, std::move(write));
+  if (!receipt.applied) co_return;
+  runs_counter("refused").add();
+  world.ended(flight->lease, flight->run, outcome);
+}
+
+core::Task<> RunWorker::Impl::settle(FlightPtr flight, std::optional<RunOutcome> outcome) {
+  if (flight->lost) {
+    runs_counter("lost").add();
+    co_return;
+  }
+  const bool wrote_end = outcome && !outcome->drained;
+  if (!wrote_end && flight->cancelled) {
+    co_await world.runs.finish_cancel(flight->lease);
+    runs_counter("cancelled").add();
+  } else if (!wrote_end && (outcome || flight->closed)) {
+    co_await world.runs.hand_over(flight->lease);
+    runs_counter("handed_over").add();
+  } else if (wrote_end) {
+    runs_counter(std::string(to_string(outcome->view.status))).add();
+    world.ended(flight->lease, flight->run, *outcome);
+  }
+}
+
+core::Task<> RunWorker::Impl::carry_out(FlightPtr flight) {
+  auto outcome = co_await attempt(flight);
+  co_await settle(flight, std::move(outcome));
+}
+
+core::Task<> RunWorker::Impl::loop(std::stop_token stop) {
+  bool go_on = true;
+  while (go_on && !stop.stop_requested()) {
+    bool faulty = false;
+    bool found = false;
+    try {
+      const auto free = room();
+      if (free > 0) {
+        auto claimed = co_await world.runs.claim(options.owner, std::min<std::size_t>(free, 64));
+        for (auto& one : claimed) {
+          auto flight = std::make_shared<Flight>();
+          flight->lease = std::move(one.lease);
+          flight->run = std::move(one.run);
+          launch(std::move(flight));
+        }
+        found = !claimed.empty();
+      }
+    } catch (const core::Error& error) {
+      core::log::warn("agents.runs_not_taken", {{"error", error.what()}, {"detail", error.detail()}});
+      faulty = true;
+    }
+    if (faulty) {
+      co_await core::sleep_for(kPauseAfterFault, stop);
+    } else if (!found) {
+      go_on = co_await world.queue.wait_for_work(stop);
+    }
+  }
+}
+
+RunWorker::RunWorker(RunWorkerWorld world, RunWorkerOptions options)
+    : impl_(std::make_shared<Impl>(std::move(world), std::move(options))) {}
+
+RunWorker::~RunWorker() {
+  stop();
+}
+
+void RunWorker::start(core::AnyExecutor executor) {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->started = true;
+  }
+  impl_->group.spawn(std::move(executor), "agent worker",
+                     [impl = impl_](std::stop_token stop) { return impl->loop(stop); });
+}
+
+void RunWorker::drain(std::chrono::milliseconds patience) {
+  std::unique_lock lock(impl_->mutex);
+  impl_->draining = true;
+  for (const auto& [run, flight] : impl_->flights) flight->control->drain();
+  const auto all_landed = [this] { return impl_->flights.empty(); };
+  if (impl_->landed.wait_for(lock, patience, all_landed)) return;
+  // Out of time: what they have recorded stays, the rest is done again by who takes them up.
+  for (const auto& [run, flight] : impl_->flights) {
+    flight->closed = true;
+    flight->control->cancel();
+  }
+  impl_->landed.wait_for(lock, patience, all_landed);
+}
+
+void RunWorker::stop() {
+  drain(std::chrono::seconds(1));
+  impl_->group.stop();
+  impl_->beside.stop();
+}
+
+std::optional<std::string> RunWorker::claim_as() const {
+  const std::lock_guard lock(impl_->mutex);
+  const bool full = impl_->flights.size() >= impl_->options.running_max;
+  return impl_->started && !impl_->draining && !full ? std::optional(impl_->options.owner) : std::nullopt;
+}
+
+void RunWorker::begin(RunLease lease, Run run, oauth::PrincipalPtr principal) {
+  auto flight = std::make_shared<Flight>();
+  flight->lease = std::move(lease);
+  flight->run = std::move(run);
+  flight->principal = std::move(principal);
+  impl_->launch(std::move(flight));
+}
+
+bool RunWorker::is_running(RunId run) const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->flights.contains(run);
+}
+
+std::optional<Run> RunWorker::running_run(const Reach& reach, RunId run) const {
+  const std::lock_guard lock(impl_->mutex);
+  const auto found = impl_->flights.find(run);
+  if (found == impl_->flights.end() || found->second->lease.platform != reach.platform) return {};
+  const auto& known = found->second->run;
+  if (reach.end_user && known.end_user != reach.end_user) return {};
+  return known;
+}
+
+std::size_t RunWorker::running() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->flights.size();
+}
+
+}  // namespace assistiv::agents

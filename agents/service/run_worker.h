@@ -1,0 +1,83 @@
+#pragma once
+// Carries runs out: takes what is due from the queue, keeps its lease, executes it on its journal. A run that
+// this process loses (a crash, a pause past the lease) is taken up by another worker from what is recorded.
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "agents/effects/gateway_effects.h"
+#include "agents/runtime/run.h"
+#include "agents/store/agent_service.h"
+#include "agents/store/event_log.h"
+#include "agents/store/journal_writer.h"
+#include "agents/store/run_queue.h"
+#include "agents/store/run_store.h"
+#include "core/async.h"
+#include "core/clock.h"
+#include "core/random.h"
+#include "core/task.h"
+#include "oauth/principal.h"
+#include "storage/database.h"
+
+namespace assistiv::agents {
+
+struct RunWorkerOptions {
+  std::string owner;              // tells this process from the others
+  std::size_t running_max = 256;  // runs at once
+};
+
+// All of it outlives the worker; the functions are thread-safe.
+struct RunWorkerWorld {
+  storage::Database& database;
+  RunStore& runs;
+  RunQueue& queue;
+  JournalWriter& journal;
+  EventLog& log;
+  AgentService& agents;
+  const core::Clock& clock;
+  core::Random& random;
+  // Who acts by a key, as it is allowed to now; null when the key is no good any more.
+  std::function<core::Task<oauth::PrincipalPtr>(core::PlatformId, std::optional<core::EndUserId>,
+                                                core::KeyId)>
+      standing;
+  // CEL's `user`: an object without secrets.
+  std::function<core::Task<core::Json>(core::PlatformId, core::EndUserId)> user;
+  std::function<std::unique_ptr<Effects>(RunIdentity)> effects;
+  std::function<core::AnyExecutor()> executor;  // where the next run goes
+  // A run is over here, or parked, and what it left is durable. Quick, not throwing.
+  std::function<void(const RunLease&, const Run&, const RunOutcome&)> ended;
+};
+
+// Thread-safe.
+class RunWorker {
+ public:
+  RunWorker(RunWorkerWorld world, RunWorkerOptions options);
+  ~RunWorker();  // stop()
+
+  // Takes runs from the queue. Without it the worker carries out nothing.
+  void start(core::AnyExecutor executor);
+  // No run is begun any more; those that run end with their step, at most after `patience`, and are handed
+  // over. Blocks: not on an I/O thread.
+  void drain(std::chrono::milliseconds patience);
+  void stop();
+
+  // The name under which RunStore::create may claim a run for begin(); nothing when there is no room.
+  std::optional<std::string> claim_as() const;
+  // Begins a run that was claimed at its creation by `principal`.
+  void begin(RunLease lease, Run run, oauth::PrincipalPtr principal);
+  bool is_running(RunId run) const;
+  // As it was when it began here; nothing when it is not carried out here, or not of this reach.
+  std::optional<Run> running_run(const Reach& reach, RunId run) const;
+  std::size_t running() const;
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace assistiv::agents

@@ -1,0 +1,243 @@
+#include "api/agent_runtime.h"
+
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "agents/effects/gateway_effects.h"
+#include "agents/service/agent_run_service.h"
+#include "agents/service/assistant_service.h"
+#include "agents/service/run_waiters.h"
+#include "agents/service/run_worker.h"
+#include "agents/service/thread_state.h"
+#include "agents/store/cron_store.h"
+#include "agents/store/event_log.h"
+#include "agents/store/item_store.h"
+#include "agents/store/journal_writer.h"
+#include "agents/store/run_queue.h"
+#include "agents/store/run_store.h"
+#include "agents/store/thread_store.h"
+#include "api/config.h"
+#include "core/error.h"
+#include "core/json_read.h"
+#include "oauth/identity/authenticator.h"
+#include "oauth/identity/identity_service.h"
+
+namespace assistiv::api {
+
+namespace {
+
+// The `user` of expressions, kept for a minute.
+class AgentUsers {
+ public:
+  explicit AgentUsers(oauth::IdentityService& identity) : identity_(identity) {}
+
+  core::Task<core::Json> get(core::PlatformId platform, core::EndUserId user) {
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = known_.find(user);
+      if (found != known_.end() && found->second.until > Steady::now()) co_return found->second.view;
+    }
+    const auto row = co_await identity_.get_end_user(platform, user);
+    core::Json view = {{"id", row.id.str()},
+                       {"external_id", row.external_id},
+                       {"display_name", row.display_name ? core::Json(*row.display_name) : core::Json("")},
+                       {"metadata", core::try_parse_json(row.metadata_json).value_or(core::Json::object())}};
+    const std::lock_guard lock(mutex_);
+    if (known_.size() >= kUsersMax) known_.clear();
+    known_[user] = {view, Steady::now() + kKeptFor};
+    co_return view;
+  }
+
+  void on_notify(std::string_view topic, std::string_view payload) {
+    if (topic != "end_user" && topic != "resync") return;
+    const auto id = core::EndUserId::parse(payload.substr(std::min(payload.size(), payload.find('/') + 1)));
+    const std::lock_guard lock(mutex_);
+    if (topic == "end_user" && id) {
+      known_.erase(*id);
+    } else {
+      known_.clear();
+    }
+  }
+
+ private:
+  using Steady = std::chrono::steady_clock;
+  static constexpr std::size_t kUsersMax = 10'000;
+  static constexpr std::chrono::seconds kKeptFor{60};
+  struct Known {
+    core::Json view;
+    Steady::time_point until;
+  };
+  oauth::IdentityService& identity_;
+  std::mutex mutex_;
+  std::map<core::EndUserId, Known> known_;
+};
+
+// Until states can be read.
+class NoThreadStates final : public agents::ThreadStates {
+ public:
+  core::Task<core::Json> get(agents::Reach, agents::ThreadId, agents::StateQuery) override {
+    throw unavailable();
+  }
+  core::Task<std::vector<core::Json>> history(agents::Reach, agents::ThreadId,
+                                              agents::HistoryQuery) override {
+    throw unavailable();
+  }
+  core::Task<core::Json> update(agents::Reach, agents::ThreadId, agents::StateChange) override {
+    throw unavailable();
+  }
+
+ private:
+  static core::Error unavailable() {
+    return core::Error(core::ErrorKind::Unavailable, "States of threads cannot be read here.");
+  }
+};
+
+agents::RunQueueOptions queue_options(const Config& config) {
+  agents::RunQueueOptions options;
+  options.lease = config.agent_lease;
+  options.renew_every = options.lease / 3;
+  options.upkeep = std::min(options.upkeep, options.lease / 3);
+  return options;
+}
+
+}  // namespace
+
+struct AgentRuntime::Impl {
+  explicit Impl(AgentRuntimeWorld w)
+      : world(w),
+        node(core::random_token(world.random, 16)),
+        effects_world{world.inference, world.tools, world.http, world.agents, world.random},
+        users(world.identity),
+        log(world.database, node),
+        threads(world.database, world.clock, world.random),
+        runs(world.database, world.clock, world.random, {.lease = world.config.agent_lease},
+             {[this] { runs_are_due(); }, [this](agents::ThreadKey key) { log.changed(key); }}),
+        assistants(agents::make_assistant_service(world.database, world.clock, world.random)),
+        crons(world.database, world.clock, world.random, {.lease = world.config.agent_lease},
+              [](storage::Transaction&, const agents::Cron&) { return std::optional<agents::NewRun>(); }),
+        items(world.database),
+        queue(world.database, runs, threads, queue_options(world.config), {&crons, &items}),
+        journal(world.database, {}, log, [this] { runs_are_due(); }),
+        worker(worker_world(), {.owner = node, .running_max = world.config.agent_runs}),
+        service(service_world()),
+        states(std::make_unique<NoThreadStates>()),
+        gateway{world.agents, *assistants, service, *states, threads, runs, log, crons, items} {
+    log.listen([this](const agents::ThreadKey& key) { waiters.mark(key); });
+  }
+
+  // Here at once, on the other nodes with the next notice.
+  void runs_are_due() {
+    queue.wake();
+    log.runs_are_due();
+  }
+
+  core::Task<core::Json> user(core::PlatformId platform, core::EndUserId id) {
+    return users.get(platform, id);
+  }
+
+  agents::RunWorkerWorld worker_world() {
+    return {world.database,
+            runs,
+            queue,
+            journal,
+            log,
+            world.agents,
+            world.clock,
+            world.random,
+            [this](core::PlatformId platform, std::optional<core::EndUserId> end_user, core::KeyId key) {
+              return world.authenticator.standing_any(platform, end_user, key);
+            },
+            [this](core::PlatformId platform, core::EndUserId id) { return user(platform, id); },
+            [this](agents::RunIdentity who) {
+              return agents::make_gateway_effects(effects_world, std::move(who));
+            },
+            [this] { return world.io.next(); },
+            [this](const agents::RunLease& lease, const agents::Run& run, const agents::RunOutcome& outcome) {
+              agents::AgentRunService::tell_waiters(waiters, lease, run, outcome);
+            }};
+  }
+
+  agents::RunServiceWorld service_world() {
+    return {world.database,
+            runs,
+            threads,
+            world.agents,
+            *assistants,
+            worker,
+            waiters,
+            world.clock,
+            world.random,
+            [this](core::PlatformId platform, core::EndUserId id) { return user(platform, id); },
+            [this](agents::RunIdentity who) {
+              return agents::make_gateway_effects(effects_world, std::move(who));
+            }};
+  }
+
+  AgentRuntimeWorld world;
+  const std::string node;
+  agents::EffectsWorld effects_world;
+  AgentUsers users;
+  agents::EventLog log;
+  agents::ThreadStore threads;
+  agents::RunStore runs;
+  std::unique_ptr<agents::AssistantService> assistants;
+  agents::CronStore crons;
+  agents::ItemStore items;
+  agents::RunQueue queue;
+  agents::JournalWriter journal;
+  agents::RunWaiters waiters;
+  agents::RunWorker worker;
+  agents::AgentRunService service;
+  std::unique_ptr<agents::ThreadStates> states;
+  AgentGateway gateway;
+  bool running = false;
+  bool works = false;
+};
+
+AgentRuntime::AgentRuntime(AgentRuntimeWorld world) : impl_(std::make_unique<Impl>(world)) {}
+
+AgentRuntime::~AgentRuntime() {
+  stop();
+}
+
+AgentGateway& AgentRuntime::gateway() {
+  return impl_->gateway;
+}
+
+void AgentRuntime::start(bool works) {
+  impl_->running = true;
+  impl_->works = works;
+  auto& io = impl_->world.io;
+  impl_->log.start(io.next());
+  if (!works) return;
+  impl_->journal.start(io.next());
+  impl_->queue.start(io.next());
+  impl_->worker.start(io.next());
+}
+
+void AgentRuntime::drain() {
+  if (!impl_->running) return;
+  impl_->worker.drain(impl_->world.config.drain_timeout);
+  impl_->waiters.stop();
+}
+
+void AgentRuntime::stop() {
+  if (!std::exchange(impl_->running, false)) return;
+  impl_->waiters.stop();
+  impl_->worker.stop();
+  if (impl_->works) {
+    impl_->queue.stop();
+    impl_->journal.stop();
+  }
+  impl_->log.stop();
+}
+
+void AgentRuntime::on_notify(std::string_view topic, std::string_view payload) {
+  impl_->users.on_notify(topic, payload);
+  impl_->log.on_notify(topic, payload);
+  impl_->queue.on_notify(topic, payload);
+}
+
+}  // namespace assistiv::api
