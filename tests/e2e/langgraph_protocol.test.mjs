@@ -1,9 +1,7 @@
-// LangGraph's thread protocol ("v2"): its commands and its streams on the wire, what they refuse, whose they are; then the
-// hook of @langchain/react (1.1.0) under jsdom: a chat, a tool, an approval, a reload, a stop.
+// LangGraph's thread protocol ("v2") on the wire: its commands and its streams, what they refuse, whose they are.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { apiOf, makeAgents } from './support/agents.mjs';
 import { startPostgres } from './support/postgres.mjs';
 import { eventually } from './support/server.mjs';
 import { World } from './support/world.mjs';
@@ -12,13 +10,32 @@ const ALL = ['values', 'updates', 'messages', 'tools', 'lifecycle', 'input', 'ch
 const INPUT = { log: ['in'], n: 1 };
 const DONE = { log: ['in', 'a', 'b', 'c'], n: 4 };
 
+const list = { type: 'array', items: { type: 'string' }, 'x-reducer': 'append' };
+const state = { type: 'object', properties: { log: list, n: { type: 'integer', 'x-reducer': 'sum', default: 0 } } };
+const chain = (...names) => ['__start__', ...names].map((from, i) => ({ from, to: names[i] ?? '__end__' }));
+const note = (name, more = {}) => ({ type: 'transform', write: { log: `\${['${name}']}`, ...more } });
+const question = (prompt) => ({ type: 'approval', prompt, write: { log: '${[result.response]}' }, response_schema: { type: 'string' } });
+const GRAPHS = {
+  line: { nodes: Object.fromEntries(['a', 'b', 'c'].map((name) => [name, note(name, { n: '${1}' })])), edges: chain('a', 'b', 'c') },
+  sub: {
+    subgraphs: { inner: { state, nodes: { deep: note('deep') }, edges: chain('deep') } },
+    nodes: { outer: { type: 'subgraph', graph: 'inner' }, after: note('after') },
+    edges: chain('outer', 'after'),
+  },
+  ask: { nodes: { question: question('well?'), after: note('after') }, edges: chain('question', 'after') },
+  both: {
+    nodes: { left: question('left'), right: question('right') },
+    edges: ['left', 'right'].flatMap((name) => [{ from: '__start__', to: name }, { from: name, to: '__end__' }]),
+  },
+};
+
 /** One thread as a client of the protocol has it. */
 class Thread {
   #commands = 0;
   streams = [];
   constructor(world, key, { id = randomUUID(), headers = {} } = {}) {
     this.id = id;
-    this.base = `${apiOf(world)}/threads/${id}`;
+    this.base = `${world.url}/v1/agents/api/threads/${id}`;
     this.headers = { 'x-api-key': key, 'content-type': 'application/json', ...headers };
   }
 
@@ -115,7 +132,9 @@ describe('The thread protocol', () => {
   before(async () => {
     postgres = startPostgres();
     world = await World.start({ apps: [], env: { ASSISTIV_DATABASE_URL: postgres.url } });
-    await makeAgents(world.platform, ['line', 'sub', 'ask', 'both']);
+    for (const [slug, graph] of Object.entries(GRAPHS)) {
+      await world.platform.api.must(201, 'POST', `${world.platform.path}/agents`, { slug, name: slug, graph: { spec: 'agentgraph/1', name: slug, state, ...graph } });
+    }
     user = await world.newUser();
     other = await world.newUser();
   });
@@ -187,7 +206,7 @@ describe('The thread protocol', () => {
     assert.deepEqual(both.map(({ type, error }) => error ?? type).sort(), ['no_such_interrupt', 'success']);
     const frames = await stream.until(completed);
     assert.deepEqual(of(frames, 'lifecycle').map(({ event }) => event), ['running', 'interrupted', 'running', 'completed']);
-    assert.deepEqual(of(frames, 'values').at(-1), { log: ['in', 'yes', 'after'] });
+    assert.deepEqual(of(frames, 'values').at(-1), { log: ['in', 'yes', 'after'], n: 0 });
     assert.ok(of(frames, 'values').every((values) => !('__interrupt__' in values)));
     await thread.refused('no_such_interrupt', 'input.respond', answer);
   });
@@ -328,7 +347,7 @@ describe('The thread protocol', () => {
     postgres.query(`delete from agent_event where thread_id = '${thread.id}'`);
     const frames = await (await thread.open()).until(interrupted);
     assert.deepEqual(frames.map(short), ['values', 'input.requested', 'lifecycle interrupted']);
-    assert.deepEqual(of(frames, 'values'), [{ log: ['in'] }]);
+    assert.deepEqual(of(frames, 'values'), [{ log: ['in'], n: 0 }]);
     assert.deepEqual(of(frames, 'input.requested'), of(told, 'input.requested'));
   });
 
