@@ -1,6 +1,10 @@
 #include "inference/engine/admission.h"
 
 #include <algorithm>
+#include <optional>
+
+#include "billing/price.h"
+#include "core/error.h"
 
 namespace assistiv::inference {
 
@@ -55,6 +59,68 @@ core::Task<std::int64_t> output_that_fits(billing::Ledger* ledger, billing::Admi
   co_return rest ? affordable(*refused.price, input, output, *rest) : -1;
 }
 
+struct CapLeft {
+  core::NanoUsd cost;
+  std::int64_t tokens;
+  bool holds(const billing::PricePtr& price, std::int64_t input, std::int64_t output) const {
+    return input + output <= tokens && (!price || billing::cost_bound(*price, input, output) <= cost);
+  }
+};
+
+[[noreturn]] void throw_over_cap(const CapLeft& left, std::int64_t least) {
+  if (least > left.tokens)
+    throw core::Error(core::ErrorKind::Unprocessable, "There are too few tokens left for the call.")
+        .with_code("limit_tokens");
+  throw core::Error(core::ErrorKind::PaymentRequired, "What is left of the run's budget cannot pay the call.")
+      .with_code("limit_cost");
+}
+
+std::int64_t choices_of(const InferenceCall& call) {
+  return std::max<std::int64_t>(call.request.n.value_or(1), 1);
+}
+std::int64_t least_output(const InferenceCall& call, const Prepared& prepared) {
+  const auto choices = choices_of(call);
+  return choices * std::min(kOutputMin, prepared.output_bound / choices);
+}
+
+void prepare_smaller(Engine& engine, CallState& state, const Target& target, std::int64_t output) {
+  PrepareOptions smaller;
+  smaller.output_max = std::max<std::int64_t>(output / choices_of(state.call), 1);
+  smaller.signatures = &engine.signatures;
+  state.prepared = prepare(state.call, target, state.settings(), smaller);
+}
+
+// Limits the output to what the cap has left.
+void keep_to_cap(Engine& engine, CallState& state, const Target& target, const billing::PricePtr& price) {
+  if (!state.call.cap) return;
+  const CapLeft left{state.call.cap->cost - state.failed_cost, state.call.cap->tokens - state.failed_tokens};
+  const auto& prepared = state.prepared;
+  if (left.holds(price, prepared.input_bound, prepared.output_bound)) return;
+  const auto input = prepared.input_bound + kLimitBytes;
+  const auto least = least_output(state.call, prepared);
+  if (!state.forward_path.empty() || !left.holds(price, input, least)) throw_over_cap(left, input + least);
+  auto fits = std::min(prepared.output_bound, left.tokens - input);
+  if (price) fits = affordable(*price, input, fits, left.cost);
+  prepare_smaller(engine, state, target, fits);
+}
+
+CallBound bound_at(const InferenceCall& call, const Target& target, const InferenceSettings& settings) {
+  const auto price = price_for(target, settings);
+  PrepareOptions options;
+  options.billed = target.price || settings.unknown_price;
+  const auto prepared = prepare(call, target, settings, options);
+  const auto input = prepared.input_bound + kLimitBytes;
+  const auto least = least_output(call, prepared);
+  CallBound out;
+  out.tokens = prepared.input_bound + prepared.output_bound;
+  out.least_tokens = input + least;
+  if (price) {
+    out.cost = billing::cost_bound(*price, prepared.input_bound, prepared.output_bound);
+    out.least_cost = billing::cost_bound(*price, input, least);
+  }
+  return out;
+}
+
 // What is left of the account, what nodes have leased of it and may give back included.
 bool may_fit(const Refusal& refusal, const billing::AdmissionRequest& refused, std::int64_t input,
              std::int64_t output) {
@@ -87,11 +153,35 @@ billing::CallFacts call_facts(const InferenceCall& call) {
   return out;
 }
 
+CallBound bound_of(const Engine& engine, const InferenceCall& call, const TargetPlan& plan) {
+  const bool local_only = engine.options.on_premise_only || plan.settings->on_premise_only;
+  std::optional<CallBound> out;
+  std::optional<core::Error> why;
+  for (const auto& model : plan.models) {
+    for (const auto& target : model.targets) {
+      if (local_only && !target->local) continue;
+      try {
+        const auto one = bound_at(call, *target, *plan.settings);
+        if (!out) out = one;
+        out->cost = std::max(out->cost, one.cost);
+        out->tokens = std::max(out->tokens, one.tokens);
+        out->least_cost = std::min(out->least_cost, one.least_cost);
+        out->least_tokens = std::min(out->least_tokens, one.least_tokens);
+      } catch (const core::Error& error) {
+        if (!why) why = error;
+      }
+    }
+  }
+  if (!out && why) throw *std::move(why);
+  return out.value_or(CallBound{});
+}
+
 core::Task<std::unique_ptr<Meter>> admit(std::shared_ptr<Engine> engine, std::shared_ptr<CallState> state,
                                          Candidate candidate, int attempt) {
   auto& prepared = state->prepared;
   if (state->free) co_return std::make_unique<Meter>(nullptr, nullptr, prepared.input_estimate);
   const auto price = price_for(*candidate.target, state->settings());
+  keep_to_cap(*engine, *state, *candidate.target, price);
   auto& ledger = engine->world.ledger;
   auto request = request_for(*state, candidate, attempt, price);
   auto admission = co_await ledger.admit(request);
@@ -100,18 +190,14 @@ core::Task<std::unique_ptr<Meter>> admit(std::shared_ptr<Engine> engine, std::sh
   const auto refusal = std::get<Refusal>(admission);
   if (!state->forward_path.empty() || refusal.code == "budget_suspended") billing::throw_refusal(refusal);
 
-  const std::int64_t choices = std::max<std::int64_t>(state->call.request.n.value_or(1), 1);
-  const std::int64_t least = choices * std::min(kOutputMin, prepared.output_bound / choices);
+  const std::int64_t least = least_output(state->call, prepared);
   // A lower limit is a few bytes more to send.
   const std::int64_t input = prepared.input_bound + kLimitBytes;
   std::int64_t fits = co_await output_that_fits(&ledger, request, refusal, input, prepared.output_bound);
   // What nodes hold and do not use may be enough: the ledger asks for it back when that is all it takes.
   if (fits < least && may_fit(refusal, request, input, least)) fits = least;
   if (fits < least) billing::throw_refusal(refusal);
-  PrepareOptions smaller;
-  smaller.output_max = std::max<std::int64_t>(fits / choices, 1);
-  smaller.signatures = &engine->signatures;
-  prepared = prepare(state->call, *candidate.target, state->settings(), smaller);
+  prepare_smaller(*engine, *state, *candidate.target, fits);
   request = request_for(*state, candidate, attempt, price);
   admission = co_await ledger.admit(request);
   if (auto* hold = std::get_if<billing::HoldPtr>(&admission))

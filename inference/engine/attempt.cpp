@@ -111,6 +111,7 @@ Failed failed_with(Fault::Kind kind, std::string message) {
 
 void add_failed_cost(CallState& state, const Meter& meter) {
   state.failed_cost = state.facts.cost = state.failed_cost + meter.cost();
+  state.failed_tokens += core::total_tokens(meter.usage());
 }
 
 bool is_error_body(const core::Json& json) {
@@ -189,6 +190,7 @@ core::Task<std::optional<Failed>> read_whole(EnginePtr engine, StatePtr state,
   meter->saw_whole_reply();
   meter->settle(CallOutcome::Success);
   state->facts.cost = state->failed_cost + meter->cost();
+  state->facts.usage = meter->usage();
   if (state->ticket) state->ticket->settle(core::total_tokens(meter->usage()));
   remember_signatures(*engine, *state);
   co_return std::nullopt;

@@ -1,6 +1,7 @@
 #pragma once
 // The attempts of one call: which target is asked next, under which hold, and what comes of it. Internal to
 // the engine.
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,6 +44,7 @@ struct CallState {
   TurnFacts facts;
   std::chrono::microseconds upstream_time{0};
   core::NanoUsd failed_cost;  // of attempts that were billed and tried elsewhere; part of the call's cost
+  std::int64_t failed_tokens = 0;  // of the same
   std::chrono::steady_clock::time_point deadline;
 
   // The outcome: one of the two, or a fault.

@@ -1,6 +1,6 @@
 #pragma once
-// Our own errors between their kinds and the dialects. Internal to the engine; doors use error_reply() of
-// inference_service.h.
+// Our own errors between their kinds and the dialects. Internal to the engine but for throw_fault(); doors
+// use error_reply() of inference_service.h.
 #include <optional>
 
 #include "core/error.h"

@@ -224,6 +224,7 @@ class OpenTurn final : public TurnStream {
   }
   void finish() {
     state_->facts.cost = state_->failed_cost + state_->stream->meter().cost();
+    state_->facts.usage = state_->stream->meter().usage();
     if (state_->ticket) state_->ticket->settle(core::total_tokens(state_->stream->meter().usage()));
     state_->ticket.reset();
   }
@@ -299,6 +300,13 @@ core::Task<std::unique_ptr<TurnStream>> InferenceService::open(InferenceCall cal
   auto state = make_state(std::move(call));
   co_await answer_turn(state_->engine, state);
   co_return std::make_unique<OpenTurn>(std::move(state));
+}
+
+core::Task<CallBound> InferenceService::bound(InferenceCall call) {
+  call.raw.clear();
+  const auto engine = state_->engine;
+  const auto plan = co_await engine->world.targets.targets(call.principal->platform_id, call.request.model);
+  co_return bound_of(*engine, call, *plan);
 }
 
 }  // namespace assistiv::inference

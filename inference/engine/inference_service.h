@@ -98,6 +98,10 @@ class InferenceService {
   core::Task<Turn> complete(InferenceCall call);
   core::Task<std::unique_ptr<TurnStream>> open(InferenceCall call);
 
+  // What an attempt at the call is held for, by the same arithmetic. Nothing is held or sent. Throws
+  // core::Error as the call itself would: NotFound, Unprocessable (unknown_price), InvalidArgument.
+  core::Task<CallBound> bound(InferenceCall call);
+
  private:
   struct State;
   std::shared_ptr<State> state_;

@@ -14,6 +14,7 @@
 #include "core/json.h"
 #include "core/money.h"
 #include "core/task.h"
+#include "core/usage.h"
 #include "inference/canonical.h"
 #include "oauth/principal.h"
 
@@ -21,6 +22,22 @@ namespace assistiv::inference {
 
 // What is said when InferenceCall::gone ends a call.
 inline constexpr std::string_view kStoppingMessage = "The server is stopping. Send the request again.";
+
+// The most that a call may use up, all of its attempts together, besides what wallet and budget can pay: what
+// an agent run has left of its own limits. The output is limited to what fits.
+struct CallCap {
+  core::NanoUsd cost{INT64_MAX};
+  std::int64_t tokens = INT64_MAX;
+};
+
+// What one attempt can use up at most, whichever target answers, and what it takes for an answer at all: no
+// CallCap below that is of use.
+struct CallBound {
+  core::NanoUsd cost;
+  std::int64_t tokens = 0;
+  core::NanoUsd least_cost;
+  std::int64_t least_tokens = 0;
+};
 
 struct InferenceCall {
   oauth::PrincipalPtr principal;  // never an operator's
@@ -41,6 +58,7 @@ struct InferenceCall {
   // for the fields that we act on. Empty: `request` is encoded in any case (agents, the Responses loop).
   std::string raw;
   std::string run_id;  // of an agent run
+  std::optional<CallCap> cap;
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 };
 
@@ -51,6 +69,7 @@ struct TurnFacts {
   std::string provider_model;  // as the provider names it
   int attempts = 0;
   core::NanoUsd cost;      // known once settled
+  core::Usage usage;       // of the attempt that answered, with estimates where it said none; as `cost`
   bool estimated = false;  // a token count that no provider gave
   std::vector<std::string> dropped;
   std::chrono::microseconds overhead{0};  // ours, before the winning request was sent
