@@ -69,6 +69,7 @@ ToolExecution failed(const Failure& failure) {
   out.result_json = error_result(out.code, failure.message, std::move(details));
   if (failure.code == FailureCode::RateLimited) out.retry_after = failure.retry_after;
   out.timed_out = failure.timed_out;
+  out.outcome_unknown = failure.outcome_unknown;
   out.upstream_status = failure.status;
   return out;
 }

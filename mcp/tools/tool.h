@@ -120,6 +120,7 @@ struct ToolCallResult {
   std::string input_requests_json;
   std::string input_state;  // plain; the protocol seals it
   int error_code = 0;
+  bool outcome_unknown = false;  // a ToolError, and a change may have been made all the same
   std::optional<ToolWait> wait;
 };
 

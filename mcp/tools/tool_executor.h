@@ -52,6 +52,7 @@ struct ToolExecution {
   std::string code;                    // of a ToolError: "not_found", "rate_limited", ...
   std::optional<int> upstream_status;  // of the last exchange, for the audit trail
   bool timed_out = false;              // a ToolError because the upstream did not answer in time
+  bool outcome_unknown = false;        // a ToolError, and a change may have been made all the same
   // A ToolError because the upstream wants to be asked later; it did nothing, and the call may be repeated
   // then.
   std::optional<std::chrono::seconds> retry_after = {};

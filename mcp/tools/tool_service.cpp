@@ -404,6 +404,7 @@ class ToolCall {
     out.outcome = done ? ToolOutcome::Done : ToolOutcome::ToolError;
     out.result_json = std::move(execution.result_json);
     out.code = std::move(execution.code);
+    out.outcome_unknown = execution.outcome_unknown;
     if (execution.retry_after)
       out.wait = wait_for_upstream(*app_->app, *execution.retry_after, record_->approval_id);
     co_return out;
