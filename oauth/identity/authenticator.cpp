@@ -293,6 +293,7 @@ PrincipalPtr acting_for(const Principal& platform, core::EndUserId end_user) {
   auto out = std::make_shared<Principal>(platform);
   out->kind = PrincipalKind::EndUser;
   out->end_user_id = end_user;
+  if (platform.has_scope("management") && !platform.has_scope("mcp")) out->scopes.emplace_back("mcp");
   return out;
 }
 

@@ -69,7 +69,8 @@ class Authenticator {
 };
 
 // A platform's key acts for one of its end users: as that end user, with the id and the scopes of the key.
-// That the end user is the platform's is the caller's to check.
+// One that manages could make that user a key, so it may use their tools, too. That the end user is the
+// platform's is the caller's to check.
 PrincipalPtr acting_for(const Principal& platform, core::EndUserId end_user);
 
 }  // namespace assistiv::oauth
