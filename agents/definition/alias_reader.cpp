@@ -81,6 +81,9 @@ class ToolsetReader {
     out_.allow = texts_of(json_, "allow");
     out_.deny = texts_of(json_, "deny");
     out_.as_platform = json_.value("identity", "end_user") == "platform";
+    if (out_.as_platform)
+      faults_.add(at_ + "/identity", "identity",
+                  "only the connections of the end user whom a run acts as can be used: leave it out");
     out_.only = tools_of_app(world_, out_.connector);
     check_connector(out_, at_, world_, faults_);
     read_approval();

@@ -9,6 +9,7 @@
 
 #include "core/encoding.h"
 #include "core/json_read.h"
+#include "core/url_text.h"
 
 namespace assistiv::agents {
 namespace {
@@ -41,12 +42,6 @@ std::string with_query(std::string url, const core::Json& query) {
   return url;
 }
 
-std::string authority_of(const std::string& url) {
-  const auto begin = url.find("://");
-  if (begin == std::string::npos) throw core::bad_request("an http node's URL has no host");
-  return url.substr(begin + 3, url.find_first_of("/?#", begin + 3) - begin - 3);
-}
-
 bool has_control(const std::string& text) {
   return std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
 }
@@ -66,7 +61,7 @@ core::OutboundRequest outbound_request(const HttpCall& call, const std::string& 
   if (out.url.size() > kUrlBytesMax) throw core::bad_request("an http node's URL is too long");
   if (has_control(out.url) || out.url.find(' ') != std::string::npos)
     throw core::bad_request("an http node's URL has a space or a control character: put it into \"query\"");
-  out.allowed_hosts = {authority_of(out.url)};
+  out.allowed_hosts = {core::url_authority(out.url)};
   for (const auto& [name, value] : call.headers) {
     if (has_control(value)) throw core::bad_request("the header " + name + " has a control character");
     out.headers.set(name, value);

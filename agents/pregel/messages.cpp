@@ -183,10 +183,12 @@ Json answers_for_open_calls(const Json& messages, std::string_view text, core::R
       std::erase_if(open,
                     [id = text_at(message, "tool_call_id")](const auto& call) { return call.first == id; });
     }
-    const auto calls = message.find("tool_calls");
-    if (calls == message.end() || !calls->is_array()) continue;
-    for (const auto& call : *calls) {
-      if (call.is_object()) open.emplace_back(text_at(call, "id"), text_at(call, "name"));
+    for (const char* member : {"tool_calls", "invalid_tool_calls"}) {
+      const auto calls = message.find(member);
+      if (calls == message.end() || !calls->is_array()) continue;
+      for (const auto& call : *calls) {
+        if (call.is_object()) open.emplace_back(text_at(call, "id"), text_at(call, "name"));
+      }
     }
   }
   auto out = Json::array();

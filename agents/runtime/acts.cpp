@@ -2,13 +2,17 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <utility>
 
+#include "agents/definition/toolset.h"
 #include "agents/pregel/messages.h"
 #include "core/encoding.h"
 
 namespace assistiv::agents {
 namespace {
+
+constexpr std::size_t kFunctionNameMax = 64;  // at OpenAI, Anthropic and Google
 
 // Holds one of the run's places for acts beside each other.
 class Slot {
@@ -55,27 +59,12 @@ core::Task<void> before_act(TaskRun task, bool told = false) {
   if (has_records || told) co_await task.run->recorder.flush(false);
 }
 
-SideEffect side_effect_of(const ToolAct& act) {
-  std::size_t longest = 0;
-  auto out = act.side_effect;
-  for (const auto& [pattern, effect] : act.from->side_effects) {
-    if (pattern.size() + 1 > longest && matches_glob(pattern, act.tool)) {
-      longest = pattern.size() + 1;
-      out = effect;
-    }
-  }
-  return out;
-}
-
 bool rule_asks(const TaskRun& task, const ToolAct& act) {
-  for (const auto& rule : act.from->approval) {
-    if (!matches_glob(rule.pattern, act.tool)) continue;
-    if (!rule.when) return rule.always;
-    Bindings names(task);
-    names.set("arguments", act.arguments);
-    return names.test(*rule.when);
-  }
-  return false;
+  const auto* rule = approval_rule(*act.from, act.tool);
+  if (rule == nullptr || !rule->when) return rule != nullptr && rule->always;
+  Bindings names(task);
+  names.set("arguments", act.arguments);
+  return names.test(*rule->when);
 }
 
 core::Json call_facts(const TaskRun& task, const ToolAct& act, const char* type) {
@@ -224,13 +213,43 @@ core::Task<Called> place_call(TaskRun task, ToolAct act, bool unsafe) {
 }
 
 // The far side wants something of the end user first; asked anew each time it does.
+int times_asked(const TaskRun& task, const ToolAct& act) {
+  int times = 0;
+  while (answer_to(task, "gate:" + act.key + "#" + std::to_string(times + 1))) ++times;
+  return times;
+}
+
 pregel::Interrupt gate(const TaskRun& task, const ToolAct& act, ToolAnswer answer) {
   auto facts = call_facts(
       task, act, answer.kind == ToolAnswer::Kind::Connect ? "connection_required" : "approval_required");
   facts["ask"] = std::move(answer.ask);
-  int times = 1;
-  while (answer_to(task, "gate:" + act.key + "#" + std::to_string(times))) ++times;
-  return ask(task, "gate:" + act.key + "#" + std::to_string(times), std::move(facts));
+  return ask(task, "gate:" + act.key + "#" + std::to_string(times_asked(task, act) + 1), std::move(facts));
+}
+
+// Somebody answered that it shall not be; every other answer means to try again.
+bool declined(const TaskRun& task, const ToolAct& act) {
+  const int times = times_asked(task, act);
+  if (times == 0) return false;
+  const auto answer = answer_to(task, "gate:" + act.key + "#" + std::to_string(times))->json();
+  const auto no = [](const core::Json& word) {
+    return word == false || word == "reject" || word == "deny" || word == "decline" || word == "no" ||
+           word == "cancel";
+  };
+  if (!answer.is_object()) return no(answer);
+  for (const char* name : {"approved", "type", "decision", "action"}) {
+    if (answer.contains(name) && no(answer[name])) return true;
+  }
+  return false;
+}
+
+// What calls beside this one hold comes back when they end: it waits for that rather than fail.
+core::Task<Quote> reserve(TaskRun task, Quote wanted) {
+  auto& run = *task.run;
+  for (;;) {
+    if (auto granted = run.meter.reserve_model(wanted)) co_return *granted;
+    if (task.stop.stop_requested()) throw cancelled_error();
+    co_await run.slot_free.wait_for(std::chrono::seconds(1), task.stop);
+  }
 }
 
 // Where a message was made, as clients are told with it.
@@ -255,16 +274,22 @@ core::Task<core::Json> act_model(TaskRun task, std::string key, ModelCall call) 
   const auto slot = co_await take_slot(task.run, task.stop);
   call.act = act_of(task, key);
   auto& run = *task.run;
-  const auto quote = co_await run.world.effects.quote(call);
-  run.meter.reserve_model(quote);
+  const bool limited = run.meter.limits_models();
+  Quote wanted;
+  if (limited) wanted = co_await run.world.effects.quote(call);
+  const auto granted = co_await reserve(task, wanted);
+  if (limited) call.cap = granted;
   ModelAnswer answer;
   try {
     answer = co_await run.world.effects.call_model(std::move(call));
+  } catch (const ModelFailure& failure) {
+    run.meter.settle_model(granted, failure.cost_nano_usd, failure.tokens);
+    throw;
   } catch (...) {
-    run.meter.settle_model(quote, 0, 0);
+    run.meter.settle_model(granted, 0, 0);
     throw;
   }
-  run.meter.settle_model(quote, answer.cost_nano_usd, answer.tokens);
+  run.meter.settle_model(granted, answer.cost_nano_usd, answer.tokens);
   auto message = pregel::coerce_messages(answer.message, run.world.random)[0];
   core::Json out = {{"message", std::move(message)},
                     {"model", answer.model},
@@ -279,7 +304,7 @@ core::Task<ActOutcome> act_tool(TaskRun task, ToolAct act) {
     out.value = known->json();
     co_return out;
   }
-  if (!allowed(*act.from, act.tool)) {
+  if (!toolset_allows(*act.from, act.tool)) {
     out.value = tool_result("The tool " + act.tool + " is not allowed here.", true);
     tell_tool_starts(task, act);
     tell_tool_ends(task, act, out.value);
@@ -292,7 +317,14 @@ core::Task<ActOutcome> act_tool(TaskRun task, ToolAct act) {
     }
     co_return out;
   }
-  const bool unsafe = side_effect_of(act) == SideEffect::Unsafe;
+  if (declined(task, act)) {
+    out.value = tool_result("The call was refused.", true);
+    keep(task, act.key, out.value);
+    tell_tool_ends(task, act, out.value);
+    co_return out;
+  }
+  const bool unsafe =
+      declared_side_effect(*act.from, act.tool).value_or(act.side_effect) == SideEffect::Unsafe;
   if (unsafe && !certain(task, act, out)) {
     if (out.waits) co_return out;
     keep(task, act.key, out.value);
@@ -364,46 +396,23 @@ void tell_message(const TaskRun& task, core::Json message) {
 
 core::Task<std::vector<ToolOffer>> offers_of(TaskRun task, std::vector<std::string> aliases) {
   std::vector<ToolOffer> out;
+  std::set<std::string> taken;
   for (const auto& alias : aliases) {
-    const auto& tools = task.run->spec.graph->tools;
-    const auto found = tools.find(alias);
-    if (found == tools.end()) continue;
-    for (auto& offer : co_await task.run->world.effects.tools(act_of(task, "tools"), alias, found->second)) {
-      if (allowed(found->second, offer.name)) out.push_back(std::move(offer));
+    const auto* from = toolset_of(task, alias);
+    if (from == nullptr) continue;
+    for (auto& offer : co_await task.run->world.effects.tools(act_of(task, "tools"), alias, *from)) {
+      if (!toolset_allows(*from, offer.name)) continue;
+      if (offer.called.empty()) offer.called = offer.name;
+      // Two sets of one app: the second one's tool has the alias in its name, and none when that is taken,
+      // too.
+      if (!taken.insert(offer.called).second) {
+        offer.called = (alias + "_" + offer.name).substr(0, kFunctionNameMax);
+        if (!taken.insert(offer.called).second) continue;
+      }
+      out.push_back(std::move(offer));
     }
   }
   co_return out;
-}
-
-bool allowed(const Toolset& from, const std::string& tool) {
-  const auto named = [&](const std::vector<std::string>& patterns) {
-    return std::any_of(patterns.begin(), patterns.end(),
-                       [&](const auto& one) { return matches_glob(one, tool); });
-  };
-  return named(from.allow) && !named(from.deny);
-}
-
-bool matches_glob(std::string_view pattern, std::string_view text) {
-  std::size_t p = 0;
-  std::size_t t = 0;
-  std::size_t star = std::string_view::npos;
-  std::size_t resume = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      resume = t;
-    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
-      ++p;
-      ++t;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      t = ++resume;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
 }
 
 core::Json messages_of(const TaskRun& task, const Bindings& names, const MessagesFrom& from,
@@ -428,8 +437,14 @@ core::Json messages_of(const TaskRun& task, const Bindings& names, const Message
   return list;
 }
 
+const Toolset* toolset_of(const TaskRun& task, const std::string& alias) {
+  const auto& tools = task.level->program->graph().tools;
+  const auto found = tools.find(alias);
+  return found == tools.end() ? nullptr : &found->second;
+}
+
 const ModelAlias& model_of(const TaskRun& task, const std::string& alias) {
-  const auto& models = task.run->spec.graph->models;
+  const auto& models = task.level->program->graph().models;
   const auto found = models.find(alias);
   if (found == models.end()) throw core::bad_request("there is no model \"" + alias + "\"");
   return found->second;

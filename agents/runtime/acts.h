@@ -36,11 +36,10 @@ core::Task<ActOutcome> act_tool(TaskRun task, ToolAct act);
 // {"status", "headers", "json", "text"}
 core::Task<core::Json> act_http(TaskRun task, std::string key, HttpCall call);
 
-// The tools of the aliases that the graph allows and the user may use.
+// The tools of the aliases that the graph allows and the user may use. Each `called` occurs once.
 core::Task<std::vector<ToolOffer>> offers_of(TaskRun task, std::vector<std::string> aliases);
-bool allowed(const Toolset& from, const std::string& tool);
-// Glob with * and ?, in time that is linear in the text for each *.
-bool matches_glob(std::string_view pattern, std::string_view text);
+// Of the task's own graph; null: there is none.
+const Toolset* toolset_of(const TaskRun& task, const std::string& alias);
 
 // The messages of a node, open calls of tools closed, instructions first.
 core::Json messages_of(const TaskRun& task, const Bindings& names, const MessagesFrom& from,

@@ -37,6 +37,17 @@ core::Json failed_result(const std::string& why) {
   return {{"text", why}, {"json", nullptr}, {"content", nullptr}, {"is_error", true}};
 }
 
+core::Json calls_in(const core::Json& message, const char* member) {
+  auto out = message.value(member, core::Json::array());
+  return out.is_array() ? out : core::Json::array();
+}
+
+// The model is told, so that it can write the call again.
+core::Json answer_to_unreadable(const core::Json& call) {
+  return tool_message(call.value("id", std::string()), call.value("name", std::string()),
+                      failed_result("The arguments of this call are no JSON object. Nothing was done."));
+}
+
 // Codes that end the run rather than being told to the model.
 bool ends_the_run(const core::Error& error) {
   return error.kind() == core::ErrorKind::Cancelled || error.kind() == core::ErrorKind::Conflict ||
@@ -48,7 +59,7 @@ core::Task<ActOutcome> call_one(TaskRun task, const AgentLoop* loop, const core:
   const auto name = call->value("name", std::string());
   const ToolOffer* offer = nullptr;
   for (const auto& one : loop->offers) {
-    if (one.name == name) offer = &one;
+    if (one.called == name) offer = &one;
   }
   ActOutcome out;
   if (offer == nullptr) {
@@ -59,8 +70,8 @@ core::Task<ActOutcome> call_one(TaskRun task, const AgentLoop* loop, const core:
   act.key = std::move(key);
   act.call_id = call->value("id", std::string());
   act.alias = offer->toolset;
-  act.from = &task.run->spec.graph->tools.at(offer->toolset);
-  act.tool = name;
+  act.from = toolset_of(task, offer->toolset);
+  act.tool = offer->name;
   act.arguments = call->value("args", core::Json::object());
   act.side_effect = offer->side_effect;
   try {
@@ -121,6 +132,18 @@ void add_message(AgentLoop& loop, core::Json message) {
   loop.fresh.push_back(std::move(message));
 }
 
+// `told`: those that who watches has heard of before.
+void add_answers(const TaskRun& task, AgentLoop& loop, const std::string& key,
+                 std::vector<core::Json> answers, const std::vector<bool>& told) {
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    auto& message = answers[i];
+    message["id"] =
+        pregel::task_id(task.task->id, key, loop.turns, "answer", pregel::TaskKind::Pull, loop.fresh.size());
+    if (!told[i]) tell_message(task, message);
+    add_message(loop, std::move(message));
+  }
+}
+
 // One turn. True: the loop is over, or waits (then `out` has interrupts).
 core::Task<bool> take_turn(TaskRun task, std::shared_ptr<AgentLoop> loop, NodeOutcome* out) {
   ModelCall call;
@@ -136,9 +159,10 @@ core::Task<bool> take_turn(TaskRun task, std::shared_ptr<AgentLoop> loop, NodeOu
   auto answer = co_await act_model(task, key, std::move(call));
   loop->model = answer["model"].get<std::string>();
   if (!again) tell_message(task, answer["message"]);
-  const auto tool_calls = answer["message"].value("tool_calls", core::Json::array());
+  const auto tool_calls = calls_in(answer["message"], "tool_calls");
+  const auto unreadable = calls_in(answer["message"], "invalid_tool_calls");
   add_message(*loop, std::move(answer["message"]));
-  if (!tool_calls.is_array() || tool_calls.empty()) {
+  if (tool_calls.empty() && unreadable.empty()) {
     loop->stop_reason = "done";
     co_return true;
   }
@@ -150,13 +174,11 @@ core::Task<bool> take_turn(TaskRun task, std::shared_ptr<AgentLoop> loop, NodeOu
     out->interrupts = std::move(calls->waits);
     co_return true;
   }
-  for (std::size_t i = 0; i < calls->answers.size(); ++i) {
-    auto& message = calls->answers[i];
-    message["id"] = pregel::task_id(task.task->id, key, loop->turns, "answer", pregel::TaskKind::Pull,
-                                    loop->fresh.size());
-    if (!told[i]) tell_message(task, message);
-    add_message(*loop, std::move(message));
+  for (const auto& one : unreadable) {
+    calls->answers.push_back(answer_to_unreadable(one));
+    told.push_back(again);
   }
+  add_answers(task, *loop, key, std::move(calls->answers), told);
   ++loop->turns;
   co_return false;
 }

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <stop_token>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "agents/definition/graph.h"
+#include "core/error.h"
 #include "core/json.h"
 #include "core/task.h"
 
@@ -37,6 +39,16 @@ struct ToolOffer {
   std::string description;
   core::Json schema;                            // of its arguments
   SideEffect side_effect = SideEffect::Unsafe;  // from its hints
+  std::string called = {};  // what models call it; "": its name. One tool in the offers of a node has it
+};
+
+// The most that a call can use up.
+struct Quote {
+  std::int64_t cost_nano_usd = 0;
+  std::int64_t tokens = 0;
+  // What it takes for a short answer at all; absent: as much.
+  std::optional<std::int64_t> least_cost_nano_usd = {};
+  std::optional<std::int64_t> least_tokens = {};
 };
 
 struct ModelCall {
@@ -49,17 +61,22 @@ struct ModelCall {
   // Each piece of the answer as it comes: {type "AIMessageChunk", id (the message's), content: text,
   // tool_call_chunks?: [{index, id?, name?, args, type "tool_call_chunk"}]}. Empty: not streamed.
   std::function<void(core::Json)> piece;
-};
-// The most that a call can use up.
-struct Quote {
-  std::int64_t cost_nano_usd = 0;
-  std::int64_t tokens = 0;
+  std::optional<Quote> cap;  // what was reserved for it; absent: the run has no such limits
 };
 struct ModelAnswer {
   core::Json message;  // {type: "ai", content, tool_calls?, usage_metadata?, ...}
   std::string model;   // that answered
   std::int64_t cost_nano_usd = 0;
   std::int64_t tokens = 0;
+};
+
+// A call that came to nothing and was billed, or may have been.
+class ModelFailure final : public core::Error {
+ public:
+  ModelFailure(core::Error error, std::int64_t cost, std::int64_t used)
+      : core::Error(std::move(error)), cost_nano_usd(cost), tokens(used) {}
+  std::int64_t cost_nano_usd;
+  std::int64_t tokens;
 };
 
 struct ToolCall {
@@ -102,6 +119,7 @@ struct HttpAnswer {
 class Effects {
  public:
   virtual ~Effects() = default;
+  // Asked only when the run has a limit that it matters to.
   virtual core::Task<Quote> quote(ModelCall call) = 0;
   virtual core::Task<ModelAnswer> call_model(ModelCall call) = 0;
   // What of the toolset's app the end user may use; the graph's own allow and deny lists come on top.

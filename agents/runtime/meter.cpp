@@ -13,6 +13,15 @@ core::Error limit_reached(core::ErrorKind kind, const char* name, std::string me
   return core::Error(kind, std::move(message)).with_code(std::string("limit_") + name);
 }
 
+// What of `left` a call gets, `reserved` of which others hold now and may give back.
+enum class Share { Whole, Rest, Later, None };
+Share share(std::int64_t wanted, const std::optional<std::int64_t>& least, std::int64_t left,
+            std::int64_t reserved) {
+  if (wanted <= left - reserved) return Share::Whole;
+  if (least.value_or(wanted) > left) return Share::None;
+  return reserved > 0 ? Share::Later : Share::Rest;
+}
+
 }  // namespace
 
 Meter::Meter(Limits limits, RunTotals before, const core::Clock& clock)
@@ -29,26 +38,38 @@ void Meter::begin_step() {
   check_time();
 }
 
-void Meter::reserve_model(const Quote& quote) {
+std::optional<Quote> Meter::reserve_model(const Quote& wanted) {
   check_time();
   if (limits_.max_llm_calls && used_.llm_calls >= *limits_.max_llm_calls) {
     throw limit_reached(core::ErrorKind::Unprocessable, "llm_calls", "the run has used up its model calls");
   }
-  if (limits_.max_tokens && quote.tokens > *limits_.max_tokens - used_.tokens - reserved_.tokens) {
-    throw limit_reached(core::ErrorKind::Unprocessable, "tokens",
-                        "the run has too few tokens left for the call");
+  Quote granted = wanted;
+  if (limits_.max_tokens) {
+    const auto fits =
+        share(wanted.tokens, wanted.least_tokens, *limits_.max_tokens - used_.tokens, reserved_.tokens);
+    if (fits == Share::None)
+      throw limit_reached(core::ErrorKind::Unprocessable, "tokens",
+                          "the run has too few tokens left for the call");
+    if (fits == Share::Later) return std::nullopt;
+    if (fits == Share::Rest) granted.tokens = *limits_.max_tokens - used_.tokens;
   }
-  if (limits_.max_cost_nano_usd && quote.cost_nano_usd > remaining_nano_usd()) {
-    throw limit_reached(core::ErrorKind::PaymentRequired, "cost", "the run's budget cannot pay the call");
+  if (limits_.max_cost_nano_usd) {
+    const auto left = *limits_.max_cost_nano_usd - used_.cost_nano_usd;
+    const auto fits = share(wanted.cost_nano_usd, wanted.least_cost_nano_usd, left, reserved_.cost_nano_usd);
+    if (fits == Share::None)
+      throw limit_reached(core::ErrorKind::PaymentRequired, "cost", "the run's budget cannot pay the call");
+    if (fits == Share::Later) return std::nullopt;
+    if (fits == Share::Rest) granted.cost_nano_usd = left;
   }
   ++used_.llm_calls;
-  reserved_.tokens += quote.tokens;
-  reserved_.cost_nano_usd += quote.cost_nano_usd;
+  reserved_.tokens += granted.tokens;
+  reserved_.cost_nano_usd += granted.cost_nano_usd;
+  return granted;
 }
 
-void Meter::settle_model(const Quote& quote, std::int64_t cost_nano_usd, std::int64_t tokens) {
-  reserved_.tokens -= quote.tokens;
-  reserved_.cost_nano_usd -= quote.cost_nano_usd;
+void Meter::settle_model(const Quote& granted, std::int64_t cost_nano_usd, std::int64_t tokens) {
+  reserved_.tokens -= granted.tokens;
+  reserved_.cost_nano_usd -= granted.cost_nano_usd;
   used_.tokens += tokens;
   used_.cost_nano_usd += cost_nano_usd;
 }

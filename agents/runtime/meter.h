@@ -2,6 +2,7 @@
 // What a run may still use up. Reserved before an act and settled after it, so that branches side by side
 // cannot overshoot. Internal to runtime/; one thread.
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "agents/runtime/run.h"
@@ -14,8 +15,11 @@ class Meter {
 
   // Each throws Error{PaymentRequired or Unprocessable} with the code "limit_<name>" when the run may not.
   void begin_step();  // GRAPH_RECURSION_LIMIT
-  void reserve_model(const Quote& quote);
-  void settle_model(const Quote& quote, std::int64_t cost_nano_usd, std::int64_t tokens);
+  bool limits_models() const { return limits_.max_cost_nano_usd || limits_.max_tokens; }
+  // What the call may use up, at most `wanted`: less when nothing else of the run is under way and a short
+  // answer fits. Nothing: others have to settle first.
+  std::optional<Quote> reserve_model(const Quote& wanted);
+  void settle_model(const Quote& granted, std::int64_t cost_nano_usd, std::int64_t tokens);
   void take_tool();
   void take_same_call(const std::string& tool, const core::Json& arguments);
   void check_time() const;

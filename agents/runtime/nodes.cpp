@@ -62,13 +62,12 @@ core::Task<NodeOutcome> run_llm(TaskRun task, const LlmNode* node) {
 core::Task<NodeOutcome> run_tool(TaskRun task, const ToolNode* node) {
   NodeOutcome out;
   Bindings names(task);
-  const auto found = task.run->spec.graph->tools.find(node->toolset);
-  if (found == task.run->spec.graph->tools.end())
-    throw core::bad_request("there is no toolset \"" + node->toolset + "\"");
+  const auto* from = toolset_of(task, node->toolset);
+  if (from == nullptr) throw core::bad_request("there is no toolset \"" + node->toolset + "\"");
   ToolAct act;
   act.key = "tool:0";
   act.alias = node->toolset;
-  act.from = &found->second;
+  act.from = from;
   act.tool = names.text(node->tool);
   act.arguments = names.render(node->arguments);
   for (const auto& offer : co_await offers_of(task, {node->toolset})) {
