@@ -210,11 +210,12 @@ core::Task<> sweep_approvals(mcp::ApprovalService* approvals, std::stop_token st
 constexpr std::size_t kKeptSweepMax = 500;  // rows in one transaction
 constexpr std::chrono::minutes kKeptSweepEvery{5};
 
-core::Task<> sweep_kept_results(mcp::KeptResults* kept, std::stop_token stop) {
+core::Task<> sweep_kept_results(mcp::KeptResults* kept, mcp::PgSessionStore* sessions, std::stop_token stop) {
   while (!stop.stop_requested()) {
     bool more = false;
     try {
       more = co_await kept->sweep(kKeptSweepMax) == kKeptSweepMax;
+      co_await sessions->sweep(kKeptSweepMax);
     } catch (const core::Error& e) {
       core::log::warn("mcp.kept_sweep_failed", {{"error", e.what()}, {"detail", e.detail()}});
     }
@@ -391,7 +392,7 @@ Application::Impl::Impl(Config c, World w)
       prompts(access),
       completions(access),
       sessions(database, world.clock),
-      task_store(database, *vault, world.clock),
+      task_store(database, audit, *vault, world.clock),
       endpoint(tenant_endpoint_options(config),
                {.tools = tools,
                 .resources = &resources,
@@ -559,8 +560,9 @@ void Application::Impl::start() {
     remote.servers().start(io.next());
     background.spawn(io.next(), "sweep approvals",
                      [this](std::stop_token stop) { return sweep_approvals(&approvals, stop); });
-    background.spawn(io.next(), "sweep kept results",
-                     [this](std::stop_token stop) { return sweep_kept_results(&kept_results, stop); });
+    background.spawn(io.next(), "sweep kept results", [this](std::stop_token stop) {
+      return sweep_kept_results(&kept_results, &sessions, stop);
+    });
   }
   ready.store(&pipeline, std::memory_order_release);
   write_run_file(config.data_dir, server.port());

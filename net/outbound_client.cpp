@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <map>
 #include <mutex>
 #include <vector>
@@ -146,43 +147,85 @@ class IdleClients {
   SteadyTime swept_{};
 };
 
-// How many exchanges run per host. Thread-safe.
+// How many exchanges run per host, and who waits for one of them to end. Thread-safe.
 class InFlight {
  public:
-  explicit InFlight(std::size_t per_host_max) : per_host_max_(per_host_max) {}
+  struct Waiter {
+    core::AsyncEvent called;
+  };
+  using WaiterPtr = std::shared_ptr<Waiter>;
 
-  bool enter(const std::string& host) {
+  InFlight(std::size_t per_host_max, std::size_t line_max)
+      : per_host_max_(per_host_max), line_max_(line_max) {}
+
+  // Null when the caller is in; nullopt when the line is full.
+  std::optional<WaiterPtr> enter(const std::string& host) {
     std::lock_guard lock(mutex_);
-    auto& count = counts_[host];
-    if (count >= per_host_max_) return false;
-    ++count;
-    return true;
+    auto& at = hosts_[host];
+    if (at.running < per_host_max_) {
+      ++at.running;
+      return WaiterPtr();
+    }
+    if (at.line.size() >= line_max_) return {};
+    at.line.push_back(std::make_shared<Waiter>());
+    return at.line.back();
   }
+  // The place of one that left goes to the first in line.
   void leave(const std::string& host) {
+    WaiterPtr next;
+    {
+      std::lock_guard lock(mutex_);
+      const auto it = hosts_.find(host);
+      auto& at = it->second;
+      if (!at.line.empty()) {
+        next = std::move(at.line.front());
+        at.line.pop_front();
+      } else if (--at.running == 0) {
+        hosts_.erase(it);
+      }
+    }
+    if (next) next->called.set();
+  }
+  // True when it still stood in line; else it has a place by now.
+  bool give_up(const std::string& host, const WaiterPtr& waiter) {
     std::lock_guard lock(mutex_);
-    const auto it = counts_.find(host);
-    if (--it->second == 0) counts_.erase(it);
+    const auto it = hosts_.find(host);
+    return it != hosts_.end() && std::erase(it->second.line, waiter) > 0;
   }
 
  private:
-  const std::size_t per_host_max_;
+  struct Host {
+    std::size_t running = 0;
+    std::deque<WaiterPtr> line;  // only while `running` is the most there may be
+  };
+  const std::size_t per_host_max_, line_max_;
   std::mutex mutex_;
-  std::map<std::string, std::size_t> counts_;
+  std::map<std::string, Host> hosts_;
 };
 
+// A place among a host's exchanges, or in its line.
 class Turn {
  public:
   Turn(InFlight& in_flight, std::string host) : in_flight_(in_flight), host_(std::move(host)) {
-    if (!in_flight_.enter(host_))
-      throw OutboundError(OutboundFailure::Refused, host_ + " has too many calls in flight");
+    auto entered = in_flight_.enter(host_);
+    if (!entered) throw too_many(host_);
+    waiter_ = std::move(*entered);
   }
-  ~Turn() { in_flight_.leave(host_); }
+  ~Turn() {
+    if (!waiter_ || !in_flight_.give_up(host_, waiter_)) in_flight_.leave(host_);
+  }
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
+
+  InFlight::WaiterPtr waiter() const { return waiter_; }  // null: no need to wait
+  static OutboundError too_many(const std::string& host) {
+    return {OutboundFailure::ConnectFailed, host + " has too many calls in flight"};
+  }
 
  private:
   InFlight& in_flight_;
   const std::string host_;
+  InFlight::WaiterPtr waiter_;
 };
 
 struct Times {
@@ -231,7 +274,7 @@ struct OutboundClient::State {
         resolver(the_resolver),
         trust(load_trust(options.ca_file)),
         idle(options.clients_max, options.client_idle_max),
-        in_flight(options.in_flight_per_host_max) {}
+        in_flight(options.in_flight_per_host_max, options.line_per_host_max) {}
 
   const OutboundOptions options;
   Resolver& resolver;
@@ -295,8 +338,15 @@ core::Task<core::OutboundResponse> OutboundClient::State::exchange(
 core::Task<core::OutboundResponse> OutboundClient::State::send(
     std::shared_ptr<State> state, std::shared_ptr<core::OutboundRequest> request) {
   const Url url = checked_url(*request, state->options.reach);
-  const Turn turn(state->in_flight, url.authority());
   const auto whole = SteadyClock::now() + std::min(request->timeout, kTimeoutMax);
+  const Turn turn(state->in_flight, url.authority());
+  if (const auto waiter = turn.waiter()) {
+    const bool called = co_await waiter->called.wait_for(
+        std::min(request->timeout, state->options.line_time_max), request->stop);
+    if (request->stop.stop_requested())
+      throw OutboundError(OutboundFailure::Cancelled, "cancelled before a connection was made");
+    if (!called) throw Turn::too_many(url.authority());
+  }
   const auto addresses = co_await State::addresses(state, url, whole, request->stop);
   for (std::size_t i = 0;; ++i) {
     try {

@@ -19,8 +19,12 @@ namespace assistiv::net {
 
 struct OutboundOptions {
   Reach reach = Reach::PublicOnly;
-  std::string ca_file;                       // trusted besides the system's authorities (PEM)
-  std::size_t in_flight_per_host_max = 128;  // past it: Refused at once
+  std::string ca_file;  // trusted besides the system's authorities (PEM)
+  // Past it calls stand in line, first come first served, each for a while at most; when that is over or the
+  // line is full: ConnectFailed. A host that hangs must not hold what others wait for.
+  std::size_t in_flight_per_host_max = 128;
+  std::size_t line_per_host_max = 1024;
+  std::chrono::milliseconds line_time_max{5000};
   std::size_t clients_max = 256;             // pooled (scheme, host, port, address) clients
   std::chrono::seconds client_idle_max{60};  // then the pooled client and its connections are dropped
   std::chrono::milliseconds connect_timeout{5000};

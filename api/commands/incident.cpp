@@ -56,6 +56,16 @@ std::chrono::seconds read_patience(const Arguments& arguments) {
   return std::chrono::seconds(seconds);
 }
 
+// Whoever can run this needs no key.
+oauth::PrincipalPtr operator_at_hand() {
+  return std::make_shared<const oauth::Principal>(oauth::Principal{.kind = oauth::PrincipalKind::Operator,
+                                                                   .key_id = {},
+                                                                   .platform_id = {},
+                                                                   .end_user_id = {},
+                                                                   .scopes = {},
+                                                                   .expires_at = {}});
+}
+
 void print_shares(const std::vector<oauth::IncidentShare>& shares) {
   for (const auto& share : shares) {
     std::cout << share.platform_id.str() << "  " << share.platform << ": " << share.connections
@@ -141,7 +151,10 @@ std::size_t print_waiting(IncidentWorld& world, const oauth::IncidentScope& scop
               << (row.account_id.empty() ? "(unknown)" : row.account_id) << ": " << row.attempts
               << " tries, next one at " << core::format_time(row.due_at) << "\n";
   }
-  return waiting.size();
+  const auto all =
+      world.tools.waiter.wait<std::size_t>([&] { return world.revocations.count_waiting(scope); });
+  if (all > waiting.size()) std::cout << "... and " << all - waiting.size() << " more\n";
+  return all;
 }
 
 }  // namespace
@@ -167,7 +180,7 @@ int revoke_app(const Config& config, const Arguments& arguments) {
     return 0;
   }
   const auto ended = world.tools.waiter.wait<std::size_t>([&] {
-    return world.incident.end_ours(scope, shares, oauth::AuditContext{nullptr, "cli"});
+    return world.incident.end_ours(scope, shares, oauth::AuditContext{operator_at_hand(), "cli"});
   });
   std::cout << "ended here: " << ended << " connections; their tokens are used no more" << std::endl;
   const auto count = revoke_at_provider(world, scope, patience);

@@ -292,6 +292,16 @@ core::HttpReply Pipeline::preflight(const core::HttpRequest& request) const {
   return reply;
 }
 
+std::string Pipeline::nothing_at(const core::HttpRequest& request) const {
+  std::string_view path = request.path;
+  const bool slash = path.ends_with('/');
+  if (slash) path.remove_suffix(1);
+  const auto match = router_.find(request.method, path);
+  if (slash && (match.route != nullptr || !match.allow.empty()))
+    return "There is nothing at this address. It ends with a slash: without it there is.";
+  return "There is nothing at this address. See /openapi.json.";
+}
+
 core::Task<core::HttpReply> Pipeline::answer(core::HttpRequest request, Trail* trail) {
   auto match = router_.find(request.method, request.path);
   trail->route = match.route;
@@ -300,7 +310,7 @@ core::Task<core::HttpReply> Pipeline::answer(core::HttpRequest request, Trail* t
     co_return preflight(request);
   }
   if (match.route == nullptr) {
-    if (match.allow.empty()) throw core::not_found("There is nothing at this address. See /openapi.json.");
+    if (match.allow.empty()) throw core::not_found(nothing_at(request));
     std::string allow;
     for (const auto& method : match.allow) allow += (allow.empty() ? "" : ", ") + method;
     auto reply = error_reply_at(

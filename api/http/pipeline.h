@@ -49,6 +49,7 @@ class Pipeline {
     std::shared_ptr<const oauth::Principal> principal;
   };
   core::Task<core::HttpReply> answer(core::HttpRequest request, Trail* trail);
+  std::string nothing_at(const core::HttpRequest& request) const;
   core::Task<core::HttpReply> dispatch(const Route& route, Call call, Trail* trail);
   core::metrics::Histogram& latency_of(const Route* route);
   static void log_request(const core::HttpRequest& head, const core::HttpReply& reply, const Trail& trail,

@@ -246,8 +246,13 @@ core::Task<core::HttpReply> sign_in_with_key(Services* s, Visit visit, PostedFor
   }
   const bool good = principal && principal->kind == oauth::PrincipalKind::EndUser &&
                     principal->audience.empty() && principal->has_scope(oauth::kScopeMcp);
-  if (!good)
-    co_return co_await ask_to_sign_in(s, visit, "This is not a key of an end user that may use tools.");
+  if (!good) {
+    const bool platforms = principal && principal->kind == oauth::PrincipalKind::Platform;
+    co_return co_await ask_to_sign_in(
+        s, visit,
+        platforms ? "This is the platform's key (sk-plat_...), not a key of an end user (sk-eu_...)."
+                  : "This is not a key of an end user that may use tools.");
+  }
   const auto session = co_await s->authorization->sign_ins().use_key(principal, request.request_id);
   auto reply = see_other("/authorize?" + visit.query);
   reply.headers.add("set-cookie", s->authorization->sign_ins().set_cookie(session));

@@ -1,5 +1,6 @@
 #include "mcp/connectors/app_book.h"
 
+#include "core/log.h"
 #include "core/metrics.h"
 #include "core/snapshot_cache.h"
 
@@ -44,7 +45,14 @@ struct AppBook::Impl : std::enable_shared_from_this<AppBook::Impl> {
       own.insert(own.end(), more.begin(), more.end());
     }
     if (own.empty()) return {built_in, 0};
-    return {std::make_shared<const Catalog>(built_in->with(own)), weight_of(own)};
+    auto all = std::make_shared<const Catalog>(built_in->with(own));
+    for (const auto& app : own) {
+      if (all->find_app(app->id) == app.get()) continue;
+      core::log::warn("mcp.app_left_out", {{"platform_id", platform.str()},
+                                           {"app", app->id},
+                                           {"reason", "another app has its name, or one of its tools'"}});
+    }
+    return {std::move(all), weight_of(own)};
   }
 
   core::Task<Cache::Loaded> load_alone(core::PlatformId platform) {

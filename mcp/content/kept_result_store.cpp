@@ -53,7 +53,8 @@ KeptResults::KeptResults(storage::Database& database, const oauth::Vault& vault,
                          core::Random& random, KeptResultOptions options)
     : database_(database), vault_(vault), clock_(clock), random_(random), options_(options) {}
 
-void KeptResults::insert(Transaction& tx, const ResultToKeep& result, const std::string& id) const {
+// False when its connection is revoked.
+bool KeptResults::insert(Transaction& tx, const ResultToKeep& result, const std::string& id) const {
   const auto& who = *result.principal;
   const std::string platform = who.platform_id.str(), end_user = who.end_user_id->str();
   const auto now = clock_.now();
@@ -70,7 +71,7 @@ void KeptResults::insert(Transaction& tx, const ResultToKeep& result, const std:
       " desc, result_id)) as kept where place >= $3::bigint or sum_bytes > $4::bigint or expires_at <="
       " assistiv_time($5::bigint))",
       {platform, end_user, std::to_string(options_.per_end_user_max), std::to_string(room), kept_ms(now)});
-  tx.exec(
+  const auto kept = tx.exec(
       "insert into kept_result (platform_id, result_id, end_user_id, key_id, connection_id, tool, body, "
       "bytes,"
       " created_at, expires_at) select $1::uuid, $2, $3::uuid, $4::uuid, $5::uuid, $6, $7, $8::bigint,"
@@ -78,6 +79,7 @@ void KeptResults::insert(Transaction& tx, const ResultToKeep& result, const std:
       {platform, id, end_user, who.key_id.str(), result.connection.str(), result.tool,
        vault_.seal(sealed_body(who.platform_id, id), core::Secret(result.text)),
        std::to_string(result.text.size()), kept_ms(now), kept_ms(now + options_.life)});
+  return kept.affected() != 0;
 }
 
 core::Task<std::optional<KeptLink>> KeptResults::keep(ResultToKeep result) {
@@ -89,8 +91,10 @@ core::Task<std::optional<KeptLink>> KeptResults::keep(ResultToKeep result) {
   const std::string id = core::random_token(random_, kResultIdBytes);
   const auto platform = result.principal->platform_id;
   try {
-    co_await database_.run(Scope::tenant(platform),
-                           [this, given = std::move(result), id](Transaction& tx) { insert(tx, given, id); });
+    const bool kept = co_await database_.run(
+        Scope::tenant(platform),
+        [this, given = std::move(result), id](Transaction& tx) { return insert(tx, given, id); });
+    if (!kept) co_return std::nullopt;
   } catch (const core::Error& e) {
     core::log::warn("mcp.result_not_kept", {{"error", e.what()}, {"detail", e.detail()}});
     co_return std::nullopt;

@@ -52,7 +52,7 @@ class KeptResults final : public ResultKeeper {
   core::Task<std::size_t> sweep(std::size_t max);
 
  private:
-  void insert(storage::Transaction& tx, const ResultToKeep& result, const std::string& id) const;
+  bool insert(storage::Transaction& tx, const ResultToKeep& result, const std::string& id) const;
 
   storage::Database& database_;
   const oauth::Vault& vault_;

@@ -163,6 +163,19 @@ std::optional<StoredApproval> ApprovalStore::decide(storage::Transaction& tx, co
       now);
 }
 
+// Whoever decides holds the row and waits for the tasks that wait for it: who has one of those must not wait
+// for the row.
+bool ApprovalStore::withdraw(storage::Transaction& tx, core::PlatformId platform, core::ApprovalId id,
+                             core::Time now) const {
+  return tx.exec(
+               "update approval set status = 'expired', reason = 'The call was cancelled.', expires_at ="
+               " assistiv_time($3::bigint) where (platform_id, approval_id) in (select platform_id, "
+               "approval_id from approval where platform_id = $1::uuid and approval_id = $2::uuid and "
+               "status = 'pending' and expires_at > assistiv_time($3::bigint) for update skip locked)",
+               {platform.str(), id.str(), time_param(now)})
+             .affected() > 0;
+}
+
 std::int64_t ApprovalStore::remove_over_before(storage::Transaction& tx, core::Time time) const {
   return static_cast<std::int64_t>(
       tx.exec("delete from approval where expires_at < assistiv_time($1::bigint)", {time_param(time)})

@@ -55,6 +55,10 @@ class ApprovalStore {
   std::optional<StoredApproval> decide(storage::Transaction& tx, core::PlatformId platform,
                                        core::ApprovalId id, ApprovalStatus status, const std::string& reason,
                                        core::Time expires_at, core::Time now) const;
+  // Nobody asks for it any more: a pending one is expired from now on. False when it is not pending, or is
+  // being decided at this moment.
+  bool withdraw(storage::Transaction& tx, core::PlatformId platform, core::ApprovalId id,
+                core::Time now) const;
   // Every tenant's: needs Scope::system().
   std::int64_t remove_over_before(storage::Transaction& tx, core::Time time) const;
 };

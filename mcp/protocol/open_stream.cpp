@@ -149,6 +149,7 @@ core::Task<bool> write_messages(StreamPtr stream, SinkPtr sink) {
   for (const auto& event : *events) {
     if (event.seq != stream->given + 1) co_return false;
     stream->given = event.seq;
+    if (event.data.empty()) continue;  // forgotten
     if (!co_await write_message(stream, sink, event.data)) co_return false;
   }
   co_return true;

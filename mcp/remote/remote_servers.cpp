@@ -557,14 +557,14 @@ core::Task<core::ConnectionId> RemoteServers::set_user_header(core::PlatformId p
 }
 
 core::Task<> RemoteServers::refresh_due(std::stop_token stop) {
-  const auto now = parts_.clock.now();
-  // All tenants: background work.
-  const auto due = co_await parts_.database.run(storage::Scope::system(), [this, now](Transaction& tx) {
-    return RemoteServerStore(parts_.vault)
-        .claim_due(tx, now, now + kRefreshLease, options_.refreshes_per_round);
-  });
-  for (const auto& [platform, app] : due) {
-    if (stop.stop_requested()) co_return;
+  for (std::size_t read = 0; read < options_.refreshes_per_round && !stop.stop_requested(); ++read) {
+    const auto now = parts_.clock.now();
+    // All tenants: background work. One at a time: what is claimed here is delayed by nobody else.
+    const auto due = co_await parts_.database.run(storage::Scope::system(), [this, now](Transaction& tx) {
+      return RemoteServerStore(parts_.vault).claim_due(tx, now, now + kRefreshLease, 1);
+    });
+    if (due.empty()) co_return;
+    const auto& [platform, app] = due.front();
     try {
       co_await read_tools(platform, app, false, {}, stop);
     } catch (const core::Error& error) {
@@ -589,7 +589,8 @@ core::Task<> RemoteServers::round(std::stop_token stop) {
 }
 
 void RemoteServers::start(core::AnyExecutor executor) {
-  group_.spawn(executor, "remote servers", [this](std::stop_token stop) { return round(stop); });
+  for (std::size_t i = 0; i < options_.readers; ++i)
+    group_.spawn(executor, "remote servers", [this](std::stop_token stop) { return round(stop); });
 }
 
 void RemoteServers::stop() {

@@ -66,8 +66,9 @@ struct RemoteServersOptions {
   std::chrono::seconds refresh_interval{15 * 60};
   std::chrono::minutes refresh_interval_max{360};  // after failures in a row
   std::chrono::seconds round_interval{30};         // of the worker
-  std::size_t refreshes_per_round = 20;
-  std::size_t servers_max = 50;  // per platform
+  std::size_t refreshes_per_round = 20;            // of each reader
+  std::size_t readers = 8;                         // servers that are read at once on this node
+  std::size_t servers_max = 50;                    // per platform
 };
 
 // All must outlive the service.
@@ -116,7 +117,8 @@ class RemoteServers {
                                                  std::string app, core::Secret value,
                                                  oauth::AuditContext context);
 
-  // Reads servers again whose time has come; for the worker role. start() runs it in rounds until stop().
+  // Reads servers again whose time has come, one after the other; for the worker role. start() has several
+  // readers do that in rounds until stop(), so that a server that hangs does not delay the others.
   core::Task<> refresh_due(std::stop_token stop);
   void start(core::AnyExecutor executor);
   void stop();

@@ -254,15 +254,17 @@ core::Task<bool> PgSessionStore::remove(SessionOwner owner, std::string id) {
 
 core::Task<> PgSessionStore::append(SessionOwner owner, std::string session, std::string stream,
                                     StreamEvent event) {
+  const std::string now = ms(impl_->clock.now());
   co_await impl_->database.run(Scope::tenant(owner.platform), [=](Transaction& tx) {
     const std::string platform = owner.platform.str();
     // The session may have ended meanwhile: then nobody can come back for the event.
     tx.exec(
-        "insert into mcp_stream_event (platform_id, session_id, stream_id, seq, data, is_last) "
-        "select platform_id, session_id, $3, $4::bigint, $5, $6::boolean from mcp_session "
+        "insert into mcp_stream_event (platform_id, session_id, stream_id, seq, data, is_last, created_at) "
+        "select platform_id, session_id, $3, $4::bigint, $5, $6::boolean, assistiv_time($8::bigint) from "
+        "mcp_session "
         "where platform_id = $1::uuid and session_id = $2 and end_user_id = $7::uuid on conflict do nothing",
         {platform, session, stream, std::to_string(event.seq), event.data, event.last ? "true" : "false",
-         owner.end_user.str()});
+         owner.end_user.str(), now});
     trim_events(tx, platform, session);
     tx.notify("mcp_stream", session + "/" + stream);
   });
@@ -270,6 +272,7 @@ core::Task<> PgSessionStore::append(SessionOwner owner, std::string session, std
 
 core::Task<> PgSessionStore::append_next(SessionOwner owner, std::string session, std::string stream,
                                          std::string data) {
+  const std::string now = ms(impl_->clock.now());
   co_await impl_->database.run(Scope::tenant(owner.platform), [=](Transaction& tx) {
     const std::string platform = owner.platform.str();
     // Writers of one session take turns, so that numbers have no gaps and are seen in order.
@@ -280,12 +283,13 @@ core::Task<> PgSessionStore::append_next(SessionOwner owner, std::string session
         {platform, session, owner.end_user.str()});
     if (rows.empty()) return;
     tx.exec(
-        "insert into mcp_stream_event (platform_id, session_id, stream_id, seq, data, is_last) values "
+        "insert into mcp_stream_event (platform_id, session_id, stream_id, seq, data, is_last, created_at) "
+        "values "
         "($1::uuid, $2, "
         "$3, (select coalesce(max(seq), 0) + 1 from mcp_stream_event where platform_id = $1::uuid and "
         "session_id = "
-        "$2 and stream_id = $3), $4, false)",
-        {platform, session, stream, data});
+        "$2 and stream_id = $3), $4, false, assistiv_time($5::bigint))",
+        {platform, session, stream, data, now});
     trim_events(tx, platform, session);
     tx.notify("mcp_stream", session + "/" + stream);
   });
@@ -295,19 +299,23 @@ core::Task<std::optional<std::vector<StreamEvent>>> PgSessionStore::read(Session
                                                                          std::string session,
                                                                          std::string stream,
                                                                          std::int64_t after) {
+  const std::string kept_since = ms(impl_->clock.now() - kStoredEventLife);
   co_return co_await impl_->database.run(
       Scope::tenant(owner.platform), [=](Transaction& tx) -> std::optional<std::vector<StreamEvent>> {
         const auto rows = tx.exec(
-            "select e.seq, case when e.seq > $4::bigint then e.data else '' end as data, e.is_last "
+            "select e.seq, case when e.seq > $4::bigint and e.created_at > assistiv_time($6::bigint) then "
+            "e.data else '' end as data, e.is_last "
             "from mcp_stream_event e join mcp_session s using (platform_id, session_id) "
             "where e.platform_id = $1::uuid and e.session_id = $2 and e.stream_id = $3 "
             "and s.end_user_id = $5::uuid order by e.seq",
-            {owner.platform.str(), session, stream, std::to_string(after), owner.end_user.str()});
+            {owner.platform.str(), session, stream, std::to_string(after), owner.end_user.str(), kept_since});
         if (rows.empty()) return {};
         std::vector<StreamEvent> out;
         for (const auto row : rows) {
           StreamEvent event{row.integer("seq"), row.text("data"), row.boolean("is_last")};
-          if (event.seq > after) out.push_back(std::move(event));
+          if (event.seq <= after) continue;
+          if (event.last && event.data.empty()) return {};  // the answer was forgotten
+          out.push_back(std::move(event));
         }
         return out;
       });
@@ -330,8 +338,15 @@ void PgSessionStore::on_notify(std::string_view topic, std::string_view payload)
 
 core::Task<std::size_t> PgSessionStore::sweep(std::size_t max) {
   const auto used_before = ms(impl_->clock.now() - impl_->options.idle_max);
-  // System scope: idle sessions of every platform.
+  const auto kept_since = ms(impl_->clock.now() - kStoredEventLife);
+  // System scope: idle sessions and old events of every platform.
   co_return co_await impl_->database.run(Scope::system(), [=](Transaction& tx) {
+    tx.exec(
+        "update mcp_stream_event set data = '' where (platform_id, session_id, stream_id, seq) in ("
+        "  select platform_id, session_id, stream_id, seq from mcp_stream_event"
+        "  where created_at <= assistiv_time($1::bigint) and data <> ''"
+        "  order by created_at limit $2::bigint for update skip locked)",
+        {kept_since, std::to_string(max)});
     return tx
         .exec(
             "delete from mcp_session where (platform_id, session_id) in ("

@@ -39,8 +39,8 @@ class PgSessionStore final : public SessionStore {
   core::Task<> publish(SessionOwner owner, std::string topic, std::string payload) override;
   void on_notify(std::string_view topic, std::string_view payload) override;
 
-  // Removes sessions of all platforms that have been unused for too long; at most `max`. Also done by
-  // create(), now and then.
+  // Removes sessions of all platforms that have been unused for too long, and forgets what events older than
+  // kStoredEventLife said; at most `max` of each. Also done by create(), now and then.
   core::Task<std::size_t> sweep(std::size_t max);
 
  private:

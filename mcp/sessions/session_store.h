@@ -51,9 +51,12 @@ struct StreamEvent {
   bool last = false;  // the answer: nothing follows
 };
 
-// Bounds of what is kept for resumption, per session; the oldest events go first.
+// Bounds of what is kept for resumption, per session; the oldest events go first. What a session's streams
+// said is also forgotten when a key or a connection of its end user goes: `data` reads "" from then on, and a
+// stream whose answer is forgotten is not known any more.
 inline constexpr std::size_t kStoredEventsMax = 256;
 inline constexpr std::size_t kStoredBytesMax = 4 << 20;
+inline constexpr std::chrono::hours kStoredEventLife{1};
 
 enum class Subscribing { Add, Remove };
 

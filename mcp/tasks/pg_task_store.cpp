@@ -6,6 +6,8 @@
 #include "core/error.h"
 #include "core/json_read.h"
 #include "core/log.h"
+#include "mcp/connectors/clean_text.h"
+#include "mcp/grants/approval_store.h"
 #include "mcp/tasks/task_notice.h"
 
 namespace assistiv::mcp {
@@ -15,6 +17,8 @@ namespace {
 using storage::Param;
 using storage::Scope;
 using storage::Transaction;
+
+constexpr std::size_t kSubjectBytesMax = 128;  // a tool's name is the caller's text
 
 constexpr std::string_view kTaskColumns =
     " t.platform_id, t.task_id, t.end_user_id, t.key_id, t.endpoint, t.status, t.message, t.call, t.outcome,"
@@ -81,6 +85,16 @@ void notice_decision(Transaction& tx, ToolTask& task, core::Time now) {
   task.due_at = now;
 }
 
+// Whether another task needs the decision.
+bool waited_for(Transaction& tx, core::PlatformId platform, core::ApprovalId approval,
+                const std::string& except) {
+  return !tx.exec(
+                "select 1 as n from mcp_task where platform_id = $1::uuid and approval_id = $2::uuid and "
+                "task_id <> $3 and status = 'working' limit 1",
+                {platform.str(), approval.str(), except})
+              .empty();
+}
+
 }  // namespace
 
 std::vector<oauth::SealedColumn> task_sealed_columns() {
@@ -88,8 +102,9 @@ std::vector<oauth::SealedColumn> task_sealed_columns() {
           {"mcp_task", "task_id", "text", "outcome", "outcome"}};
 }
 
-PgTaskStore::PgTaskStore(storage::Database& database, const oauth::Vault& vault, const core::Clock& clock)
-    : database_(database), vault_(vault), clock_(clock) {}
+PgTaskStore::PgTaskStore(storage::Database& database, storage::AuditLog& audit, const oauth::Vault& vault,
+                         const core::Clock& clock)
+    : database_(database), audit_(audit), vault_(vault), clock_(clock) {}
 
 ToolTask PgTaskStore::read(const storage::Row& row) const {
   ToolTask out;
@@ -172,6 +187,28 @@ void PgTaskStore::write(Transaction& tx, const ToolTask* before, ToolTask& task)
       std::move(params));
 }
 
+// At the end of the transaction that ends the task: the audit trail is locked until it commits.
+void PgTaskStore::record_end(Transaction& tx, const ToolTask& before, const ToolTask& after) const {
+  const auto entry = [&](std::string event, std::string subject, const core::Json& details) {
+    storage::AuditEvent out;
+    out.event = std::move(event);
+    out.actor_kind = after.status == TaskStatus::Cancelled ? "end_user" : "system";
+    out.end_user_id = after.owner.end_user;
+    out.subject = std::move(subject);
+    out.details_json = core::dump_json(details);
+    out.request_id = before.call.request_id;  // what is over has forgotten it
+    audit_.append(tx, after.owner.platform, out);
+  };
+  const auto platform = after.owner.platform;
+  if (before.approval && !waited_for(tx, platform, *before.approval, after.id) &&
+      ApprovalStore().withdraw(tx, platform, *before.approval, clock_.now())) {
+    entry("approval.withdrawn", before.approval->str(), {{"tool", after.call.tool}, {"task_id", after.id}});
+    tx.notify("approval", platform.str() + "/" + before.approval->str());
+  }
+  entry("task.ended", clip_text(after.call.tool, kSubjectBytesMax),
+        {{"task_id", after.id}, {"status", task_status_name(after.status)}, {"turns", after.turns}});
+}
+
 core::Task<bool> PgTaskStore::create(ToolTask task, std::size_t open_max) {
   co_return co_await database_.run(
       Scope::tenant(task.owner.platform), [this, given = std::move(task), open_max](Transaction& tx) {
@@ -206,6 +243,7 @@ core::Task<std::optional<ToolTask>> PgTaskStore::change(TaskOwner owner, std::st
         if (!edit(after)) return before;
         write(tx, &*before, after);
         for (const auto& notice : notices_of(&*before, after)) tx.notify(notice.topic, notice.payload);
+        if (after.over() && !before->over()) record_end(tx, *before, after);
         return after;
       });
 }

@@ -1,5 +1,6 @@
 #pragma once
-// Tasks in PostgreSQL (table mcp_task). What a call and its result say is sealed by the vault.
+// Tasks in PostgreSQL (table mcp_task). What a call and its result say is sealed by the vault. The end of a
+// task is in the audit trail (task.ended), and takes the request for approval with it that nobody decided.
 #include <memory>
 #include <vector>
 
@@ -8,13 +9,15 @@
 #include "mcp/tasks/task_store.h"
 #include "oauth/crypto/reencryption.h"
 #include "oauth/crypto/vault.h"
+#include "storage/audit.h"
 #include "storage/database.h"
 
 namespace assistiv::mcp {
 
 class PgTaskStore final : public TaskStore {
  public:
-  PgTaskStore(storage::Database& database, const oauth::Vault& vault, const core::Clock& clock);
+  PgTaskStore(storage::Database& database, storage::AuditLog& audit, const oauth::Vault& vault,
+              const core::Clock& clock);
 
   core::Task<bool> create(ToolTask task, std::size_t open_max) override;
   core::Task<std::optional<ToolTask>> find(TaskOwner owner, std::string id) override;
@@ -32,8 +35,10 @@ class PgTaskStore final : public TaskStore {
   std::optional<ToolTask> read_one(storage::Transaction& tx, const TaskOwner& owner, const std::string& id,
                                    bool lock) const;
   void write(storage::Transaction& tx, const ToolTask* before, ToolTask& task) const;
+  void record_end(storage::Transaction& tx, const ToolTask& before, const ToolTask& after) const;
 
   storage::Database& database_;
+  storage::AuditLog& audit_;
   const oauth::Vault& vault_;
   const core::Clock& clock_;
 };

@@ -1,10 +1,12 @@
 #pragma once
-// How many calls of one end user run on this node.
+// How many calls of one end user run on this node, and how many of them with one app.
 #include <cstddef>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
+#include <tuple>
 #include <utility>
 
 #include "core/ids.h"
@@ -13,7 +15,7 @@ namespace assistiv::mcp {
 
 // Thread-safe. Seats may outlive it.
 class InFlight {
-  using Who = std::pair<core::PlatformId, core::EndUserId>;
+  using Who = std::tuple<core::PlatformId, core::EndUserId, std::string>;
   struct State {
     std::mutex mutex;
     std::map<Who, std::size_t> calls;
@@ -25,7 +27,7 @@ class InFlight {
   // Held while a call runs.
   class Seat {
    public:
-    Seat(std::shared_ptr<State> state, Who who) : state_(std::move(state)), who_(who) {}
+    Seat(std::shared_ptr<State> state, Who who) : state_(std::move(state)), who_(std::move(who)) {}
     ~Seat() {
       if (state_) leave();
     }
@@ -44,15 +46,23 @@ class InFlight {
 
   // None when all seats are taken.
   std::optional<Seat> enter(core::PlatformId platform, core::EndUserId end_user) {
-    const Who who{platform, end_user};
-    std::lock_guard lock(state_->mutex);
-    auto& calls = state_->calls[who];
-    if (calls >= max_) return {};
-    ++calls;
-    return Seat(state_, who);
+    return enter(Who{platform, end_user, {}}, max_);
+  }
+  // A seat of `max` for calls with this app; those of enter() without an app are others.
+  std::optional<Seat> enter(core::PlatformId platform, core::EndUserId end_user, std::string app,
+                            std::size_t max) {
+    return enter(Who{platform, end_user, std::move(app)}, max);
   }
 
  private:
+  std::optional<Seat> enter(Who who, std::size_t max) {
+    std::lock_guard lock(state_->mutex);
+    auto& calls = state_->calls[who];
+    if (calls >= max) return {};
+    ++calls;
+    return Seat(state_, std::move(who));
+  }
+
   std::size_t max_;
   std::shared_ptr<State> state_ = std::make_shared<State>();
 };

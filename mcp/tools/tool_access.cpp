@@ -46,13 +46,36 @@ std::optional<Subject> subject_of(std::string_view payload, bool names_end_user)
   return out;
 }
 
+constexpr std::size_t kEntryBytes = 512;  // of the cache and of what is not counted
+constexpr std::size_t kSharedPart = 8;    // what is shared counts an eighth for each who shares it
+
+std::size_t weight_of(const std::shared_ptr<const ToolList>& list) {
+  if (!list) return 0;
+  std::size_t out = sizeof(ToolList) + list->joined_json.size();
+  for (const auto& tool : list->tools)
+    out += sizeof(ToolView) + tool.definition_json.size() + tool.title.size() + tool.description.size();
+  return list.use_count() > 1 ? out / kSharedPart : out;
+}
+
+std::size_t weight_of(const AccessSnapshot& snapshot) {
+  std::size_t out = kEntryBytes + weight_of(snapshot.all);
+  for (const auto& app : snapshot.apps) {
+    out += sizeof(AppAccess) + app.decisions.size() * sizeof(Decision) + weight_of(app.tools);
+    for (const auto& account : app.accounts) {
+      out += sizeof(Account) + account.label.size() + account.account_id.size();
+      for (const auto& scope : account.scopes) out += sizeof(std::string) + scope.size();
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 struct ToolAccess::Impl : std::enable_shared_from_this<ToolAccess::Impl> {
   using Cache = core::SnapshotCache<SnapshotKey, AccessSnapshot>;
 
   Impl(storage::Database& db, AppBook& b, ToolAccessOptions o)
-      : database(db), book(b), cache({o.ttl, o.snapshots_max}) {}
+      : database(db), book(b), cache({o.ttl, o.snapshots_max, o.bytes_max}) {}
 
   storage::Database& database;
   AppBook& book;
@@ -76,7 +99,9 @@ struct ToolAccess::Impl : std::enable_shared_from_this<ToolAccess::Impl> {
       if (app != nullptr && app->shared_credential && one.is_active && !one.link)
         one.link = oauth::shared_connection(tx, key.platform, key.end_user, one.app);
     }
-    return {make_snapshot(catalog, lists, apps, grants, who.via_key.value_or(key.key))};
+    auto snapshot = make_snapshot(catalog, lists, apps, grants, who.via_key.value_or(key.key));
+    const auto weight = weight_of(*snapshot);
+    return {std::move(snapshot), weight};
   }
 
   core::Task<Cache::Loaded> load_alone(SnapshotKey key, oauth::PrincipalPtr who) {

@@ -15,7 +15,10 @@ namespace assistiv::mcp {
 class AppBook;
 
 struct ToolAccessOptions {
-  std::size_t snapshots_max = 10'000;  // past it the least recently used one goes
+  // Past these bounds the least recently used one goes. Of a list that several snapshots share, the later
+  // ones count a part.
+  std::size_t snapshots_max = 10'000;
+  std::size_t bytes_max = 256 << 20;
   // How long a snapshot may be used without a reload, should a notice get lost.
   std::chrono::milliseconds ttl{60'000};
 };

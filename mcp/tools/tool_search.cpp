@@ -310,8 +310,11 @@ std::vector<const ToolView*> ToolIndex::search(std::string_view query) const {
 std::vector<ToolView> search_mode_tools(const std::vector<const ToolView*>& admitted) {
   return {
       make_tool(kSearchTool, "Search tools",
-                "Finds tools by keywords. There are " + std::to_string(admitted.size()) +
-                    " tools that are not listed. Then read the definition of one with get_tool and call it "
+                "Finds tools by keywords. " +
+                    (admitted.size() == 1
+                         ? std::string("There is 1 tool that is not listed.")
+                         : "There are " + std::to_string(admitted.size()) + " tools that are not listed.") +
+                    " Then read the definition of one with get_tool and call it "
                     "with call_tool.",
                 kSearchInput, kSearchOutput, reading_hints()),
       make_tool(

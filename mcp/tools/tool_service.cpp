@@ -83,8 +83,9 @@ std::string scopes_in_words(const std::vector<std::vector<std::string>>& any) {
 
 struct ToolService::Impl {
   Impl(ToolServiceParts p, ToolServiceOptions o)
-      : parts(p), in_flight(o.calls_per_end_user_max), refusals(o.refusals) {}
+      : parts(p), options(o), in_flight(o.calls_per_end_user_max), refusals(o.refusals) {}
   ToolServiceParts parts;
+  ToolServiceOptions options;
   InFlight in_flight;
   RefusalLimit refusals;
   SelectionCache selections;
@@ -124,9 +125,12 @@ core::Task<std::optional<KeptLink>> keep_for(ResultKeeper* keeper, oauth::Princi
 // One call on its way. Lives in the frame of ToolService::call.
 class ToolCall {
  public:
-  ToolCall(ToolServiceParts parts, RefusalLimit& refusals, CallContext context, core::Json arguments,
+  ToolCall(ToolServiceParts parts, const ToolServiceOptions& options, InFlight& in_flight,
+           RefusalLimit& refusals, CallContext context, core::Json arguments,
            std::shared_ptr<CallRecord> record)
       : parts_(parts),
+        options_(options),
+        in_flight_(in_flight),
         refusals_(refusals),
         context_(std::move(context)),
         arguments_(std::move(arguments)),
@@ -142,6 +146,8 @@ class ToolCall {
     if (auto faults = tool_->input->check(arguments_); !faults.empty()) co_return invalid(std::move(faults));
     if (account_ == nullptr || account_->state != ConnectionState::Active) co_return co_await not_connected();
     if (!tool_->allowed_by(account_->scopes)) co_return co_await scope_missing();
+    const auto seat = take_seat();  // before an approval is used up
+    if (!seat) co_return app_is_busy();
     if (record_->decision->verdict == Verdict::Approval) {
       if (auto refused = co_await ask_approval()) co_return std::move(*refused);
     }
@@ -180,6 +186,21 @@ class ToolCall {
     account_fault_ = std::move(choice.fault);
     if (account_ != nullptr) record_->connection_id = account_->id;
     return account_ != nullptr;
+  }
+
+  std::optional<InFlight::Seat> take_seat() {
+    const bool remote = app_->app->kind == AppKind::Remote;
+    return in_flight_.enter(context_.principal->platform_id, *context_.principal->end_user_id, tool_->app,
+                            remote ? options_.calls_per_remote_app_max : options_.calls_per_app_max);
+  }
+
+  ToolCallResult app_is_busy() {
+    auto out = refuse(CallEnd::TooMany, "rate_limited",
+                      "Too many calls of this user are waiting for " + app_->app->title +
+                          ". Wait for one of them to end, then retry; other apps can be used.",
+                      {{"app", tool_->app}, {"retry_after_s", 1}});
+    if (context_.in_task) out.wait = wait_for_seat(context_.input_state);
+    return out;
   }
 
   ToolCallResult wrong_account() {
@@ -442,6 +463,8 @@ class ToolCall {
   }
 
   ToolServiceParts parts_;
+  const ToolServiceOptions& options_;
+  InFlight& in_flight_;
   RefusalLimit& refusals_;
   CallContext context_;
   core::Json arguments_;
@@ -547,7 +570,7 @@ core::Task<ToolCallResult> ToolService::Impl::call_one(CallContext context, std:
   ToolCallResult result;
   std::exception_ptr error;
   if (seat) {
-    ToolCall one(parts, refusals, std::move(context), std::move(arguments), record);
+    ToolCall one(parts, options, in_flight, refusals, std::move(context), std::move(arguments), record);
     try {
       result = co_await one.run();
     } catch (const std::exception& e) {

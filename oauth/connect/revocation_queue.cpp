@@ -116,7 +116,8 @@ storage::AuditEvent revocation_event(const DoomedToken& token, const RevocationR
                   {"attempts", attempts}};
   if (result.reason) details["reason"] = *result.reason;
   const bool known = !token.connection_id.empty();
-  return audit_event({}, "connection.revocation", {}, known ? token.connection_id : token.app, details);
+  return audit_event({}, "connection.revocation", token.end_user_id, known ? token.connection_id : token.app,
+                     details);
 }
 
 bool covers_slot(const RevokeRequest& request, const std::string& slot) {
@@ -465,6 +466,15 @@ core::Task<std::vector<WaitingRevocation>> RevocationQueue::waiting(IncidentScop
                      static_cast<int>(row.integer("attempts")), row.time("due_at")});
     }
     return out;
+  });
+}
+
+core::Task<std::size_t> RevocationQueue::count_waiting(IncidentScope scope) {
+  co_return co_await world_.database.run(storage::Scope::system(), [scope](storage::Transaction& tx) {
+    const auto rows =
+        tx.exec(std::string("select count(*) as n from upstream_revocation where") + kInIncident,
+                incident_params(scope));
+    return static_cast<std::size_t>(rows[0].integer("n"));
   });
 }
 

@@ -92,6 +92,7 @@ class RevocationQueue {
   // When the next of these rows is due; empty when there is none.
   core::Task<std::optional<core::Time>> next_try(IncidentScope scope);
   core::Task<std::vector<WaitingRevocation>> waiting(IncidentScope scope, std::size_t limit);
+  core::Task<std::size_t> count_waiting(IncidentScope scope);
 
  private:
   struct Work;

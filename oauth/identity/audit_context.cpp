@@ -12,7 +12,7 @@ storage::AuditEvent audit_event(const AuditContext& context, std::string event,
   storage::AuditEvent out;
   out.event = std::move(event);
   out.actor_kind = context.actor ? to_string(context.actor->kind) : "system";
-  if (context.actor) out.key_id = context.actor->key_id;
+  if (context.actor && context.actor->key_id != core::KeyId{}) out.key_id = context.actor->key_id;
   out.end_user_id = end_user;
   out.subject = std::move(subject);
   out.details_json = core::dump_json(details);

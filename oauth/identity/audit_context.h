@@ -10,7 +10,7 @@
 namespace assistiv::oauth {
 
 struct AuditContext {
-  PrincipalPtr actor;  // null: the server itself
+  PrincipalPtr actor;  // null: the server itself; without a key_id: the operator at the command line
   std::string request_id;
 };
 

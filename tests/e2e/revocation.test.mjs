@@ -206,6 +206,8 @@ describe('assistiv admin revoke', () => {
       || errorOf(await failTool(world.mcp('zendesk'), users[2].key, 'zendesk_get_me')).code === 'not_connected', 'the running server knows');
     await me(users[0]);
     assert.ok((await world.audit(platforms[1], '&event=connection.revocation')).some((e) => e.details.revoked_upstream === true));
+    const [ended] = await world.audit(platforms[1], '&event=connection.revoked');
+    assert.deepEqual([ended.actor, ended.end_user_id], [{ kind: 'operator', key_id: null }, users[2].id]);
     assert.equal((await platforms[1].api.get(`${platforms[1].path}/audit/verify`)).data.valid, true);
   });
 

@@ -410,25 +410,61 @@ TEST_F(OutboundClientTest, ends_at_once_when_the_caller_cancels) {
   EXPECT_TRUE(failure.maybe_executed);
 }
 
-TEST_F(OutboundClientTest, refuses_more_calls_to_a_host_than_allowed_at_once) {
-  client({.reach = Reach::LoopbackAndPrivate, .ca_file = {}, .in_flight_per_host_max = 2});
+TEST_F(OutboundClientTest, calls_past_those_of_a_host_stand_in_line) {
+  client({.reach = Reach::LoopbackAndPrivate,
+          .ca_file = {},
+          .in_flight_per_host_max = 2,
+          .line_per_host_max = 1,
+          .line_time_max = 1min});
   ImposterReply slow = ImposterReply::json("{}");
   slow.delay = 1min;
   upstream_.next(slow);
   upstream_.next(slow);
   std::stop_source stop;
   auto out = get();
+  out.timeout = 1min;
   out.stop = stop.get_token();
   auto first = begin(out);
   auto second = begin(out);
   ASSERT_TRUE(upstream_.wait_for_requests(2));
-  const auto failure = failure_of(get());
-  EXPECT_EQ(failure.failure, OutboundFailure::Refused);
+  std::stop_source impatient;
+  auto other = get();
+  other.timeout = 1min;
+  other.stop = impatient.get_token();
+  auto left = begin(other);
+  // The line has one place: of two more calls one is turned away at once.
+  auto third = begin(get());
+  const auto failure = third.get().failure;
+  EXPECT_EQ(failure.failure, OutboundFailure::ConnectFailed);
   EXPECT_THAT(failure.detail, HasSubstr("too many calls"));
+  EXPECT_FALSE(failure.maybe_executed);
+  impatient.request_stop();
+  EXPECT_EQ(left.get().failure.failure, OutboundFailure::Cancelled);
+  auto waited = begin(get());
   stop.request_stop();
   EXPECT_EQ(first.get().failure.failure, OutboundFailure::Cancelled);
   EXPECT_EQ(second.get().failure.failure, OutboundFailure::Cancelled);
+  EXPECT_EQ(waited.get().response.status, 200);
   EXPECT_EQ(send(get()).status, 200);
+}
+
+TEST_F(OutboundClientTest, waiting_in_line_has_an_end) {
+  client({.reach = Reach::LoopbackAndPrivate,
+          .ca_file = {},
+          .in_flight_per_host_max = 1,
+          .line_time_max = 10ms});
+  ImposterReply slow = ImposterReply::json("{}");
+  slow.delay = 1min;
+  upstream_.next(slow);
+  std::stop_source stop;
+  auto out = get();
+  out.timeout = 1min;
+  out.stop = stop.get_token();
+  auto first = begin(out);
+  ASSERT_TRUE(upstream_.wait_for_requests(1));
+  EXPECT_EQ(failure_of(get()).failure, OutboundFailure::ConnectFailed);
+  stop.request_stop();
+  EXPECT_EQ(first.get().failure.failure, OutboundFailure::Cancelled);
 }
 
 TEST_F(OutboundClientTest, carries_many_calls_at_once) {

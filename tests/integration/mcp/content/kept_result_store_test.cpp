@@ -7,6 +7,7 @@
 #include "core/json_read.h"
 #include "mcp/content/resource_service.h"
 #include "mcp/grants/grant_service.h"
+#include "mcp/sessions/pg_session_store.h"
 #include "mcp/tools/tool_access.h"
 #include "support/grants_fixture.h"
 
@@ -70,6 +71,70 @@ TEST_F(KeptResultsTest, is_sealed_in_the_database) {
   ASSERT_TRUE(keep(user_, R"({"private":"words"})"));
   EXPECT_EQ(database_.exec("select body from kept_result")[0].text("body").find("private"),
             std::string::npos);
+}
+
+TEST_F(KeptResultsTest, nothing_is_kept_of_a_connection_that_is_revoked_meanwhile) {
+  database_.exec("update connection set status = 'revoked'");
+  EXPECT_FALSE(keep(user_, "{}"));
+  EXPECT_EQ(rows(), 0);
+}
+
+// What the streams of legacy sessions keep are results too.
+class StreamEvents : public test::GrantsFixture {
+ protected:
+  StreamEvents() {
+    Session session;
+    session.owner = owner();
+    session.id = "s1";
+    session.protocol_version = "2025-11-25";
+    session.client_json = session.capabilities_json = "{}";
+    run(store_.create(session, 10));
+    run(store_.append(owner(), "s1", "call", {1, "", false}));
+    run(store_.append(owner(), "s1", "call", {2, "the answer", true}));
+    run(store_.append_next(owner(), "s1", "open", "a word"));
+  }
+  SessionOwner owner() const { return {platform_, user_.id, ""}; }
+  // Also in the database.
+  bool forgotten() {
+    const auto kept = database_.exec("select count(*) as n from mcp_stream_event where data <> ''");
+    if (kept[0].integer("n") != 0) return false;
+    const auto open = run(store_.read(owner(), "s1", "open", 0));
+    return !run(store_.read(owner(), "s1", "call", 1)) && open && open->at(0).data.empty();
+  }
+
+  PgSessionStore store_{database_.db(), clock_};
+};
+
+TEST_F(StreamEvents, go_with_the_connection) {
+  EXPECT_FALSE(forgotten());
+  const auto bob = add_user(platform_, "bob");
+  database_.exec("update connection set status = 'revoked' where end_user_id = $1::uuid", {bob.id.str()});
+  EXPECT_FALSE(forgotten()) << "another user's";
+  database_.exec("update connection set status = 'needs_reauth'");
+  EXPECT_FALSE(forgotten());
+  database_.exec("update connection set status = 'revoked'");
+  EXPECT_TRUE(forgotten());
+  run(store_.append_next(owner(), "s1", "open", "another"));
+  EXPECT_EQ(run(store_.read(owner(), "s1", "open", 0))->back().seq, 2) << "its numbers go on";
+}
+
+TEST_F(StreamEvents, go_with_a_key_that_is_switched_off_or_removed) {
+  database_.exec("update api_key set name = 'renamed'");
+  EXPECT_FALSE(forgotten());
+  database_.exec("update api_key set is_active = false");
+  EXPECT_TRUE(forgotten());
+  run(store_.append(owner(), "s1", "call2", {1, "more", true}));
+  EXPECT_FALSE(forgotten());
+  database_.exec("delete from api_key");
+  EXPECT_TRUE(forgotten());
+}
+
+TEST_F(StreamEvents, are_kept_for_an_hour) {
+  clock_.advance(61min);
+  EXPECT_FALSE(run(store_.read(owner(), "s1", "call", 1)));
+  EXPECT_FALSE(forgotten()) << "nobody has swept";
+  run(store_.sweep(100));
+  EXPECT_TRUE(forgotten());
 }
 
 TEST_F(KeptResultsTest, is_the_callers_alone) {

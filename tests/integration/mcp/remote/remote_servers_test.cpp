@@ -8,6 +8,7 @@
 #include "mcp/remote/remote_client.h"
 #include "mcp/remote/remote_server_store.h"
 #include "support/connector_fixture.h"
+#include "support/eventually.h"
 #include "support/fake_http_client.h"
 #include "support/grants_fixture.h"
 #include "support/scripted_mcp_server.h"
@@ -68,20 +69,23 @@ class RemoteServersTest : public test::GrantsFixture {
   RemoteClient client_{server_, {.client_version = "1"}};
   test::FakeHttpClient http_;
   test::ScriptedTokens tokens_;
-  RemoteServers servers_{{database_.db(),
-                          audit_,
-                          *vault_,
-                          clock_,
-                          random_,
-                          client_,
-                          http_,
-                          tokens_,
-                          "https://gateway.test",
-                          true,
-                          [](const std::string& url) -> std::optional<std::string> {
-                            return url.starts_with("https://") ? std::nullopt : std::optional("is not https");
-                          },
-                          {}}};
+  RemoteServersParts parts() {
+    return {database_.db(),
+            audit_,
+            *vault_,
+            clock_,
+            random_,
+            client_,
+            http_,
+            tokens_,
+            "https://gateway.test",
+            true,
+            [](const std::string& url) -> std::optional<std::string> {
+              return url.starts_with("https://") ? std::nullopt : std::optional("is not https");
+            },
+            {}};
+  }
+  RemoteServers servers_{parts()};
 };
 
 constexpr auto kActive = RemoteToolState::Active;
@@ -183,6 +187,32 @@ TEST_F(RemoteServersTest, the_worker_reads_again_and_waits_longer_after_failures
   clock_.advance(std::chrono::minutes(16));
   run(servers_.refresh_due({}));
   EXPECT_EQ(lists(), 4u);
+}
+
+TEST_F(RemoteServersTest, a_server_that_hangs_does_not_delay_the_others) {
+  auto slow = wiki("own_slow");
+  slow.header_value = core::Secret("Bearer slow");
+  add(slow);
+  add();
+  server_.on("tools/list", [](const RemoteRequest& request) {
+    auto answer = RemoteAnswer::result({{"tools", Json::array({remote_tool("search", "Changed.")})}});
+    answer.hangs = request.headers.get("authorization") == "Bearer slow";
+    if (answer.hangs) answer.pieces.clear();
+    return answer;
+  });
+  clock_.advance(std::chrono::minutes(16));
+  RemoteServersOptions options;
+  options.round_interval = std::chrono::seconds(0);
+  options.readers = 2;
+  RemoteServers worker(parts(), options);
+  worker.start(io_.executor());
+  const auto read = [&](const std::string& app) {
+    return run(servers_.get(platform_, app)).server.refreshed_at == clock_.now();
+  };
+  EXPECT_TRUE(test::eventually([&] { return read("own_wiki"); }));
+  EXPECT_FALSE(read("own_slow"));
+  EXPECT_EQ(run(servers_.get(platform_, "own_slow")).server.refresh_error, "") << "it still hangs";
+  worker.stop();
 }
 
 TEST_F(RemoteServersTest, bad_input_names_its_place) {

@@ -85,7 +85,7 @@ class TaskNodes : public GrantsFixture {
         : access(t.database_.db(), t.book_),
           authenticator(t.database_.db(), t.keys_, t.clock_),
           sessions(t.clock_, 24h),
-          store(t.database_.db(), *t.vault_, t.clock_),
+          store(t.database_.db(), t.audit_, *t.vault_, t.clock_),
           tools({access, t.upstream_, t.links_, t.approvals_, t.audit_}),
           mcp(t.io_, {}, {.tools = tools, .tasks = &store}, {sessions, *t.vault_, t.clock_, t.random_}),
           runner({store, tools, t.clock_, t.random_,
@@ -182,6 +182,35 @@ TEST_F(TaskNodes, an_approval_decided_anywhere_completes_the_task_on_any_node) {
   ASSERT_EQ(called.size(), 1u);
   EXPECT_EQ(called[0]["end_user"], user_.id.str());
   EXPECT_TRUE(called[0]["details"].contains("approval_id"));
+  ASSERT_EQ(audit("task.ended").size(), 1u);
+  EXPECT_EQ(audit("task.ended")[0]["details"]["status"], "completed");
+  EXPECT_TRUE(audit("approval.withdrawn").empty());
+}
+
+TEST_F(TaskNodes, a_cancelled_task_takes_back_what_it_asked_and_its_end_is_on_record) {
+  const std::string first = call(*one_, "notes_wipe").at("taskId");
+  const std::string second = call(*two_, "notes_wipe").at("taskId");
+  const auto approval = pending();
+  ask(*one_, "tasks/cancel", {{"taskId", first}});
+  EXPECT_EQ(get(*two_, first).at("status"), "cancelled");
+  EXPECT_EQ(pending(), approval) << "the other task waits for the same decision";
+  ask(*two_, "tasks/cancel", {{"taskId", second}});
+  const auto after = run(approvals_.get(platform_, approval));
+  EXPECT_EQ(after.status, mcp::ApprovalStatus::Expired);
+  EXPECT_EQ(error_of([&] {
+              run(approvals_.decide(platform_, approval, mcp::ApprovalChoice::Approve, "", by_platform()));
+            }).kind(),
+            core::ErrorKind::Conflict);
+  ASSERT_EQ(audit("approval.withdrawn").size(), 1u);
+  const auto ended = audit("task.ended");
+  ASSERT_EQ(ended.size(), 2u);
+  EXPECT_EQ(ended[0]["subject"], "notes_wipe");
+  EXPECT_EQ(ended[0]["end_user"], user_.id.str());
+  EXPECT_EQ(ended[0]["details"]["task_id"], second);
+  EXPECT_EQ(ended[0]["details"]["status"], "cancelled");
+  // The same call later asks anew.
+  EXPECT_EQ(call(*one_, "notes_wipe").at("resultType"), "task");
+  EXPECT_NE(pending(), approval);
 }
 
 TEST_F(TaskNodes, a_denied_call_completes_with_the_reason_and_one_that_nobody_decides_says_so) {

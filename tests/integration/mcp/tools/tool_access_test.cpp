@@ -137,6 +137,17 @@ TEST_F(ToolAccessTest, keeps_a_bounded_number_and_lets_the_least_used_go) {
   EXPECT_NE(run(small.get(bob.principal)), bob_first);
 }
 
+TEST_F(ToolAccessTest, keeps_a_bounded_number_of_bytes) {
+  const auto bob = add_user(platform_, "bob");
+  ToolAccess room_for_none(database_.db(), book_, {.bytes_max = 100});
+  EXPECT_EQ(run(room_for_none.get(user_.principal))->all->tools.size(), 4u);
+  EXPECT_EQ(room_for_none.size(), 0u);
+  ToolAccess room(database_.db(), book_, {.bytes_max = 1 << 20});
+  run(room.get(user_.principal));
+  run(room.get(bob.principal));
+  EXPECT_EQ(room.size(), 2u);
+}
+
 TEST_F(ToolAccessTest, reloads_when_a_snapshot_is_too_old) {
   ToolAccess forgetful(database_.db(), book_, {.ttl = 0ms});
   const auto first = run(forgetful.get(user_.principal));

@@ -317,6 +317,25 @@ TEST_F(ToolServiceTest, an_end_user_has_a_bounded_number_of_calls_in_flight) {
   EXPECT_EQ(audit("tool.denied").size(), 1u);
 }
 
+TEST_F(ToolServiceTest, an_app_that_hangs_leaves_seats_for_the_others) {
+  activate(platform_, "mail");
+  connect(platform_, user_.id, "mail", "mail-1");
+  ToolService service{{access_, executor_, links_, approvals_, audit_},
+                      {.calls_per_end_user_max = 4, .calls_per_app_max = 1}};
+  executor_.hold = true;
+  auto first = io_.start(service.call(context(), "notes_get", {{"text", "1"}}));
+  EXPECT_TRUE(run(executor_.started.wait_for(1h)));
+  const auto refused = error_in(run(service.call(context(), "notes_get", {{"text", "2"}})));
+  EXPECT_EQ(refused["code"], "rate_limited");
+  EXPECT_EQ(refused["app"], "notes");
+  EXPECT_EQ(refused["retry_after_s"], 1);
+  executor_.hold = false;
+  EXPECT_EQ(run(service.call(context(), "mail_list", {{"text", "3"}})).outcome, ToolOutcome::Done);
+  executor_.release.set();
+  EXPECT_EQ(first.get().outcome, ToolOutcome::Done);
+  EXPECT_EQ(run(service.call(context(), "notes_get", {{"text", "4"}})).outcome, ToolOutcome::Done);
+}
+
 TEST_F(ToolServiceTest, a_change_is_in_the_trail_before_the_vendor_is_asked) {
   executor_.hold = true;
   auto pending = io_.start(service_.call(context(), "notes_add", {{"text", "1"}}));

@@ -101,7 +101,7 @@ TEST_F(IncidentTest, ours_end_first_and_the_server_leaves_the_rest_to_the_comman
   EXPECT_TRUE(run(node_->revocations.waiting(everything, 10)).empty());
   EXPECT_EQ(count("from audit_entry where event = 'connection.revoked'"), 3);
   EXPECT_EQ(count("from audit_entry where event = 'connection.revocation' and"
-                  " (details ->> 'revoked_upstream')::boolean"),
+                  " (details ->> 'revoked_upstream')::boolean and end_user_id is not null"),
             3);
 }
 

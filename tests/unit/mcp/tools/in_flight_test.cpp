@@ -43,6 +43,18 @@ TEST(InFlight, a_seat_that_was_moved_is_given_back_once) {
   EXPECT_TRUE(in_flight.enter(kPlatform, kAnn));
 }
 
+TEST(InFlight, an_app_has_seats_of_its_own) {
+  InFlight in_flight(1);
+  const auto any = in_flight.enter(kPlatform, kAnn);
+  auto wiki = in_flight.enter(kPlatform, kAnn, "own_wiki", 1);
+  EXPECT_TRUE(any && wiki);
+  EXPECT_FALSE(in_flight.enter(kPlatform, kAnn, "own_wiki", 1));
+  EXPECT_TRUE(in_flight.enter(kPlatform, kAnn, "notes", 1));
+  EXPECT_TRUE(in_flight.enter(kPlatform, kBob, "own_wiki", 1));
+  wiki.reset();
+  EXPECT_TRUE(in_flight.enter(kPlatform, kAnn, "own_wiki", 1));
+}
+
 TEST(InFlight, never_lets_more_in_than_allowed) {
   InFlight in_flight(3);
   std::atomic<int> inside = 0, most = 0;
