@@ -231,6 +231,7 @@ RevocationQueue::Work RevocationQueue::read_work(const storage::Row& row) const 
   work.attempts = static_cast<int>(row.integer("attempts"));
   work.token =
       doomed_of_text(world_.vault.open(doomed_context(work.platform_id, work.row), row.text("payload")));
+  work.token.end_user_id = row.optional_id<core::EndUserId>("end_user_id");
   return work;
 }
 
@@ -240,7 +241,7 @@ std::optional<RevocationQueue::Work> RevocationQueue::claim(storage::Transaction
   const auto rows = tx.exec(
       "update upstream_revocation set attempts = attempts + 1, due_at = assistiv_time($3::bigint)"
       " where platform_id = $1::uuid and revocation_id = $2::uuid"
-      " returning platform_id, revocation_id, attempts, payload",
+      " returning platform_id, revocation_id, attempts, payload, end_user_id",
       {platform.str(), row.str(), std::to_string(core::to_epoch_ms(due))});
   return rows.empty() ? std::nullopt : std::optional(read_work(rows[0]));
 }
@@ -255,7 +256,7 @@ std::vector<RevocationQueue::Work> RevocationQueue::claim_due(storage::Transacti
       " order by due_at limit $2::int for update skip locked)"
       " update upstream_revocation r set attempts = attempts + 1, due_at = assistiv_time($3::bigint) from due"
       " where r.platform_id = due.platform_id and r.revocation_id = due.revocation_id"
-      " returning r.platform_id, r.revocation_id, r.attempts, r.payload",
+      " returning r.platform_id, r.revocation_id, r.attempts, r.payload, r.end_user_id",
       {std::to_string(core::to_epoch_ms(now)), std::to_string(limit),
        std::to_string(core::to_epoch_ms(now + kTryMax))});
   std::vector<Work> out;
@@ -289,7 +290,8 @@ std::optional<RevocationQueue::Work> RevocationQueue::claim_next(storage::Transa
                   " update upstream_revocation r set attempts = attempts + 1, due_at = "
                   "assistiv_time($5::bigint) from due"
                   " where r.platform_id = due.platform_id and r.revocation_id = due.revocation_id"
-                  " returning r.platform_id, r.revocation_id, r.attempts, r.account_id, r.payload",
+                  " returning r.platform_id, r.revocation_id, r.attempts, r.account_id, r.payload, "
+                  "r.end_user_id",
               params);
   if (rows.empty()) return {};
   try {
