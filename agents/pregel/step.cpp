@@ -258,26 +258,37 @@ Checkpoint with_command(const Program& program, const Checkpoint& checkpoint, co
 
 Checkpoint update(const Program& program, const Checkpoint& base, const Pending& pending,
                   std::string_view node, const TaskResult& result, Identity identity) {
+  return update(program, base, pending, std::vector<NodeUpdate>{{std::string(node), result}},
+                std::move(identity));
+}
+
+Checkpoint update(const Program& program, const Checkpoint& base, const Pending& pending,
+                  const std::vector<NodeUpdate>& updates, Identity identity) {
   auto next = successor(program, base, Source::Update, std::move(identity));
-  next.ran = {std::string(node)};
+  const auto updates_node = [&](std::string_view node) {
+    return std::any_of(updates.begin(), updates.end(), [&](const auto& one) { return one.node == node; });
+  };
+  const bool ends = updates_node(kEnd);
   Writes before;
   const auto tasks = plan(program, base);
   for (const auto* task : in_order(tasks)) {
     const auto found = pending.tasks.find(task->id);
-    if (found == pending.tasks.end() || !found->second.result || task->node == node) continue;
+    if (found == pending.tasks.end() || !found->second.result || updates_node(task->node)) continue;
     before.add(program, found->second.result->writes);
-    if (node != kEnd) follow(program, next, task->node, *found->second.result);
+    if (!ends) follow(program, next, task->node, *found->second.result);
   }
   before.reduce_into(program, next);
   Writes writes;
-  writes.add(program, result.writes);
+  for (const auto& one : updates) {
+    next.ran.push_back(one.node);
+    writes.add(program, one.result.writes);
+    if (!ends) follow(program, next, one.node, one.result);
+  }
   next.updated.clear();
   writes.reduce_into(program, next);
-  if (node == kEnd) {
+  if (ends) {
     next.waiting.clear();
     next.arrived.clear();
-  } else {
-    follow(program, next, node, result);
   }
   release_deferred(next);
   check_size(program, next);

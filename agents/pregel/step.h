@@ -58,6 +58,13 @@ Checkpoint with_command(const Program& program, const Checkpoint& checkpoint, co
 // finished siblings in `pending` had written counts, too.
 Checkpoint update(const Program& program, const Checkpoint& base, const Pending& pending,
                   std::string_view node, const TaskResult& result, Identity identity);
+// The same of several nodes, as if they had run in one step.
+struct NodeUpdate {
+  std::string node;
+  TaskResult result;
+};
+Checkpoint update(const Program& program, const Checkpoint& base, const Pending& pending,
+                  const std::vector<NodeUpdate>& updates, Identity identity);
 // Whose update it is when the client does not say. Throws Error{Unprocessable, INVALID_GRAPH_UPDATE} when
 // several nodes ran.
 std::string writer_of(const Program& program, const Checkpoint& base);

@@ -1,15 +1,20 @@
 #pragma once
 // The state of a thread as clients of the LangGraph API read and change it: what a checkpoint holds, which
 // nodes come next, what waits for an answer, and updates that no run makes.
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "agents/service/assistant_service.h"
 #include "agents/store/agent_service.h"
 #include "agents/store/reach.h"
+#include "agents/store/run_store.h"
 #include "agents/store/thread_store.h"
+#include "core/clock.h"
 #include "core/json.h"
+#include "core/random.h"
 #include "core/task.h"
 
 namespace assistiv::agents {
@@ -21,12 +26,23 @@ struct StateQuery {
 };
 
 struct StateChange {
-  core::Json values;                       // object, list of messages under a key, or null
+  core::Json values;                       // object, list of messages, or null
   std::string as_node;                     // "": the node that ran last
   std::optional<CheckpointId> checkpoint;  // from there instead of the head: a fork
+  std::string ns;                          // of a subgraph that is open; "" is the root
 };
 
-// Thread-safe. What the reach does not hold throws NotFound.
+// What one node is said to have done.
+struct StateWrite {
+  core::Json values;  // object or null
+  core::Json update;  // of a Command, as its goto
+  core::Json go_to;
+  std::string as_node;  // "__input__": the graph's input; "__start__": what it wrote; "__copy__"
+};
+using Superstep = std::vector<StateWrite>;
+
+// Thread-safe. What the reach does not hold throws NotFound. The graph of a state is that of the run which
+// made it; a thread that has none yet names it in its metadata ("graph_id" or "assistant_id").
 class ThreadStates {
  public:
   virtual ~ThreadStates() = default;
@@ -36,8 +52,15 @@ class ThreadStates {
   // Newest first.
   virtual core::Task<std::vector<core::Json>> history(Reach reach, ThreadId thread, HistoryQuery query) = 0;
   // Gives the new checkpoint {thread_id, checkpoint_ns, checkpoint_id}. Conflict while a run is open;
-  // InvalidArgument for what the graph's state does not take.
+  // Unprocessable for what the graph's state does not take.
   virtual core::Task<core::Json> update(Reach reach, ThreadId thread, StateChange change) = 0;
+  // Several steps, all or none, on top of the head.
+  virtual core::Task<> replay(Reach reach, ThreadId thread, std::vector<Superstep> steps) = 0;
 };
+
+// What it takes must outlive it.
+std::unique_ptr<ThreadStates> make_thread_states(ThreadStore& threads, RunStore& runs, AgentService& agents,
+                                                 AssistantService& assistants, const core::Clock& clock,
+                                                 core::Random& random);
 
 }  // namespace assistiv::agents

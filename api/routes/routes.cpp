@@ -40,8 +40,14 @@ RouteTable make_routes(Services& services) {
     add_platform_client_routes(table, services);
     add_authorization_routes(table, services);
     add_agent_routes(table, services);
-    if (services.agent_gateway != nullptr) add_langgraph_thread_routes(table, services);
-    if (services.agent_gateway != nullptr) add_langgraph_protocol_routes(table, services);
+    if (services.agent_gateway != nullptr) {
+      add_langgraph_assistant_routes(table, services);
+      add_langgraph_thread_routes(table, services);
+      add_langgraph_state_routes(table, services);
+      add_langgraph_cron_routes(table, services);
+      add_langgraph_store_routes(table, services);
+      add_langgraph_protocol_routes(table, services);
+    }
   }
   if (services.config.has_role("mcp")) add_mcp_routes(table, services);
   // Either name of the server: clients look at the origin of the MCP URL, too.

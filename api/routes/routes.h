@@ -119,8 +119,12 @@ void add_authorization_routes(RouteTable& table, Services& services);
 void add_issuer_routes(RouteTable& table, Services& services);
 void add_platform_client_routes(RouteTable& table, Services& services);
 void add_agent_routes(RouteTable& table, Services& services);
+void add_langgraph_assistant_routes(RouteTable& table, Services& services);
 void add_langgraph_thread_routes(RouteTable& table, Services& services);
 void add_langgraph_protocol_routes(RouteTable& table, Services& services);
+void add_langgraph_state_routes(RouteTable& table, Services& services);
+void add_langgraph_cron_routes(RouteTable& table, Services& services);
+void add_langgraph_store_routes(RouteTable& table, Services& services);
 void add_mcp_routes(RouteTable& table, Services& services);
 void add_operations_routes(RouteTable& table, Services& services);
 

@@ -185,6 +185,10 @@ int query_number(const Call& call, const char* name, int standard, int max) {
   return out;
 }
 
+bool wants_minimal(const Call& call) {
+  return call.request.headers.get("prefer").value_or("").find("return=minimal") != std::string_view::npos;
+}
+
 core::HttpReply plain(const Json& body, int status) {
   return core::json_reply(status, core::dump_json(body));
 }

@@ -52,6 +52,9 @@ std::optional<AnyId> id_of(const core::Json& body, const char* name, const std::
 bool query_flag(const Call& call, const char* name);
 int query_number(const Call& call, const char* name, int standard, int max);
 
+// "Prefer: return=minimal" (RFC 7240 section 4.2): the caller does not want the object back.
+bool wants_minimal(const Call& call);
+
 // The reply as it is, without an envelope.
 core::HttpReply plain(const core::Json& body, int status = 200);
 // With X-Pagination-Total, and X-Pagination-Next (an offset) when there are more.
