@@ -74,26 +74,6 @@ class AgentUsers {
   std::map<core::EndUserId, Known> known_;
 };
 
-// Until states can be read.
-class NoThreadStates final : public agents::ThreadStates {
- public:
-  core::Task<core::Json> get(agents::Reach, agents::ThreadId, agents::StateQuery) override {
-    throw unavailable();
-  }
-  core::Task<std::vector<core::Json>> history(agents::Reach, agents::ThreadId,
-                                              agents::HistoryQuery) override {
-    throw unavailable();
-  }
-  core::Task<core::Json> update(agents::Reach, agents::ThreadId, agents::StateChange) override {
-    throw unavailable();
-  }
-
- private:
-  static core::Error unavailable() {
-    return core::Error(core::ErrorKind::Unavailable, "States of threads cannot be read here.");
-  }
-};
-
 agents::RunQueueOptions queue_options(const Config& config) {
   agents::RunQueueOptions options;
   options.lease = config.agent_lease;
@@ -122,7 +102,8 @@ struct AgentRuntime::Impl {
         journal(world.database, {}, log, [this] { runs_are_due(); }),
         worker(worker_world(), {.owner = node, .running_max = world.config.agent_runs}),
         service(service_world()),
-        states(std::make_unique<NoThreadStates>()),
+        states(
+            agents::make_thread_states(threads, runs, world.agents, *assistants, world.clock, world.random)),
         gateway{world.agents, *assistants, service, *states, threads, runs, log, crons, items} {
     log.listen([this](const agents::ThreadKey& key) { waiters.mark(key); });
   }
