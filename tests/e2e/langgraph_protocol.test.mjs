@@ -1,7 +1,9 @@
-// LangGraph's thread protocol ("v2") on the wire: its commands and its streams, what they refuse, whose they are.
+// LangGraph's thread protocol ("v2") on the wire: its commands and its streams, what they refuse, whose they are; and
+// the hook of @langchain/react (1.1.0) under jsdom.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
+import { openChat } from '../js/agent-clients/react.mjs';
 import { startPostgres } from './support/postgres.mjs';
 import { eventually } from './support/server.mjs';
 import { World } from './support/world.mjs';
@@ -23,6 +25,14 @@ const GRAPHS = {
     edges: chain('outer', 'after'),
   },
   ask: { nodes: { question: question('well?'), after: note('after') }, edges: chain('question', 'after') },
+  polite: {
+    state: { type: 'object', properties: { messages: { type: 'array', items: { type: 'object' }, 'x-reducer': 'messages' } } },
+    nodes: {
+      check: { type: 'approval', prompt: 'May I?', write: { messages: "${[{'type': 'ai', 'content': 'You said ' + string(result.response)}]}" } },
+      end: { type: 'end' },
+    },
+    edges: chain('check', 'end').slice(0, 2),
+  },
   both: {
     nodes: { left: question('left'), right: question('right') },
     edges: ['left', 'right'].flatMap((name) => [{ from: '__start__', to: name }, { from: name, to: '__end__' }]),
@@ -128,7 +138,7 @@ const of = (frames, method) => frames.filter((frame) => frame.method === method)
 
 describe('The thread protocol', () => {
   let world, postgres, user, other;
-  const threads = [];
+  const threads = [], pages = [];
   before(async () => {
     postgres = startPostgres();
     world = await World.start({ apps: [], env: { ASSISTIV_DATABASE_URL: postgres.url } });
@@ -139,6 +149,7 @@ describe('The thread protocol', () => {
     other = await world.newUser();
   });
   after(async () => {
+    pages.forEach((page) => page.close());
     threads.forEach((thread) => thread.close());
     await world?.stop();
     postgres?.stop();
@@ -349,6 +360,21 @@ describe('The thread protocol', () => {
     assert.deepEqual(frames.map(short), ['values', 'input.requested', 'lifecycle interrupted']);
     assert.deepEqual(of(frames, 'values'), [{ log: ['in'], n: 0 }]);
     assert.deepEqual(of(frames, 'input.requested'), of(told, 'input.requested'));
+  });
+
+  test('the hook of @langchain/react shows a chat, asks, and goes on with the answer', async () => {
+    const ids = [];
+    const page = pages[pages.push(openChat({ apiUrl: `${world.url}/v1/agents/api`, apiKey: user.key, assistantId: 'polite', onThreadId: (id) => ids.push(id) })) - 1];
+    const shows = (text) => eventually(() => page.text() === text, `"${text}"`).catch((error) => assert.fail(`${error.message}: ${page.text()} ${page.stream?.error}`));
+    await eventually(() => page.stream, 'the page');
+    page.stream.submit({ messages: [{ type: 'human', content: 'hello' }] });
+    await shows('[human] hello?May I??');
+    await page.stream.respond('yes');
+    await shows('[human] hello[ai] You said yes');
+    assert.equal(page.stream.error, undefined);
+    page.stream.submit({ messages: [{ type: 'human', content: 'again' }] });
+    await shows('[human] hello[ai] You said yes[human] again?May I??');
+    assert.equal(ids.length, 1);
   });
 
   test('streams on which nothing happens have a pulse', async () => {
