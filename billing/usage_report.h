@@ -21,6 +21,7 @@ struct UsageFilter {
   std::optional<std::string> model, provider, tag;
   std::optional<std::string> request_id;  // and its further turns: "<request id>-2", "-3", ...
   std::optional<core::EndUserId> end_user_id;
+  std::optional<std::string> run_id;  // of an agent
 };
 
 // One upstream call, as the table has it.

@@ -11,7 +11,7 @@ constexpr std::string_view kUsageColumns =
     " input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,"
     " input_audio_tokens, input_image_tokens, reasoning_tokens, output_audio_tokens, output_image_tokens,"
     " usage_estimated, price_id, cost, unbilled, latency_ms, first_token_ms";
-// Parameters $1 to $8, see filter_params.
+// Parameters $1 to $9, see filter_params.
 constexpr std::string_view kUsageWhere =
     " from usage_row where platform_id = $1::uuid"
     " and ($2::bigint is null or usage_row.created_at >= assistiv_time($2::bigint))"
@@ -19,7 +19,7 @@ constexpr std::string_view kUsageWhere =
     " and ($4::text is null or model = $4 or provider_model = $4) and ($5::text is null or provider = $5)"
     " and ($6::text is null or tag = $6) and ($7::text is null or request_id = any(array(select $7 union all"
     " select $7 || '-' || n from generate_series(2, 64) n)))"
-    " and ($8::uuid is null or end_user_id = $8::uuid)";
+    " and ($8::uuid is null or end_user_id = $8::uuid) and ($9::text is null or run_id = $9)";
 constexpr std::string_view kUsageOrder = " order by usage_row.created_at desc, request_id desc, attempt desc";
 
 storage::Param time_param(const std::optional<core::Time>& time) {
@@ -34,7 +34,8 @@ std::vector<storage::Param> filter_params(core::PlatformId platform, const Usage
           filter.provider,
           filter.tag,
           filter.request_id,
-          filter.end_user_id ? storage::Param(filter.end_user_id->str()) : storage::Param()};
+          filter.end_user_id ? storage::Param(filter.end_user_id->str()) : storage::Param(),
+          filter.run_id};
 }
 
 std::optional<std::int64_t> optional_count(const storage::Row& row, std::string_view column) {
@@ -106,7 +107,7 @@ UsagePage<UsageEntry> UsageStore::list(storage::Transaction& tx, core::PlatformI
   out.total = tx.exec("select count(*) total" + std::string(kUsageWhere), params)[0].integer("total");
   add_page(params, page, limit);
   const auto rows = tx.exec("select " + std::string(kUsageColumns) + std::string(kUsageWhere) +
-                                std::string(kUsageOrder) + " limit $9::bigint offset $10::bigint",
+                                std::string(kUsageOrder) + " limit $10::bigint offset $11::bigint",
                             params);
   for (const auto& row : rows) out.rows.push_back(usage_of(row));
   return out;
@@ -126,7 +127,8 @@ UsagePage<UsageSum> UsageStore::sums(storage::Transaction& tx, core::PlatformId 
           "output,"
           " coalesce(sum(cache_read_tokens), 0)::bigint cache_read, sum(cost)::bigint as cost,"
           " count(*) over () as total" +
-          std::string(kUsageWhere) + " group by 1 order by " + order + " limit $9::bigint offset $10::bigint",
+          std::string(kUsageWhere) + " group by 1 order by " + order +
+          " limit $10::bigint offset $11::bigint",
       params);
   for (const auto& row : rows) {
     out.rows.push_back({row.text("key"),
@@ -150,7 +152,7 @@ std::vector<UsageEntry> UsageStore::after(storage::Transaction& tx, core::Platfo
     params.emplace_back(last->cursor);
     params.emplace_back(last->request_id);
     params.emplace_back(std::to_string(last->attempt));
-    from = " and (usage_row.created_at, request_id, attempt) < ($9::timestamptz, $10, $11::integer)";
+    from = " and (usage_row.created_at, request_id, attempt) < ($10::timestamptz, $11, $12::integer)";
   }
   std::vector<UsageEntry> out;
   const auto rows = tx.exec("select " + std::string(kUsageColumns) + std::string(kUsageWhere) + from +

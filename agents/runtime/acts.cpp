@@ -7,6 +7,7 @@
 
 #include "agents/definition/toolset.h"
 #include "agents/pregel/messages.h"
+#include "agents/runtime/call_note.h"
 #include "core/encoding.h"
 
 namespace assistiv::agents {
@@ -180,6 +181,14 @@ void tell_tool_ends(const TaskRun& task, const ToolAct& act, const core::Json& r
              {"output", text.empty() ? result.value("json", core::Json()) : core::Json(text)}});
 }
 
+void tell_answer(CallNote& note, const ToolAnswer& answer) {
+  if (answer.kind == ToolAnswer::Kind::Connect) return note.failed("An account must be connected first.");
+  if (answer.kind == ToolAnswer::Kind::Approve) return note.failed("It must be approved first.");
+  core::Json facts = {{"result", answer.text.empty() ? answer.json : core::Json(answer.text)}};
+  if (answer.is_error) return note.refused(std::move(facts));
+  note.done(std::move(facts));
+}
+
 struct Called {
   ToolAnswer answer;
   bool uncertain = false;
@@ -198,10 +207,15 @@ core::Task<Called> place_call(TaskRun task, ToolAct act, bool unsafe) {
     if (task.stop.stop_requested()) throw cancelled_error();
   }
   ToolCall call{act_of(task, act.key), act.alias, *act.from, act.tool, act.arguments, true};
+  CallNote note(
+      task, act.key,
+      {{"kind", "tool"}, {"name", act.from->connector + "_" + act.tool}, {"arguments", act.arguments}});
   Called out;
   try {
     out.answer = co_await run.world.effects.call_tool(std::move(call));
+    tell_answer(note, out.answer);
   } catch (const core::Error& error) {
+    note.failed(error.message());
     if (unsafe && !may_have_happened(error)) withdraw_start(task, act.key);
     if (!unsafe || run.spec.durability == Durability::Exit || !may_have_happened(error) ||
         task.stop.stop_requested()) {
@@ -279,16 +293,20 @@ core::Task<core::Json> act_model(TaskRun task, std::string key, ModelCall call) 
   if (limited) wanted = co_await run.world.effects.quote(call);
   const auto granted = co_await reserve(task, wanted);
   if (limited) call.cap = granted;
+  CallNote note(task, key, {{"kind", "model"}, {"name", call.model.model}});
   ModelAnswer answer;
   try {
     answer = co_await run.world.effects.call_model(std::move(call));
   } catch (const ModelFailure& failure) {
     run.meter.settle_model(granted, failure.cost_nano_usd, failure.tokens);
+    note.failed(failure.what());
     throw;
-  } catch (...) {
+  } catch (const std::exception& error) {
     run.meter.settle_model(granted, 0, 0);
+    note.failed(error.what());
     throw;
   }
+  note.done({{"name", answer.model}, {"tokens", answer.tokens}, {"cost_nano_usd", answer.cost_nano_usd}});
   run.meter.settle_model(granted, answer.cost_nano_usd, answer.tokens);
   auto message = pregel::coerce_messages(answer.message, run.world.random)[0];
   core::Json out = {{"message", std::move(message)},
@@ -356,7 +374,16 @@ core::Task<core::Json> act_http(TaskRun task, std::string key, HttpCall call) {
   const auto slot = co_await take_slot(task.run, task.stop);
   task.run->meter.take_tool();
   call.act = act_of(task, key);
-  auto answer = co_await task.run->world.effects.call_http(std::move(call));
+  CallNote note(task, key,
+                {{"kind", "http"}, {"name", call.method + " " + call.url.substr(0, call.url.find('?'))}});
+  HttpAnswer answer;
+  try {
+    answer = co_await task.run->world.effects.call_http(std::move(call));
+  } catch (const std::exception& error) {
+    note.failed(error.what());
+    throw;
+  }
+  note.done({{"result", std::to_string(answer.status)}});
   auto json = core::Json::parse(answer.text, nullptr, false);
   if (json.is_discarded()) json = nullptr;
   core::Json out = {{"status", answer.status},

@@ -47,6 +47,7 @@ RouteTable make_routes(Services& services) {
       add_langgraph_cron_routes(table, services);
       add_langgraph_store_routes(table, services);
       add_langgraph_protocol_routes(table, services);
+      add_agent_run_routes(table, services);
     }
   }
   if (services.config.has_role("mcp")) add_mcp_routes(table, services);

@@ -36,6 +36,7 @@ billing::UsageFilter usage_filter(const Call& call) {
   out.provider = usage_text(call, "provider");
   out.tag = usage_text(call, "tag");
   out.request_id = usage_text(call, "request_id");
+  out.run_id = usage_text(call, "run_id");
   if (const auto id = usage_text(call, "end_user_id")) {
     out.end_user_id = core::EndUserId::parse(*id);
     if (!out.end_user_id) throw core::bad_request("\"end_user_id\" must be an id.", "end_user_id");
@@ -106,7 +107,8 @@ std::vector<QueryParam> usage_query(bool of_platform) {
                                  {"model", "Only this model, as asked for or as the provider names it.", {}},
                                  {"provider", "Only this provider.", {}},
                                  {"tag", "Only this tag (x-aig-tag).", {}},
-                                 {"request_id", "Only this request.", {}}};
+                                 {"request_id", "Only this request.", {}},
+                                 {"run_id", "Only this run of an agent.", {}}};
   if (of_platform) out.push_back({"end_user_id", "Only this end user.", {}});
   return out;
 }

@@ -1,6 +1,6 @@
 #pragma once
-// The pages that people see. Server-rendered, without scripts (but inspect_page.h), under a strict content
-// security policy.
+// The pages that people see. Server-rendered, without scripts (but inspect_page.h and run_page.h), under a
+// strict content security policy.
 #include <string>
 #include <string_view>
 #include <vector>

@@ -99,6 +99,8 @@ TEST_F(UsageReportTest, filters_by_everything_and_shows_the_newest_first) {
   add(platform, {.request = "c-x", .at = "2026-11-20T12:00:01Z"});
   EXPECT_EQ(requests({.request_id = "c"}), (Names{"c-2", "c", "c"}));
   EXPECT_EQ(requests({.end_user_id = user}), (Names{"c", "c"}));
+  database.exec("update usage_row set run_id = 'a run' where request_id = 'b'", {});
+  EXPECT_EQ(requests({.run_id = "a run"}), Names{"b"});
   EXPECT_EQ(requests({.provider = "anthropic"}), Names{});
   EXPECT_EQ(requests({}, 2, 5), Names{"a"});
   EXPECT_EQ(io.run(report.list(platform, {}, 2, 5)).total, 6);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
 #include <set>
 
 #include "agents/cel/types.h"
@@ -294,6 +296,28 @@ TEST(Agent, TellsThoseWhoWatchOfItsTools) {
   ASSERT_EQ(tools["c2"].size(), 2U);
   EXPECT_EQ(tools["c2"][1],
             (Json{{"event", "tool-error"}, {"tool_call_id", "c2"}, {"message", "nobody there"}}));
+}
+
+TEST(Agent, TellsItsPageOfEachCallWhateverTheModes) {
+  AgentWorld world;
+  script_agent(world);
+  auto spec = world.input(agent_graph(SideEffect::Keyed).build(), {{"messages", "hi"}});
+  spec.modes = {};
+  world.run(spec);
+  std::map<std::string, Json> calls;
+  for (auto& one : data_of(world, "calls")) calls[one["act"].get<std::string>()] = one;
+  ASSERT_EQ(calls.size(), 4U);
+  EXPECT_EQ(calls["model:0"]["kind"], "model");
+  EXPECT_EQ(calls["model:0"]["cost_nano_usd"].get<int>() + calls["model:1"]["cost_nano_usd"].get<int>(), 14);
+  const auto& tool = calls["tool:0:0"];
+  EXPECT_EQ(tool["kind"], "tool");
+  EXPECT_EQ(tool["arguments"], (Json{{"to", "a"}}));
+  EXPECT_EQ(tool["result"], "ok a");
+  EXPECT_EQ(tool["state"], "done");
+  EXPECT_TRUE(tool.contains("task") && tool.contains("took_ms"));
+  const auto begun = std::count_if(world.journal.shown.begin(), world.journal.shown.end(),
+                                   [](const auto& event) { return event.method == "calls"; });
+  EXPECT_EQ(begun, 4);
 }
 
 // Promises 3 and 4: what was recorded is not done again; of keyed acts the far side sees the same key; an
