@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "agents/doors/mcp_door.h"
 #include "agents/store/agent_service.h"
 #include "api/agent_runtime.h"
 #include "api/connectors.h"
@@ -16,6 +17,7 @@
 #include "api/openapi/document.h"
 #include "api/openapi/schemas.h"
 #include "api/remote_mcp.h"
+#include "api/routes/agent_doors.h"
 #include "api/routes/routes.h"
 #include "api/version.h"
 #include "billing/price_book.h"
@@ -295,6 +297,7 @@ struct Application::Impl {
   mcp::ExecutorByKind executor;
   mcp::KeptResults kept_results;
   mcp::ToolService tools;
+  agents::ToolsOfEndpoint endpoint_tools;
   mcp::ResourceService resources;
   mcp::PromptService prompts;
   mcp::CompletionService completions;
@@ -307,6 +310,7 @@ struct Application::Impl {
   Models models;
   agents::AgentService agents;
   AgentRuntime agent_runtime;
+  agents::AgentTools agent_tools;
   Services services;
   BodySchemas schemas;
   std::string openapi;
@@ -388,20 +392,21 @@ Application::Impl::Impl(Config c, World w)
       executor({{mcp::AppKind::Manifest, &rest}, {mcp::AppKind::Remote, &remote.executor()}}),
       kept_results(database, *vault, world.clock, world.random),
       tools({access, executor, links, approvals, audit, &kept_results}),
+      endpoint_tools(tools),
       resources(access, kept_results),
       prompts(access),
       completions(access),
       sessions(database, world.clock),
       task_store(database, audit, *vault, world.clock),
       endpoint(tenant_endpoint_options(config),
-               {.tools = tools,
+               {.tools = endpoint_tools,
                 .resources = &resources,
                 .prompts = &prompts,
                 .completions = &completions,
                 .logging = mcp::LogSupport::Yes,
                 .tasks = &task_store},
                endpoint_world()),
-      task_runner({task_store, tools, world.clock, world.random,
+      task_runner({task_store, endpoint_tools, world.clock, world.random,
                    [this](mcp::TaskOwner owner) {
                      return authenticator.standing(owner.platform, owner.end_user, owner.key);
                    }}),
@@ -414,11 +419,13 @@ Application::Impl::Impl(Config c, World w)
               config.allow_loopback_upstreams}),
       agent_runtime({config, io, database, authenticator, identity, agents, models.gateway().service, tools,
                      outbound, world.clock, world.random}),
+      agent_tools(door_world(agent_runtime.gateway())),
       services{config,      world.clock, database,  audit, identity, apps,    registry,         connect,
                connections, grants,      approvals, book,  endpoint, nullptr, &models.gateway()},
       pipeline(routes(), authenticator, schemas,
                {config.cors_origins, config.access_log == "all", &authorization.world().resources}) {
   authenticator.accept(authorization.tokens());
+  endpoint_tools.use(agent_tools);
   openapi = openapi_document(pipeline.table(), schemas, config.public_url);
   notifier.subscribe([this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); });
   prices.load();
@@ -481,6 +488,10 @@ void Application::Impl::on_notice(std::string_view topic, std::string_view paylo
   access.on_notify(topic, payload);
   money.on_notify(topic, payload);
   endpoint.on_notify(topic, payload);
+  // Agents are tools of /mcp/agents; the payload is <platform>/<slug>.
+  if (const auto platform = core::PlatformId::parse(payload.substr(0, payload.find('/')));
+      topic == "agent" && platform)
+    endpoint.on_list_changed(*platform, std::nullopt, mcp::ListKind::Tools);
   task_runner.on_notify(topic, payload);
   models.on_notify(topic, payload);
   agent_runtime.on_notify(topic, payload);
@@ -576,6 +587,7 @@ void Application::Impl::stop() {
   core::log::info("server.draining");
   std::error_code ignored;
   std::filesystem::remove(config.data_dir + "/run.json", ignored);
+  agent_tools.drain();
   endpoint.drain();
   if (fixtures) fixtures->endpoint().drain();
   agent_runtime.drain();

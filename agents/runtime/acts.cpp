@@ -308,6 +308,7 @@ core::Task<core::Json> act_model(TaskRun task, std::string key, ModelCall call) 
   }
   note.done({{"name", answer.model}, {"tokens", answer.tokens}, {"cost_nano_usd", answer.cost_nano_usd}});
   run.meter.settle_model(granted, answer.cost_nano_usd, answer.tokens);
+  run.meter.count_tokens(answer.message);
   auto message = pregel::coerce_messages(answer.message, run.world.random)[0];
   core::Json out = {{"message", std::move(message)},
                     {"model", answer.model},

@@ -77,6 +77,7 @@ std::string_view to_string(RunStatus status) {
 
 core::Json to_json(const RunTotals& totals) {
   return {{"cost_nano_usd", totals.cost_nano_usd}, {"tokens", totals.tokens},
+          {"input_tokens", totals.input_tokens},   {"output_tokens", totals.output_tokens},
           {"llm_calls", totals.llm_calls},         {"tool_calls", totals.tool_calls},
           {"active_ms", totals.active_ms},         {"supersteps", totals.supersteps},
           {"same_calls", totals.same_calls}};
@@ -86,6 +87,8 @@ RunTotals totals_of(const core::Json& json) {
   RunTotals out;
   out.cost_nano_usd = json.value("cost_nano_usd", std::int64_t{0});
   out.tokens = json.value("tokens", std::int64_t{0});
+  out.input_tokens = json.value("input_tokens", std::int64_t{0});
+  out.output_tokens = json.value("output_tokens", std::int64_t{0});
   out.llm_calls = json.value("llm_calls", std::int64_t{0});
   out.tool_calls = json.value("tool_calls", std::int64_t{0});
   out.active_ms = json.value("active_ms", std::int64_t{0});

@@ -90,6 +90,9 @@ std::string_view to_string(RunStatus status);
 struct RunTotals {
   std::int64_t cost_nano_usd = 0;
   std::int64_t tokens = 0;
+  // Of them, as the models' answers said it (usage_metadata); they may say less.
+  std::int64_t input_tokens = 0;
+  std::int64_t output_tokens = 0;
   std::int64_t llm_calls = 0;
   std::int64_t tool_calls = 0;
   std::int64_t active_ms = 0;

@@ -1,6 +1,7 @@
 #include "agents/runtime/meter.h"
 
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "core/encoding.h"
@@ -72,6 +73,16 @@ void Meter::settle_model(const Quote& granted, std::int64_t cost_nano_usd, std::
   reserved_.cost_nano_usd -= granted.cost_nano_usd;
   used_.tokens += tokens;
   used_.cost_nano_usd += cost_nano_usd;
+}
+
+void Meter::count_tokens(const core::Json& message) {
+  const auto usage = message.is_object() ? message.value("usage_metadata", core::Json()) : core::Json();
+  const auto count = [&](const char* name) {
+    const auto found = usage.is_object() ? usage.value(name, core::Json()) : core::Json();
+    return found.is_number_integer() ? found.get<std::int64_t>() : 0;
+  };
+  used_.input_tokens += count("input_tokens");
+  used_.output_tokens += count("output_tokens");
 }
 
 void Meter::take_tool() {

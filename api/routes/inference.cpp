@@ -1,6 +1,8 @@
 #include <nlohmann/json.hpp>
 
+#include "agents/doors/model_door.h"
 #include "api/model_gateway.h"
+#include "api/routes/agent_doors.h"
 #include "api/routes/requests.h"
 #include "api/routes/routes.h"
 #include "core/error.h"
@@ -33,15 +35,35 @@ inference::InferenceCall decoded_call(Call& call, DialectId dialect, std::string
   return out;
 }
 
+std::string model_member(const Call& call) {
+  const auto model = call.body->value("model", core::Json());
+  return model.is_string() ? model.get<std::string>() : std::string();
+}
+
+// Of a dialect whose body names the model and says whether to stream.
+bool is_for_agent(const Call& call) {
+  return agents::is_agent_model(model_member(call));
+}
+core::Task<core::HttpReply> ask_agent(Services* s, Call call, DialectId dialect, std::string request_type) {
+  auto model = model_member(call);
+  const bool stream = call.body->value("stream", core::Json()) == true;
+  return answer_by_agent(s, std::move(call), dialect, std::move(request_type), std::move(model), stream);
+}
+
 core::Task<core::HttpReply> chat_completion(Services* s, Call call) {
+  if (is_for_agent(call)) return ask_agent(s, std::move(call), DialectId::OpenAiChat, "chat.completion");
   return s->models->service.run(decoded_call(call, DialectId::OpenAiChat, "chat.completion"));
 }
 
 core::Task<core::HttpReply> message(Services* s, Call call) {
+  if (is_for_agent(call)) return ask_agent(s, std::move(call), DialectId::Anthropic, "message");
   return s->models->service.run(decoded_call(call, DialectId::Anthropic, "message"));
 }
 
 core::Task<core::HttpReply> generate(Services* s, Call call, bool stream) {
+  if (auto model = call.params.at("model"); agents::is_agent_model(model))
+    return answer_by_agent(s, std::move(call), DialectId::Gemini, "generate_content", std::move(model),
+                           stream);
   auto out = decoded_call(call, DialectId::Gemini, "generate_content");
   out.request.model = call.params.at("model");
   out.request.stream = stream;
@@ -96,6 +118,7 @@ core::Task<core::HttpReply> count_tokens(Services* s, Call call) {
 }
 
 core::Task<core::HttpReply> create_response(Services* s, Call call) {
+  if (is_for_agent(call)) return ask_agent(s, std::move(call), DialectId::OpenAiResponses, "response");
   inference::ResponseCall out;
   out.body = call.body;
   out.call = call_of(call, DialectId::OpenAiResponses, "response");

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "agents/doors/mcp_door.h"
 #include "api/config.h"
 #include "api/http/pipeline.h"
 #include "api/routes/routes.h"
@@ -96,6 +97,14 @@ core::Task<core::HttpReply> serve_one_app(Services* s, Call call) {
   co_return co_await serve(s, std::move(call), std::move(app));
 }
 
+// An authorization is for chosen apps, and an agent acts with all of its end user's.
+core::Task<core::HttpReply> serve_agents(Services* s, Call call) {
+  if (!call.principal->audience.empty())
+    throw core::forbidden("Agents are called with an end user's API key, not with an access token.");
+  return s->endpoint.handle(std::move(call.request), std::move(call.principal),
+                            std::string(agents::kAgentsEndpoint));
+}
+
 core::Task<core::HttpReply> serve_sse(Services* s, Call call) {
   if (may_only_read(call)) {
     const auto catalog = co_await s->book.get(call.principal->platform_id);
@@ -164,6 +173,14 @@ void add_mcp_routes(RouteTable& table, Services& services) {
        .query = {{"sessionId", "The session that the event stream named.", {}}},
        .success = 202,
        .handle = with_services(services, serve_sse)});
+  table.push_back({.method = "*",
+                   .path = "/mcp/agents",
+                   .access = Access::EndUser,
+                   .scope = "mcp",
+                   .operation_id = "mcpAgents",
+                   .tag = "MCP",
+                   .summary = "MCP (Streamable HTTP): the agents that the end user may use, as tools.",
+                   .handle = with_services(services, serve_agents)});
   table.push_back({.method = "*",
                    .path = "/mcp/{app}",
                    .access = Access::EndUser,

@@ -1,7 +1,10 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "agents/doors/model_door.h"
 #include "api/model_gateway.h"
+#include "api/routes/agent_caller.h"
+#include "api/routes/agent_doors.h"
 #include "api/routes/routes.h"
 #include "core/error.h"
 #include "inference/providers/platform_targets.h"
@@ -21,8 +24,22 @@ core::Json offered_model_view(const inference::OfferedModel& model) {
           {"created_at", core::format_time(model.created_at)}};
 }
 
+inference::OfferedModel agent_model(const agents::Agent& agent) {
+  return {std::string(agents::kAgentModelPrefix) + agent.slug, "agents", agent.created_at};
+}
+
+// Agents are models too, for whom may use them.
+core::Task<std::vector<inference::OfferedModel>> offered_agents(Services* s, const Call* call) {
+  const auto caller = co_await run_caller(*s, *call);
+  std::vector<inference::OfferedModel> out;
+  for (const auto& agent : co_await agents::usable_agents(door_world(*s), caller.reach))
+    out.push_back(agent_model(agent));
+  co_return out;
+}
+
 core::Task<core::HttpReply> list_models(Services* s, Call call) {
-  const auto models = co_await s->models->targets.models(call.principal->platform_id);
+  auto models = co_await s->models->targets.models(call.principal->platform_id);
+  for (auto& agent : co_await offered_agents(s, &call)) models.push_back(std::move(agent));
   core::Json rows = core::Json::array();
   for (const auto& model : models) rows.push_back(offered_model_view(model));
   core::Json first = models.empty() ? core::Json() : core::Json(models.front().id);
@@ -38,6 +55,12 @@ core::Task<core::HttpReply> list_models(Services* s, Call call) {
 core::Task<core::HttpReply> get_model(Services* s, Call call) {
   const auto platform = call.principal->platform_id;
   const auto& name = call.params.at("model");
+  if (agents::is_agent_model(name)) {
+    const auto caller = co_await run_caller(*s, call);
+    const auto found = co_await agents::find_agent(door_world(*s), caller.reach,
+                                                   name.substr(agents::kAgentModelPrefix.size()));
+    co_return core::json_reply(200, offered_model_view(agent_model(found.agent)).dump());
+  }
   // Knows aliases and the models of open providers, which the list does not hold.
   const auto plan = co_await s->models->targets.targets(platform, name);
   const auto models = co_await s->models->targets.models(platform);

@@ -49,6 +49,7 @@ RouteTable make_routes(Services& services) {
       add_langgraph_protocol_routes(table, services);
       add_agent_run_routes(table, services);
     }
+    add_agent_a2a_routes(table, services);
   }
   if (services.config.has_role("mcp")) add_mcp_routes(table, services);
   // Either name of the server: clients look at the origin of the MCP URL, too.

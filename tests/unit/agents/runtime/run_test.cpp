@@ -237,9 +237,10 @@ void script_agent(AgentWorld& world) {
                           {"", "drop_all", "", Json::object(), SideEffect::None}};
   world.effects.model = [](const ModelCall& asked) -> ModelAnswer {
     const bool first = asked.messages.back()["type"] == "human";
-    return {first ? message("", {call("c1", "send", {{"to", "a"}}), call("c2", "send", {{"to", "b"}})})
-                  : message("sent"),
-            "gpt", 7, 50};
+    auto said = first ? message("", {call("c1", "send", {{"to", "a"}}), call("c2", "send", {{"to", "b"}})})
+                      : message("sent");
+    said["usage_metadata"] = {{"input_tokens", 40}, {"output_tokens", 10}, {"total_tokens", 50}};
+    return {std::move(said), "gpt", 7, 50};
   };
   world.effects.tool = [](const ToolCall& call) -> ToolAnswer {
     ToolAnswer out;
@@ -263,6 +264,8 @@ TEST(Agent, CallsToolsUntilItHasAnAnswer) {
   EXPECT_EQ(out.totals.tool_calls, 2);
   EXPECT_EQ(out.totals.cost_nano_usd, 14);
   EXPECT_EQ(out.totals.tokens, 100);
+  EXPECT_EQ(out.totals.input_tokens, 80);
+  EXPECT_EQ(out.totals.output_tokens, 20);
 }
 
 std::vector<Json> data_of(const AgentWorld& world, const std::string& method) {
