@@ -96,7 +96,7 @@ TEST(DoorAnswers, WhatIsSaidWhileAThreadWaitsIsTheAnswer) {
 }
 
 TEST(DoorAnswers, AFailedRunIsNoErrorThatClientsRepeat) {
-  Run run;
+  agents::Run run;
   run.status = "error";
   run.error = {{"error", "limit_cost"}, {"message", "too dear"}};
   EXPECT_EQ(error_of_run(run, {})->kind(), core::ErrorKind::PaymentRequired);
@@ -142,7 +142,7 @@ TEST(McpDoor, AsksOnlyWhatTheClientCanBeAsked) {
 }
 
 TEST(A2a, AStateForEachWayThatARunStands) {
-  Run run;
+  agents::Run run;
   const auto state = [&](const char* status, const Json& open = Json::object()) {
     run.status = status;
     return a2a::state_of(run, open);
