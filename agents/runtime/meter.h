@@ -20,8 +20,6 @@ class Meter {
   // answer fits. Nothing: others have to settle first.
   std::optional<Quote> reserve_model(const Quote& wanted);
   void settle_model(const Quote& granted, std::int64_t cost_nano_usd, std::int64_t tokens);
-  void reserve_model(const Quote& quote);
-  void settle_model(const Quote& quote, std::int64_t cost_nano_usd, std::int64_t tokens);
   // What the answer says of its own usage.
   void count_tokens(const core::Json& message);
   void take_tool();
