@@ -1,5 +1,6 @@
 #include "api/agent_runtime.h"
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -18,9 +19,11 @@
 #include "agents/store/run_queue.h"
 #include "agents/store/run_store.h"
 #include "agents/store/thread_store.h"
+#include "agents/store/wait_store.h"
 #include "api/config.h"
 #include "core/error.h"
 #include "core/json_read.h"
+#include "core/log.h"
 #include "oauth/identity/authenticator.h"
 #include "oauth/identity/identity_service.h"
 
@@ -93,13 +96,19 @@ struct AgentRuntime::Impl {
         log(world.database, node),
         threads(world.database, world.clock, world.random),
         runs(world.database, world.clock, world.random, {.lease = world.config.agent_lease},
-             {[this] { runs_are_due(); }, [this](agents::ThreadKey key) { log.changed(key); }}),
+             {[this] { runs_are_due(); }, [this](agents::ThreadKey key) { log.changed(key); }},
+             agents::WaitStore::note),
         assistants(agents::make_assistant_service(world.database, world.clock, world.random)),
-        crons(world.database, world.clock, world.random, {.lease = world.config.agent_lease},
-              [](storage::Transaction&, const agents::Cron&) { return std::optional<agents::NewRun>(); }),
+        crons(
+            world.database, world.clock, world.random, {.lease = world.config.agent_lease},
+            [this](storage::Transaction& tx, const agents::Cron& cron) { return run_of(tx, cron); },
+            agents::WaitStore::note),
+        waits(world.database, world.clock, world.random, {.lease = world.config.agent_lease},
+              agents::WaitStore::note),
         items(world.database),
-        queue(world.database, runs, threads, queue_options(world.config), {&crons, &items}),
-        journal(world.database, {}, log, [this] { runs_are_due(); }),
+        queue(world.database, runs, threads, queue_options(world.config), {&crons, &items, &waits}),
+        journal(
+            world.database, {}, log, [this] { runs_are_due(); }, agents::WaitStore::note),
         worker(worker_world(), {.owner = node, .running_max = world.config.agent_runs}),
         service(service_world()),
         states(
@@ -112,6 +121,40 @@ struct AgentRuntime::Impl {
   void runs_are_due() {
     queue.wake();
     log.runs_are_due();
+  }
+
+  std::optional<agents::NewRun> run_of(storage::Transaction& tx, const agents::Cron& cron) {
+    const auto of = assistants->resolve_in(tx, {cron.platform, cron.end_user}, cron.assistant.str());
+    if (!of) return {};
+    auto out = agents::scheduled_run(*of, cron.payload);
+    out.key = cron.key;
+    return out;
+  }
+
+  // What somebody has settled goes on. Any worker does it: the thread's lock lets one of them.
+  void settled(std::string_view topic, std::string_view payload) {
+    const auto slash = payload.find('/');
+    const auto platform = core::PlatformId::parse(payload.substr(0, slash));
+    if (!running || !works || !platform || slash == std::string_view::npos) return;
+    settling.spawn(world.io.next(), "agent waits",
+                   [this, topic = std::string(topic), platform = *platform,
+                    subject = std::string(payload.substr(slash + 1))](std::stop_token) {
+                     return go_on(topic, platform, subject);
+                   });
+  }
+
+  core::Task<> go_on(std::string topic, core::PlatformId platform, std::string subject) {
+    try {
+      std::size_t woken = 0;
+      if (topic == "approval") {
+        woken = co_await waits.approval_changed(platform, subject);
+      } else if (const auto user = core::EndUserId::parse(subject)) {
+        woken = co_await waits.connection_changed(platform, *user);
+      }
+      if (woken > 0) runs_are_due();
+    } catch (const core::Error& error) {
+      core::log::warn("agents.waits_not_settled", {{"error", error.what()}, {"detail", error.detail()}});
+    }
   }
 
   core::Task<core::Json> user(core::PlatformId platform, core::EndUserId id) {
@@ -165,6 +208,7 @@ struct AgentRuntime::Impl {
   agents::RunStore runs;
   std::unique_ptr<agents::AssistantService> assistants;
   agents::CronStore crons;
+  agents::WaitStore waits;
   agents::ItemStore items;
   agents::RunQueue queue;
   agents::JournalWriter journal;
@@ -173,7 +217,8 @@ struct AgentRuntime::Impl {
   agents::AgentRunService service;
   std::unique_ptr<agents::ThreadStates> states;
   AgentGateway gateway;
-  bool running = false;
+  core::TaskGroup settling{"agent waits"};
+  std::atomic<bool> running{false};
   bool works = false;
 };
 
@@ -188,10 +233,10 @@ AgentGateway& AgentRuntime::gateway() {
 }
 
 void AgentRuntime::start(bool works) {
-  impl_->running = true;
   impl_->works = works;
   auto& io = impl_->world.io;
   impl_->log.start(io.next());
+  impl_->running = true;
   if (!works) return;
   impl_->journal.start(io.next());
   impl_->queue.start(io.next());
@@ -205,7 +250,8 @@ void AgentRuntime::drain() {
 }
 
 void AgentRuntime::stop() {
-  if (!std::exchange(impl_->running, false)) return;
+  if (!impl_->running.exchange(false)) return;
+  impl_->settling.stop();
   impl_->waiters.stop();
   impl_->worker.stop();
   if (impl_->works) {
@@ -219,6 +265,7 @@ void AgentRuntime::on_notify(std::string_view topic, std::string_view payload) {
   impl_->users.on_notify(topic, payload);
   impl_->log.on_notify(topic, payload);
   impl_->queue.on_notify(topic, payload);
+  if (topic == "approval" || topic == "connection") impl_->settled(topic, payload);
 }
 
 }  // namespace assistiv::api

@@ -280,6 +280,15 @@ std::size_t args_size(const core::Json& chunks) {
   return out;
 }
 
+// Nobody did what the far side wanted before the time was over.
+bool gate_expired(const TaskRun& task, const std::string& key) {
+  for (int times = 1;; ++times) {
+    const auto answer = answer_to(task, "gate:" + key + "#" + std::to_string(times));
+    if (!answer) return false;
+    if (answer->json().is_object() && answer->json().value("__expired__", core::Json()) == true) return true;
+  }
+}
+
 }  // namespace
 
 core::Task<core::Json> act_model(TaskRun task, std::string key, ModelCall call) {
@@ -334,6 +343,13 @@ core::Task<ActOutcome> act_tool(TaskRun task, ToolAct act) {
       tell_tool_starts(task, act);
       tell_tool_ends(task, act, out.value);
     }
+    co_return out;
+  }
+  if (gate_expired(task, act.key)) {
+    out.value = tool_result("Nobody allowed the call of " + act.tool + " in time.", true);
+    tell_tool_starts(task, act);
+    tell_tool_ends(task, act, out.value);
+    keep(task, act.key, out.value);
     co_return out;
   }
   if (declined(task, act)) {

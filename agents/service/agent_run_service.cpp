@@ -48,12 +48,33 @@ struct Forget {
   ~Forget() { waiters.forget(key, waiter); }
 };
 
+NewRun run_of_order(const ResolvedAssistant& of, RunOrder order, int version) {
+  NewRun out;
+  out.create_thread = order.create_thread;
+  add_identity(out.thread_metadata, of.assistant);
+  out.agent = of.agent.id.uuid;
+  out.agent_version = version;
+  out.assistant = of.assistant.id;
+  out.metadata = std::move(order.metadata);
+  add_identity(out.metadata, of.assistant);
+  out.kwargs = std::move(order.kwargs);
+  out.multitask_strategy = std::move(order.multitask_strategy);
+  out.keep_thread = order.keep_thread;
+  out.after = order.after;
+  out.webhook = std::move(order.webhook);
+  return out;
+}
+
 core::Error stopping_error() {
   return core::Error(core::ErrorKind::Unavailable, "The server is stopping; the run goes on elsewhere.")
       .with_retry_after(std::chrono::seconds(1));
 }
 
 }  // namespace
+
+NewRun scheduled_run(const ResolvedAssistant& of, const core::Json& payload) {
+  return run_of_order(of, read_run_order(payload, of.assistant), of.agent.active_version);
+}
 
 AgentRunService::~AgentRunService() {
   beside_.stop();
@@ -74,21 +95,10 @@ core::Task<CreatedRun> AgentRunService::create(RunCaller caller, RunRequest requ
   const int version = co_await version_for(caller, request, of, order.resumes);
   const auto graph = co_await world_.agents.graph(caller.reach.platform, of.agent.id, version);
   check_run_order(order.kwargs, *graph);
-  NewRun input;
+  const auto max_wait = run_spec_of(order.kwargs, graph).limits.max_wait;
+  auto input = run_of_order(of, std::move(order), version);
   input.thread = request.thread;
-  input.create_thread = order.create_thread;
-  add_identity(input.thread_metadata, of.assistant);
-  input.agent = of.agent.id.uuid;
-  input.agent_version = version;
-  input.assistant = of.assistant.id;
-  input.metadata = std::move(order.metadata);
-  add_identity(input.metadata, of.assistant);
-  input.max_wait = run_spec_of(order.kwargs, graph).limits.max_wait;
-  input.kwargs = std::move(order.kwargs);
-  input.multitask_strategy = order.multitask_strategy;
-  input.keep_thread = order.keep_thread;
-  input.after = order.after;
-  input.webhook = order.webhook;
+  input.max_wait = max_wait;
   input.key = caller.principal->key_id;
   input.traceparent = caller.traceparent;
   input.idempotency_key = request.idempotency_key;

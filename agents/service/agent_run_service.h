@@ -13,6 +13,9 @@
 
 namespace assistiv::agents {
 
+// What a schedule's payload (a request without assistant_id) makes. Throws InvalidArgument.
+NewRun scheduled_run(const ResolvedAssistant& of, const core::Json& payload);
+
 // All of it outlives the service.
 struct RunServiceWorld {
   storage::Database& database;

@@ -296,7 +296,15 @@ CronStore::Fired CronStore::fire_one(Transaction& tx) const {
   cron.next_run_at = next_of(tx, cron, database_now(tx));
   cron.last_error.reset();
   auto fired = Fired::Nothing;
-  auto input = make_run_(tx, cron);
+  std::optional<NewRun> input;
+  try {
+    input = make_run_(tx, cron);
+  } catch (const core::Error& e) {
+    if (e.kind() != core::ErrorKind::InvalidArgument) throw;
+    cron.last_error = e.message();
+    write_cron(tx, cron, false);
+    return Fired::Nothing;
+  }
   if (!input) {
     cron.is_enabled = false;
     cron.next_run_at.reset();

@@ -17,6 +17,7 @@
 #include "agents/store/run.h"
 #include "agents/store/run_store.h"
 #include "agents/store/thread_store.h"
+#include "agents/store/wait_store.h"
 #include "core/async.h"
 #include "core/task.h"
 #include "storage/database.h"
@@ -39,10 +40,11 @@ struct RunQueueOptions {
   int keep_events_days = 30;                // of threads that are not busy
 };
 
-// What else is looked after at every upkeep; either may be null.
+// What else is looked after at every upkeep; each may be null.
 struct RunQueueCare {
   CronStore* crons = nullptr;  // fires what is due
   ItemStore* items = nullptr;  // deletes what has outlived its time
+  WaitStore* waits = nullptr;  // goes on with what has waited long enough
 };
 
 // Thread-safe.

@@ -68,6 +68,7 @@ core::Task<core::HttpReply> make_cron(Services* s, Call call, std::optional<agen
   input.is_enabled = langgraph::flag_of(body, "enabled", true);
   input.keep_thread = langgraph::text_of(body, "on_run_completed") == "keep";
   input.end_time = end_time_of(body);
+  input.key = caller.principal->key_id;
   input.payload = payload_of(body, Json::object());
   input.payload["assistant_id"] = assistant.assistant.id.str();
   co_return plain(

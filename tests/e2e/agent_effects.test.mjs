@@ -53,6 +53,10 @@ describe('What agents do outside', () => {
   const start = (user, thread, agent = 'helper') => command(user, thread, 'run.start', { assistant_id: agent, input: { messages: [{ type: 'human', content: 'Hello' }] } });
   const ask = (user, thread) => start(user, thread);
   const respond = (user, thread, interrupt) => command(user, thread, 'input.respond', { namespace: [], interrupt_id: interrupt.id, response: true });
+  const idle = (user, thread) => eventually(async () => {
+    const found = await get(user, `/threads/${thread}`);
+    return found.status === 'idle' && found.values;
+  }, 'the run goes on');
   const issues = () => world.github.counters().requests.filter((one) => JSON.stringify(one).includes('POST') && JSON.stringify(one).includes('/issues')).length;
 
   test('an agent calls models and tools as its end user, who pays', async () => {
@@ -105,7 +109,7 @@ describe('What agents do outside', () => {
     const [again] = (await respond(user, thread, parked)).waits;
     assert.equal(again.value.ask.approval_id, parked.value.ask.approval_id, 'it is not decided yet');
     await platform.api.must(200, 'POST', `${platform.path}/approvals/${again.value.ask.approval_id}/approve`, {});
-    const done = await respond(user, thread, again);
+    const done = await idle(user, thread); // by itself
     assert.match(done.messages[2].content, /Approved/);
     assert.equal(issues(), before + 1);
     await policy({});
@@ -119,7 +123,7 @@ describe('What agents do outside', () => {
     assert.equal(parked.value.type, 'connection_required');
     const landed = await followConnect(parked.value.ask.connect_url, { stopAt: new URL(RETURN_URL).host });
     assert.equal(landed.searchParams.get('status'), 'connected');
-    const done = await respond(user, thread, parked);
+    const done = await idle(user, thread); // by itself
     assert.match(done.messages[2].content, /Connected/);
   });
 
