@@ -34,6 +34,7 @@ struct Row {
   std::string model = "gpt-4o", tag;
   std::int64_t input = 10, output = 5, cost = 1'500'000;
   std::optional<core::EndUserId> user;
+  std::string run = "";
 };
 
 struct UsageReportTest : testing::Test {
@@ -46,15 +47,17 @@ struct UsageReportTest : testing::Test {
         "insert into usage_row (platform_id, request_id, attempt, created_at, end_user_id, tag, "
         "request_type, provider,"
         " model, provider_model, stream, outcome, status, input_tokens, output_tokens, usage_estimated, cost,"
-        " latency_ms, epoch, hold_seq, batch) values ($1::uuid, $2, $3::integer, $4::timestamptz, $5::uuid, "
+        " latency_ms, epoch, hold_seq, batch, run_id) values ($1::uuid, $2, $3::integer, $4::timestamptz, "
+        "$5::uuid, "
         "$6,"
         " 'chat.completion', 'openai', $7, $7 || '-2024', true, 'success', 200, $8::bigint, $9::bigint, "
         "false,"
-        " $10::bigint, 42, 1, 1, 1)",
+        " $10::bigint, 42, 1, 1, 1, $11)",
         {of.str(), row.request, std::to_string(row.attempt), row.at,
          row.user ? storage::Param(row.user->str()) : storage::Param(),
          row.tag.empty() ? storage::Param() : storage::Param(row.tag), row.model, std::to_string(row.input),
-         std::to_string(row.output), std::to_string(row.cost)});
+         std::to_string(row.output), std::to_string(row.cost),
+         row.run.empty() ? storage::Param() : storage::Param(row.run)});
   }
   std::vector<std::string> requests(UsageFilter filter, int page = 1, int limit = 20) {
     std::vector<std::string> out;
@@ -83,7 +86,7 @@ using Names = std::vector<std::string>;
 TEST_F(UsageReportTest, filters_by_everything_and_shows_the_newest_first) {
   const auto user = core::EndUserId::make(clock, random);
   add(platform, {.request = "a", .at = "2026-11-19T23:59:59.999Z", .tag = "web"});
-  add(platform, {.request = "b", .at = "2026-11-20T00:00:00Z", .model = "gpt-5"});
+  add(platform, {.request = "b", .at = "2026-11-20T00:00:00Z", .model = "gpt-5", .run = "a run"});
   add(platform, {.request = "c", .at = "2026-11-20T12:00:00Z", .user = user});
   add(platform, {.request = "c", .attempt = 2, .at = "2026-11-20T12:00:00Z", .user = user});
   add(other, {.request = "foreign"});
@@ -99,7 +102,6 @@ TEST_F(UsageReportTest, filters_by_everything_and_shows_the_newest_first) {
   add(platform, {.request = "c-x", .at = "2026-11-20T12:00:01Z"});
   EXPECT_EQ(requests({.request_id = "c"}), (Names{"c-2", "c", "c"}));
   EXPECT_EQ(requests({.end_user_id = user}), (Names{"c", "c"}));
-  database.exec("update usage_row set run_id = 'a run' where request_id = 'b'", {});
   EXPECT_EQ(requests({.run_id = "a run"}), Names{"b"});
   EXPECT_EQ(requests({.provider = "anthropic"}), Names{});
   EXPECT_EQ(requests({}, 2, 5), Names{"a"});
