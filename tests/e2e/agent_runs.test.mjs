@@ -1,0 +1,104 @@
+// Runs of agents as they are carried out: kept, answered, expired, taken up again by another process.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { eventually } from './support/server.mjs';
+import { World } from './support/world.mjs';
+
+const STEPS = 400;
+const write = (values) => ({ type: 'transform', write: values });
+const log = { type: 'array', items: { type: 'string' }, 'x-reducer': 'append' };
+const counter = {
+  slug: 'counter', name: 'Counter',
+  graph: {
+    spec: 'agentgraph/1', name: 'counter', limits: { max_supersteps: 10_000 },
+    state: { type: 'object', properties: { n: { type: 'integer', 'x-reducer': 'sum', default: 0 } } },
+    nodes: {
+      add: write({ n: '${1}' }),
+      again: { type: 'router', branches: [{ when: `state.n < ${STEPS}`, to: 'add' }, { else: 'done' }] },
+      done: { type: 'end' },
+    },
+    edges: [{ from: '__start__', to: 'add' }, { from: 'add', to: 'again' }],
+  },
+};
+const asking = (slug, approval) => ({
+  slug, name: slug,
+  graph: {
+    spec: 'agentgraph/1', name: slug, state: { type: 'object', properties: { log } },
+    nodes: {
+      ask: { type: 'approval', prompt: 'well?', write: { log: '${[string(result.response)]}' }, ...approval },
+      ...(approval.on_expire && { late: write({ log: "${['late']}" }) }),
+      after: write({ log: "${['after']}" }),
+    },
+    edges: [{ from: '__start__', to: 'ask' }, { from: 'ask', to: 'after' }, { from: 'after', to: '__end__' }],
+  },
+});
+
+describe('Runs of agents', () => {
+  let world, user;
+  before(async () => {
+    world = await World.start({ apps: [], env: { ASSISTIV_AGENT_LEASE: '2' } });
+    for (const one of [counter, asking('ask', {}), asking('soon', { expires_s: 1, on_expire: 'late' })])
+      await world.platform.api.must(201, 'POST', `${world.platform.path}/agents`, one);
+    user = await world.newUser();
+  });
+  after(() => world?.stop());
+
+  async function call(method, path, body, key = user.key, headers = {}) {
+    const reply = await fetch(`${world.url}/v1/agents/api${path}`, {
+      method, headers: { 'x-api-key': key, 'content-type': 'application/json', ...headers }, body: body && JSON.stringify(body),
+    });
+    const text = await reply.text();
+    assert.ok(reply.ok, `${method} ${path}: ${reply.status} ${text}`);
+    return text && JSON.parse(text);
+  }
+  const newThread = async (key, headers) => (await call('POST', '/threads', {}, key, headers)).thread_id;
+  const command = (thread, method, params, key, headers) => call('POST', `/threads/${thread}/commands`, { id: 1, method, params }, key, headers);
+  const start = (thread, assistant_id, input, key, headers) => command(thread, 'run.start', { assistant_id, input }, key, headers);
+  const settled = (thread, status) => eventually(async () => {
+    const now = await call('GET', `/threads/${thread}`);
+    assert.notEqual(now.status, 'error', JSON.stringify(now));
+    return now.status === status && now;
+  }, `the thread is ${status}`);
+
+  test('an answer goes on where the run waits, with the version that it waits in', async () => {
+    const thread = await newThread();
+    await start(thread, 'ask', { log: ['a'] });
+    const [[question]] = Object.values((await settled(thread, 'interrupted')).interrupts);
+    await world.platform.api.must(200, 'PATCH', `${world.platform.path}/agents/ask`, {
+      graph: { ...asking('ask', {}).graph, nodes: { ...asking('ask', {}).graph.nodes, after: write({ log: "${['another version']}" }) } },
+    });
+    await command(thread, 'input.respond', { namespace: [], interrupt_id: question.id, response: 'yes' });
+    assert.deepEqual((await settled(thread, 'idle')).values.log, ['a', 'yes', 'after']);
+    const later = await newThread();
+    await start(later, 'ask', { log: [] });
+    const [[again]] = Object.values((await settled(later, 'interrupted')).interrupts);
+    await command(later, 'input.respond', { namespace: [], interrupt_id: again.id, response: 'yes' });
+    assert.deepEqual((await settled(later, 'idle')).values.log, ['yes', 'another version']);
+  });
+
+  test('an approval that nobody answers in time goes its own way', async () => {
+    const thread = await newThread();
+    await start(thread, 'soon', { log: ['a'] });
+    assert.deepEqual((await settled(thread, 'idle')).values.log, ['a', 'late']);
+  });
+
+  test('a platform acts for the end user that it names, and only for its own', async () => {
+    const named = { 'x-aig-end-user': user.id };
+    const thread = await newThread(world.platform.key, named);
+    await start(thread, 'ask', { log: [] }, world.platform.key, named);
+    await settled(thread, 'interrupted'); // the end user sees it
+    const reply = await fetch(`${world.url}/v1/agents/api/threads`, {
+      method: 'POST', body: '{}', headers: { 'x-api-key': world.platform.key, 'content-type': 'application/json', 'x-aig-end-user': 'nobody' },
+    });
+    assert.equal(reply.status, 404);
+  });
+
+  test('a run whose process is killed is taken up again and does no recorded step twice', async () => {
+    const thread = await newThread();
+    await start(thread, 'counter', {});
+    assert.equal((await call('GET', `/threads/${thread}`)).status, 'busy');
+    await world.server.kill();
+    await world.boot();
+    assert.equal((await settled(thread, 'idle')).values.n, STEPS);
+  });
+});
