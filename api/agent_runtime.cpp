@@ -21,6 +21,7 @@
 #include "agents/store/thread_store.h"
 #include "agents/store/wait_store.h"
 #include "api/config.h"
+#include "core/async.h"
 #include "core/error.h"
 #include "core/json_read.h"
 #include "core/log.h"
@@ -113,7 +114,7 @@ struct AgentRuntime::Impl {
         service(service_world()),
         states(
             agents::make_thread_states(threads, runs, world.agents, *assistants, world.clock, world.random)),
-        gateway{world.agents, *assistants, service, *states, threads, runs, log, crons, items} {
+        gateway{world.agents, *assistants, service, *states, threads, runs, log, crons, items, &background} {
     log.listen([this](const agents::ThreadKey& key) { waiters.mark(key); });
   }
 
@@ -216,6 +217,7 @@ struct AgentRuntime::Impl {
   agents::RunWorker worker;
   agents::AgentRunService service;
   std::unique_ptr<agents::ThreadStates> states;
+  core::TaskGroup background{"agent requests"};
   AgentGateway gateway;
   core::TaskGroup settling{"agent waits"};
   std::atomic<bool> running{false};
@@ -252,6 +254,7 @@ void AgentRuntime::drain() {
 void AgentRuntime::stop() {
   if (!impl_->running.exchange(false)) return;
   impl_->settling.stop();
+  impl_->background.stop();
   impl_->waiters.stop();
   impl_->worker.stop();
   if (impl_->works) {

@@ -61,7 +61,7 @@ struct HttpReply {
   HttpHeaders headers;
   std::string body;
   // Set for a streaming reply: called after the head was sent; the connection closes or goes on when it
-  // returns. `body` is sent first.
+  // returns. `body` is sent first. What it throws breaks the reply off: the client sees that it is not whole.
   std::function<Task<>(std::shared_ptr<EventSink>)> stream;
 };
 

@@ -146,7 +146,9 @@ core::Task<bool> Connection::run_stream(StreamBody body, std::uint64_t number, s
     co_await body(std::make_shared<StreamSink>(weak_from_this(), number));
     co_return true;
   } catch (const core::Error& e) {
-    log_failure("http.stream_failed", request_id, e.what(), e.detail());
+    // Cancelled: the handler wants the client to see that there was more to come.
+    if (e.kind() != core::ErrorKind::Cancelled)
+      log_failure("http.stream_failed", request_id, e.what(), e.detail());
   } catch (const std::exception& e) {
     log_failure("http.stream_failed", request_id, e.what(), {});
   }

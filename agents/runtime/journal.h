@@ -118,7 +118,7 @@ struct JournalWrite {
   std::vector<TaskRow> tasks;
   std::vector<RunEvent> events;  // in order
   RunTotals totals;
-  std::optional<RunView> view;  // set at the root's steps and at the end
+  std::optional<RunView> view;  // set at the end
   bool ends = false;            // the run is over, or parked: view->status is final for this run
 
   bool empty() const { return checkpoints.empty() && tasks.empty() && events.empty() && !view; }

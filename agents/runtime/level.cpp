@@ -80,6 +80,13 @@ bool acts_outside(const Node& node) {
   return type == "llm" || type == "tool" || type == "agent" || type == "http" || type == "subgraph";
 }
 
+bool act_outside(const Level& level, const std::vector<PlannedTask>& tasks) {
+  return std::any_of(tasks.begin(), tasks.end(), [&](const auto& task) {
+    const auto* node = level.program->graph().node(task.node);
+    return node != nullptr && acts_outside(*node);
+  });
+}
+
 core::Task<void> carry_out(TaskRun task, std::shared_ptr<Step> step) {
   try {
     tell_start(*task.run, *task.level, *task.task);
@@ -183,8 +190,9 @@ core::Task<std::optional<LevelEnd>> take_step(std::shared_ptr<RunState> run, std
   auto step = std::make_shared<Step>();
   step->tasks = std::move(tasks);
   co_await run_tasks(run, level, step);
+  // What a call that was cancelled says of itself is no failure of the run.
+  if (level->stop.stop_requested() && !run->recorder.failed()) throw cancelled_error();
   if (step->failure) std::rethrow_exception(step->failure);
-  if (level->stop.stop_requested()) throw cancelled_error();
   if (step->drained) co_return LevelEnd::Drained;
   std::map<std::string, pregel::TaskResult, std::less<>> results;
   for (const auto& task : step->tasks) {
@@ -272,8 +280,10 @@ core::Task<LevelEnd> run_level(std::shared_ptr<RunState> run, std::shared_ptr<Le
       if (run->control->kind() == StopKind::Drain && !starts) co_return LevelEnd::Drained;
     }
     if (root && pregel::stops(level->head, before, tasks)) co_return LevelEnd::Breakpoint;
-    // The beginning needs no write of its own: nothing has happened outside yet.
-    if (began && level->head.source == pregel::Source::Loop && level->head.step > 0)
+    // The beginning needs no write of its own while nothing happens outside. What does takes its time, and
+    // those who watch are to see meanwhile what it is about.
+    if ((began && level->head.source == pregel::Source::Loop && level->head.step > 0) ||
+        act_outside(*level, tasks))
       co_await run->recorder.flush(false);
     if (const auto end = co_await take_step(run, level, std::move(tasks))) co_return *end;
     began = true;

@@ -5,6 +5,7 @@
 
 #include "agents/definition/definition.h"
 #include "agents/definition/published_schema.h"
+#include "agents/wire/legacy_events.h"
 #include "core/error.h"
 #include "core/ids.h"
 #include "core/json_read.h"
@@ -184,23 +185,6 @@ std::vector<std::string> nodes_of(const Json& names, const Graph& graph) {
   return out;
 }
 
-std::set<std::string> recorded_modes(const Json& modes) {
-  std::set<std::string> out;
-  for (const auto& one : modes) {
-    const auto& mode = one.get_ref<const std::string&>();
-    if (mode == "messages-tuple") {
-      out.insert("messages");
-    } else if (mode == "debug") {
-      out.insert({"tasks", "checkpoints"});
-    } else if (mode == "events") {
-      out.insert({"updates", "messages", "tasks"});
-    } else {
-      out.insert(mode);
-    }
-  }
-  return out;
-}
-
 Limits limits_for(const Json& kwargs, const Graph& graph) {
   Limits out = graph.limits;
   if (kwargs.contains("limits")) out = tighter(out, read_limits(kwargs["limits"], no_limits()));
@@ -260,7 +244,7 @@ RunSpec run_spec_of(const Json& kwargs, GraphPtr graph) {
   out.durability = durability == "sync"   ? Durability::Sync
                    : durability == "exit" ? Durability::Exit
                                           : Durability::Async;
-  out.modes = recorded_modes(kwargs.at("stream_mode"));
+  out.modes = recorded_modes(kwargs.at("stream_mode").get<std::set<std::string>>());
   out.context = kwargs.at("context");
   out.graph = std::move(graph);
   return out;

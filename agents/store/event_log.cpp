@@ -79,6 +79,7 @@ EventFollower::EventFollower(storage::Database& database, EventLogOptions option
       inbox_(std::make_shared<Inbox>()),
       key_(key),
       seq_(after),
+      told_(after),
       run_(run) {
   const std::lock_guard lock(hub_->mutex);
   hub_->inboxes.emplace(key_, inbox_);
@@ -94,6 +95,15 @@ EventFollower::~EventFollower() {
   }
 }
 
+// A run that writes only at its end shows its events with the numbers that they will have. Each is given
+// once; one after a gap waits for its row.
+void EventFollower::give(LoggedEvent event, bool is_kept, std::vector<LoggedEvent>& out) {
+  const auto seq = event.event.seq;
+  if (seq > 0 && (seq <= told_ || (!is_kept && seq != told_ + 1))) return;
+  if (seq > 0) told_ = seq;
+  out.push_back(std::move(event));
+}
+
 // The pieces stand where they were shown: before the event that followed.
 std::vector<LoggedEvent> EventFollower::merge(std::vector<LoggedEvent> kept) {
   std::vector<LoggedEvent> out;
@@ -101,14 +111,14 @@ std::vector<LoggedEvent> EventFollower::merge(std::vector<LoggedEvent> kept) {
   auto& pieces = inbox_->pieces;
   const auto take_before = [&](std::int64_t seq) {
     while (!pieces.empty() && pieces.front().after < seq) {
-      if (!run_ || pieces.front().event.run == *run_) out.push_back(std::move(pieces.front().event));
+      if (!run_ || pieces.front().event.run == *run_) give(std::move(pieces.front().event), false, out);
       pieces.pop_front();
     }
   };
   for (auto& one : kept) {
     take_before(one.event.seq);
     seq_ = one.event.seq;
-    out.push_back(std::move(one));
+    give(std::move(one), true, out);
   }
   // A full read has left some behind, and what comes next is not known then.
   if (kept.size() < options_.read_max) take_before(seq_ + 1);

@@ -45,6 +45,7 @@ class EventFollower {
   EventFollower(storage::Database& database, EventLogOptions options, std::shared_ptr<Hub> hub, ThreadKey key,
                 std::int64_t after, std::optional<RunId> run);
   std::vector<LoggedEvent> merge(std::vector<LoggedEvent> kept);
+  void give(LoggedEvent event, bool is_kept, std::vector<LoggedEvent>& out);
 
   storage::Database& database_;
   const EventLogOptions options_;
@@ -52,6 +53,7 @@ class EventFollower {
   std::shared_ptr<Inbox> inbox_;
   const ThreadKey key_;
   std::int64_t seq_;
+  std::int64_t told_;  // the last that was given, also of those that were shown before they were kept
   const std::optional<RunId> run_;
   std::chrono::steady_clock::time_point read_at_{};
 };

@@ -15,7 +15,7 @@ namespace assistiv::agents {
 
 struct LoggedEvent {
   RunId run;
-  RunEvent event;  // seq 0: it was shown, and is not kept
+  RunEvent event;  // seq 0: it was shown, and is never kept
 };
 
 class EventStore {

@@ -74,6 +74,16 @@ void add_if(TextArray& array, bool is, const std::string& text) {
 using Appends = std::vector<const JournalAppend*>;
 using Outcomes = std::vector<AppendOutcome>;
 
+// Where the thread stands after the write; "" when it stays where it is. From there a run is taken up again
+// whose process has died.
+std::string root_head_of(const JournalWrite& write) {
+  if (write.view && !write.view->checkpoint.empty()) return write.view->checkpoint;
+  std::string out;
+  for (const auto& row : write.checkpoints)
+    if (row.ns.empty()) out = row.id;
+  return out;
+}
+
 Outcomes pass_fence(Transaction& tx, const Appends& appends) {
   Leases leases;
   TextArray events, head, interrupts, state, usage;
@@ -82,7 +92,8 @@ Outcomes pass_fence(Transaction& tx, const Appends& appends) {
     const auto* view = one.write.view ? &*one.write.view : nullptr;
     leases.add(i, one);
     events.add(std::to_string(one.write.events.size()));
-    add_if(head, view != nullptr && !view->checkpoint.empty(), view != nullptr ? view->checkpoint : "");
+    const auto root = root_head_of(one.write);
+    add_if(head, !root.empty(), root);
     const bool has_interrupts = view != nullptr && view->interrupts.is_object();
     add_if(interrupts, has_interrupts, has_interrupts ? core::dump_json(view->interrupts) : "");
     // The values may be big: they are written when the run ends, not at every step.

@@ -210,7 +210,6 @@ class StoredJournal final : public Journal {
   }
 
   void show(RunEvent event) override {
-    event.seq = 0;
     log_.show({lease_.platform, lease_.thread}, {lease_.run, std::move(event)}, last_seq_);
   }
 

@@ -98,7 +98,11 @@ std::map<std::string, std::string> read_query(const Route& route, const core::Ht
     }
     if (value.size() > 2048 || !core::is_valid_utf8(value))
       throw core::bad_request("\"" + name + "\" is too long.", name);
-    if (!out.emplace(name, value).second) throw core::bad_request("\"" + name + "\" is given twice.", name);
+    const auto [at, fresh] = out.emplace(name, value);
+    if (fresh) continue;
+    if (paging || !param->repeated) throw core::bad_request("\"" + name + "\" is given twice.", name);
+    at->second += "," + value;
+    if (at->second.size() > 2048) throw core::bad_request("\"" + name + "\" is too long.", name);
   }
   return out;
 }

@@ -52,6 +52,7 @@ struct QueryParam {
   std::string name;
   std::string meaning;
   std::vector<std::string> choices;  // empty: any text up to 255 bytes
+  bool repeated = false;             // may come several times: one text then, with commas
 };
 
 struct Route {

@@ -127,6 +127,7 @@ void add_langgraph_cron_routes(RouteTable& table, Services& services);
 void add_langgraph_store_routes(RouteTable& table, Services& services);
 void add_agent_run_routes(RouteTable& table, Services& services);
 void add_agent_a2a_routes(RouteTable& table, Services& services);
+void add_langgraph_run_routes(RouteTable& table, Services& services);
 void add_mcp_routes(RouteTable& table, Services& services);
 void add_operations_routes(RouteTable& table, Services& services);
 

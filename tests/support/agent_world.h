@@ -28,8 +28,9 @@ class ScriptedEffects final : public agents::Effects {
   agents::Quote price{10, 100};
   std::vector<agents::ModelCall> model_calls;
   std::vector<agents::ToolCall> tool_calls;
-  std::map<std::string, int> by_key;  // idempotency key -> calls
-  bool wait_for_stop = false;         // model calls end only when they are stopped
+  std::map<std::string, int> by_key;                        // idempotency key -> calls
+  bool wait_for_stop = false;                               // model calls end only when they are stopped
+  core::ErrorKind stopped_as = core::ErrorKind::Cancelled;  // and say this of it
   core::AsyncEvent* begun = nullptr;
 
   core::Task<agents::Quote> quote(agents::ModelCall) override { co_return price; }
@@ -39,7 +40,7 @@ class ScriptedEffects final : public agents::Effects {
     if (wait_for_stop) {
       if (begun != nullptr) begun->set();
       co_await core::sleep_for(std::chrono::hours(1), call.act.stop);
-      throw core::Error(core::ErrorKind::Cancelled, "stopped");
+      throw core::Error(stopped_as, "stopped");
     }
     co_return model(call);
   }

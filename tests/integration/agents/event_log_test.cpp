@@ -118,6 +118,31 @@ TEST_F(EventLogTest, PiecesStandWhereTheyWereShown) {
   EXPECT_EQ(count("agent_event"), 2);
 }
 
+// As a run does that writes only at its end.
+TEST_F(EventLogTest, EventsThatAreShownBeforeTheyAreKeptComeOnce) {
+  const auto thread = make_thread(as_alice_);
+  auto early = run(log_.follow(as_alice_, thread.id, 0)), gap = run(log_.follow(as_alice_, thread.id, 0));
+  const auto lease = begin(thread.id);
+  const auto journal = make_journal(database_.db(), writer_, log_, lease);
+  const auto show = [&](const std::string& method, std::int64_t seq) {
+    RunEvent event;
+    event.method = method;
+    event.seq = seq;
+    journal->show(event);
+  };
+  show("lifecycle", 1);
+  show("messages", 0);
+  show("values", 2);
+  EXPECT_EQ(follow(*early, 3), (Methods{"lifecycle", "messages", "values"}));
+  EXPECT_EQ(follow(*gap, 3), (Methods{"lifecycle", "messages", "values"}));
+  show("values", 4);  // the third was lost
+  write(lease, {"lifecycle", "values", "updates", "values"}, true);
+  auto late = run(log_.follow(as_alice_, thread.id, 0));
+  EXPECT_EQ(follow(*early, 3), (Methods{"updates", "values", "end"}));
+  EXPECT_EQ(follow(*late, 5), (Methods{"lifecycle", "values", "updates", "values", "end"}));
+  EXPECT_EQ(early->seq(), 5);
+}
+
 TEST_F(EventLogTest, FollowsOnAnotherNode) {
   EventLog elsewhere(database_.db(), "node-2", {.poll = 1h});
   storage::Notifier notifier(database_.url());

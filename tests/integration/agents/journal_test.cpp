@@ -154,6 +154,26 @@ TEST_F(JournalTest, AnOwnerThatWasPausedWritesNothing) {
   expect_no_gaps(thread.id, 5);
 }
 
+// A run says how it stands at its end only; its process may die before.
+TEST_F(JournalTest, ARunIsTakenUpAgainWhereItsLastWriteStands) {
+  writer_.start(io_.executor());
+  const auto thread = make_thread(as_alice_);
+  const auto lost = claimed(as_alice_, thread.id);
+  const auto first = next({}, {{"n", 1}});
+  auto inner = next(first, {{"n", 2}});
+  inner.ns = "sub:1";
+  auto write = step({}, first);
+  write.checkpoints.push_back(row_of({}, inner));
+  write.view.reset();
+  run(make_journal(database_.db(), writer_, log_, lost.lease)->commit(std::move(write)));
+  outlive_lease(lost.run);
+  EXPECT_EQ(run(runs_.reap(10)).queued_again, 1u);
+  const auto again = claim_one("node-2");
+  const auto head = run(make_journal(database_.db(), writer_, log_, again.lease)->load("", ""));
+  ASSERT_TRUE(head);
+  EXPECT_EQ(head->checkpoint.id, first.id);
+}
+
 TEST_F(JournalTest, SeveralRunsShareACommit) {
   std::vector<std::future<JournalWriter::Receipt>> receipts;
   std::vector<ThreadId> threads;

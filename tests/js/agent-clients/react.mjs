@@ -5,9 +5,10 @@ const dom = new JSDOM('<!doctype html><body></body>', { url: 'http://localhost/'
 globalThis.window = dom.window;
 globalThis.document = dom.window.document;
 
-const { createElement } = await import('react');
-const { createRoot } = await import('react-dom/client');
+export const { createElement } = await import('react');
+export const { createRoot } = await import('react-dom/client');
 const { useStream } = await import('@langchain/react');
+export const { useStream: useLegacyStream } = await import('@langchain/langgraph-sdk/react');
 
 /**
  * A page with one useStream of @langchain/react. What it shows is in `text`, what the hook gives in `stream`.

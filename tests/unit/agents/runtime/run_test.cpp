@@ -453,10 +453,12 @@ TEST(Limits, TheSameCallIsNotMadeForEver) {
   EXPECT_EQ(world.effects.tool_calls.size(), 3U);
 }
 
-TEST(Cancel, ReachesTheModelCallAndIsFinal) {
+// Whatever a call that was cut off says of itself.
+void cancel_a_call(core::ErrorKind stopped_as) {
   AgentWorld world;
   core::AsyncEvent begun;
   world.effects.wait_for_stop = true;
+  world.effects.stopped_as = stopped_as;
   world.effects.begun = &begun;
   const auto control = std::make_shared<RunControl>();
   auto future = world.thread.start(
@@ -468,6 +470,15 @@ TEST(Cancel, ReachesTheModelCallAndIsFinal) {
   EXPECT_EQ(out.view.status, RunStatus::Interrupted);
   EXPECT_EQ(out.view.error_code, "cancelled");
   EXPECT_EQ(world.effects.model_calls.size(), 2U);
+  // What the run was about was told before the call.
+  EXPECT_EQ(methods_of(world.journal.events),
+            (std::vector<std::string>{"lifecycle", "values", "calls", "calls", "error", "lifecycle"}));
+  EXPECT_EQ(world.journal.writes, 2);
+}
+
+TEST(Cancel, ReachesTheModelCallAndIsFinal) {
+  cancel_a_call(core::ErrorKind::Cancelled);
+  cancel_a_call(core::ErrorKind::UpstreamFailed);
 }
 
 TEST(Cancel, AToolCallWithoutAnAnswerGetsOne) {
