@@ -1,5 +1,5 @@
 // The main job, end to end: an AI agent uses GitHub and models for an end user. Written to be read: every step is a plain
-// call of the REST API, of MCP, of the openai package, or a click in a browser. `./scripts/run --demo` starts the server,
+// call of the REST API, of MCP, of the openai package, of LangGraph's client, or a click in a browser. `./scripts/run --demo` starts the server,
 // stand-ins for the four apps and for a model provider, and then runs this file.
 import fs from 'node:fs';
 import path from 'node:path';
@@ -8,6 +8,7 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import OpenAI from 'openai';
 import { chromium } from 'playwright-core';
+import { Client as LangGraph } from '../../tests/js/agent-clients/clients.mjs';
 
 const { values: options } = parseArgs({
   options: Object.fromEntries(['quickstart', 'github', 'slack', 'zendesk', 'zoho', 'models', 'screenshots'].map((name) => [name, { type: 'string' }])),
@@ -123,6 +124,44 @@ await think(() => openai.responses.create({
   model: 'demo', input: 'use github_get_me', tools: [{ type: 'mcp', server_label: 'github', server_url: `${BASE}/mcp/github`, require_approval: 'never' }],
 }).withResponse(), (reply) => `${reply.output.map((item) => item.type).join(', ')}: ${reply.output_text}`);
 
+// --- 6. Agents of your own: graphs that the gateway runs, as this end user, within a budget. ---
+
+step('Save the four ready agents of examples/agents');
+for (const name of ['tool-loop', 'research', 'supervisor', 'triage']) {
+  const definition = JSON.parse(fs.readFileSync(new URL(`../agents/${name}.json`, import.meta.url), 'utf8'));
+  const { slug, active_version } = await rest(PLATFORM_KEY, 'POST', `${PLATFORM}/agents`, definition, { silent: true });
+  show(`${slug} v${active_version}: ${definition.description}`);
+}
+
+step('Run them with LangGraph\'s own client and the end user\'s key: a model that uses tools until it has an answer');
+const graphs = new LangGraph({ apiUrl: `${BASE}/v1/agents/api`, apiKey: USER_KEY });
+const asking = (content) => ({ messages: [{ role: 'user', content }] });
+await runAgent('tool-loop', { input: asking(`use github_list_issues ${JSON.stringify(REPOSITORY)}`) }, (values) => values.messages.at(-1).content);
+
+step('... a task for each open issue at once, and one report of all of them');
+await runAgent('research', { input: { ...REPOSITORY, question: 'What is it about?' } }, (values) => [...values.findings, `report: ${values.report}`].join('\n'));
+
+step('... a supervisor with two sub-agents; what the second one wants to write waits for a person, who says yes in the browser');
+const order = `First the coder: use github_list_issues ${JSON.stringify(REPOSITORY)}. Then the writer: use slack_send_message {"channel": "#general", "text": "The open issues were read."}`;
+const supervised = await runAgent('supervisor', { input: asking(order) });
+await approveInBrowser(supervised, 'agent-supervisor');
+
+step('... and triage: it reads an issue from GitHub, sorts it, writes what to tell the team, and waits');
+const bug = await useTool('github_create_issue', { ...REPOSITORY, title: 'A bug: rockets are not saved', body: 'Saving fails.' });
+const triaged = await runAgent('triage', { input: { ...REPOSITORY, issue_number: findNumber(bug.structuredContent), channel: '#general' } });
+
+step('The person opens the page of the run, sees what the agent did and what it wants, and approves; it posts to Slack');
+await approveInBrowser(triaged, 'agent-triage');
+
+step('What the agents cost, run by run, and the wallet');
+await settled();
+for (const run of await rest(USER_KEY, 'GET', '/v1/agents/runs', undefined, { silent: true })) {
+  show(`${run.agent.padEnd(11)} ${run.status.padEnd(12)} ${run.usage.llm_calls} model calls  ${run.usage.tool_calls} tool calls  USD ${run.usage.cost_usd}  ${BASE}/agents/runs/${run.thread_id}/${run.id}`);
+}
+await rest(PLATFORM_KEY, 'GET', `${PLATFORM}/wallet`);
+
+// --- 7. The budget binds. ---
+
 step('You take the rest of the budget away: the next call is refused before it reaches a provider');
 await settled();
 const { remaining_usd } = await rest(USER_KEY, 'GET', '/v1/me/budget');
@@ -136,7 +175,7 @@ for (const row of await rest(PLATFORM_KEY, 'GET', '/v1/usage', undefined, { quie
   show(`${row.request_type.padEnd(16)} ${row.model}  ${row.total_tokens} tokens  USD ${row.cost_usd}  ${row.status}`);
 }
 
-// --- 6. The end user disconnects. ---
+// --- 8. The end user disconnects. ---
 
 step('The end user disconnects; the token is revoked at the provider first');
 const before = await standinCounters();
@@ -148,7 +187,7 @@ step('A tool call now is no dead end: it says how to connect');
 await tryTool('github_get_me', {});
 await agent.close();
 
-// --- 7. All of it is on record. ---
+// --- 9. All of it is on record. ---
 
 step('The audit trail, newest first');
 const trail = await rest(PLATFORM_KEY, 'GET', `${PLATFORM}/audit?limit=100`, undefined, { quiet: true });
@@ -200,6 +239,35 @@ async function think(ask, answer) {
   show(`cost USD ${response.headers.get('x-aig-cost-usd')}, provider ${response.headers.get('x-aig-provider')}, attempts ${response.headers.get('x-aig-attempts')}`);
 }
 
+/** One run of an agent on a thread of its own: prints what it says, or what it waits for, and what it cost. */
+async function runAgent(agent, request, answer) {
+  const { thread_id } = await graphs.threads.create();
+  console.log(dim(`  > runs.wait ${agent} ${JSON.stringify(request)}`));
+  const values = await graphs.runs.wait(thread_id, agent, request);
+  const [{ run_id }] = await graphs.runs.list(thread_id);
+  const { status, usage, interrupts } = await rest(USER_KEY, 'GET', `/v1/agents/runs/${run_id}`, undefined, { silent: true });
+  if (answer) show(answer(values));
+  for (const { value } of interrupts) show(`waits: ${value.prompt ?? `may it call ${value.tool} ${JSON.stringify(value.arguments)}?`}`);
+  show(`${status}: ${usage.supersteps} steps, ${usage.llm_calls} model calls, ${usage.tool_calls} tool calls, USD ${usage.cost_usd}`);
+  return { thread_id, run_id };
+}
+
+/** What a person does on the page of a run: types a key, looks, and says yes. */
+async function approveInBrowser({ thread_id, run_id }, name) {
+  const browser = await openBrowser();
+  const page = await browser.newPage();
+  await page.goto(`${BASE}/agents/runs/${thread_id}/${run_id}`);
+  await page.getByLabel('Key of an end user').fill(USER_KEY);
+  await page.getByRole('button', { name: 'Open' }).click();
+  await page.getByRole('button', { name: 'Approve' }).waitFor();
+  await picture(page, `${name}-waits`);
+  await page.getByRole('button', { name: 'Approve' }).click();
+  await page.locator('#run-state', { hasText: 'finished' }).waitFor();
+  show(`the page says: ${(await page.locator('#facts > div').allInnerTexts()).map((fact) => fact.replaceAll('\n', ' ')).join('; ')}`);
+  await picture(page, `${name}-finished`);
+  await browser.close();
+}
+
 /** The books follow a reply within milliseconds. */
 async function settled() {
   for (;;) {
@@ -217,15 +285,19 @@ async function pendingApproval() {
   }
 }
 
-/** What a person does with a connect link. */
-async function connectInBrowser(url, { provider = GITHUB, name = '', answers = {}, person, yes = 'Authorize' } = {}) {
-  const browser = await chromium.launch({
+function openBrowser() {
+  return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
       '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
       '--disable-component-update', '--disable-sync',
     ],
   });
+}
+
+/** What a person does with a connect link. */
+async function connectInBrowser(url, { provider = GITHUB, name = '', answers = {}, person, yes = 'Authorize' } = {}) {
+  const browser = await openBrowser();
   const page = await browser.newPage();
   const named = (what) => (name ? `${name}-${what}` : what);
   await page.goto(url);
