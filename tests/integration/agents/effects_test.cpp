@@ -223,7 +223,7 @@ TEST_F(EffectsTest, a_call_whose_answer_was_lost_is_a_row_of_its_own_under_the_s
   engine_.upstream.next(says("Once."));
   engine_.upstream.next(says("Twice."));
   auto spec = asked(assistant());
-  journal_.dies_at = 2;  // the model's last answer was not durable
+  journal_.dies_at = 3;  // the model's last answer was not durable
   EXPECT_THROW(carry_out(spec), core::Error);
   journal_.dies_at = -1;
   ++spec.attempt;
