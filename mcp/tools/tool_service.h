@@ -26,9 +26,9 @@ class ToolAccess;
 class ToolExecutor;
 
 struct ToolServiceOptions {
-  std::size_t calls_per_end_user_max = 32;  // in flight on this node
+  std::size_t calls_per_end_user_max = 48;  // in flight on this node
   // Of them with one app, so that one that hangs leaves seats for the others.
-  std::size_t calls_per_app_max = 24;
+  std::size_t calls_per_app_max = 32;
   std::size_t calls_per_remote_app_max = 8;  // an MCP server of the platform
   RefusalLimitOptions refusals;
 };
