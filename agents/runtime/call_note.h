@@ -1,7 +1,8 @@
 #pragma once
 // What a run's page tells of one call of a model, a tool or a URL: the event "calls", {kind, name, act, task,
-// state, took_ms, tokens?, cost_nano_usd?, arguments?, result?, error?}. It is shown with the state "started",
-// and always recorded with "done" or "failed"; no client of LangGraph is sent it. Internal to runtime/.
+// state, took_ms, tokens?, cost_nano_usd?, arguments?, result?, error?}. It is shown with the state
+// "started", and always recorded with "done" or "failed"; no client of LangGraph is sent it. Internal to
+// runtime/.
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
