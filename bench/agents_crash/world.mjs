@@ -37,7 +37,7 @@ export class World {
       ASSISTIV_ALLOW_LOOPBACK_UPSTREAMS: '1',
       ASSISTIV_MANIFESTS_DIR: fileURLToPath(new URL('manifests', import.meta.url)),
       ASSISTIV_CONNECTOR_OVERRIDES: JSON.stringify({ crash: { web: this.authorization.url, api: this.outside.url } }),
-      ASSISTIV_AGENT_RUN_LEASE: '2s',
+      ASSISTIV_AGENT_LEASE: '2',
     };
   }
 
