@@ -106,6 +106,24 @@ void merge(JournalWrite& into, JournalWrite later) {
   into.ends = into.ends || later.ends;
 }
 
+CheckpointRow checkpoint_row(const pregel::Checkpoint& stored, pregel::Checkpoint& next,
+                             const std::set<std::string, std::less<>>& untracked, core::Json metadata) {
+  CheckpointRow row;
+  row.id = next.id;
+  row.parent = next.parent;
+  row.ns = next.ns;
+  row.step = next.step;
+  row.source = pregel::to_string(next.source);
+  row.at = next.at;
+  row.whole = stored.id.empty() || stored.id != next.parent || next.chain >= pregel::kFullEvery;
+  if (row.whole) next.chain = 0;
+  row.body = row.whole ? pregel::encode(next, untracked) : pregel::encode_delta(stored, next, untracked);
+  row.metadata = std::move(metadata);
+  row.metadata["source"] = row.source;
+  row.metadata["step"] = row.step;
+  return row;
+}
+
 StoredCheckpoint stored_checkpoint(const std::vector<CheckpointRow>& chain,
                                    const std::vector<TaskRow>& tasks) {
   if (chain.empty() || !chain.front().whole)

@@ -3,10 +3,12 @@
 // JournalWrite, in one transaction: a checkpoint, what its tasks did, events and totals are all there or
 // none.
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +32,11 @@ struct CheckpointRow {
   core::Json body;      // pregel::encode or pregel::encode_delta
   core::Json metadata;  // object with run_id, source, step, parents {ns: id}, and the run's own metadata
 };
+
+// The row of `next` over `stored`, the newest one of its namespace that is kept (an empty id: none). A whole
+// body every so often; `next.chain` becomes what is stored. `metadata` gets its source and step.
+CheckpointRow checkpoint_row(const pregel::Checkpoint& stored, pregel::Checkpoint& next,
+                             const std::set<std::string, std::less<>>& untracked, core::Json metadata);
 
 // Facts about a task before its step ends. The key of a row is (checkpoint, task, fact, key); writing it
 // again replaces the value. The rows of a checkpoint go with it; those of one that has a child only matter to

@@ -241,19 +241,7 @@ void record_fact(const TaskRun& task, Fact fact, std::string key, core::Json val
 }
 
 void record_checkpoint(RunState& run, Level& level, pregel::Checkpoint next) {
-  CheckpointRow row;
-  row.id = next.id;
-  row.parent = next.parent;
-  row.ns = next.ns;
-  row.step = next.step;
-  row.source = pregel::to_string(next.source);
-  row.at = next.at;
-  row.whole = level.stored.id.empty() || level.stored.id != next.parent || next.chain >= pregel::kFullEvery;
-  if (row.whole) next.chain = 0;
-  const auto& untracked = level.program->untracked();
-  row.body =
-      row.whole ? pregel::encode(next, untracked) : pregel::encode_delta(level.stored, next, untracked);
-  row.metadata = metadata_of(run, level, next);
+  auto row = checkpoint_row(level.stored, next, level.program->untracked(), metadata_of(run, level, next));
   run.recorder.buffer().checkpoints.push_back(std::move(row));
   run.recorder.buffer().totals = run.meter.totals();
   if (level.above) {

@@ -108,23 +108,4 @@ core::Task<pregel::Checkpoint> make_step(StepFrom from, Superstep writes, StepMa
   co_return pregel::update(program, base, from.pending, updates, identity);
 }
 
-CheckpointRow row_of_step(const pregel::Program& program, const pregel::Checkpoint& base,
-                          pregel::Checkpoint& next, Json metadata) {
-  CheckpointRow row;
-  row.id = next.id;
-  row.parent = next.parent;
-  row.ns = next.ns;
-  row.step = next.step;
-  row.source = pregel::to_string(next.source);
-  row.at = next.at;
-  row.whole = base.id.empty() || next.chain >= pregel::kFullEvery;
-  if (row.whole) next.chain = 0;
-  row.body = row.whole ? pregel::encode(next, program.untracked())
-                       : pregel::encode_delta(base, next, program.untracked());
-  row.metadata = std::move(metadata);
-  row.metadata["source"] = row.source;
-  row.metadata["step"] = row.step;
-  return row;
-}
-
 }  // namespace assistiv::agents

@@ -32,8 +32,4 @@ struct StepMaker {
 // Throws Error{Unprocessable} for what the graph does not take.
 core::Task<pregel::Checkpoint> make_step(StepFrom from, Superstep writes, StepMaker maker);
 
-// The row of `next`, the child of `base`; `next` becomes what is stored.
-CheckpointRow row_of_step(const pregel::Program& program, const pregel::Checkpoint& base,
-                          pregel::Checkpoint& next, core::Json metadata);
-
 }  // namespace assistiv::agents

@@ -209,7 +209,8 @@ class StateService : public ThreadStates {
   // One more checkpoint, from which the next goes on.
   core::Task<pregel::Checkpoint> add_step(Base* base, StateUpdate* update, Superstep writes) {
     auto next = co_await make_step(base->from, std::move(writes), {clock_, random_, ids_});
-    update->checkpoints.push_back(row_of_step(*base->from.program, base->from.base, next, base->metadata));
+    update->checkpoints.push_back(
+        checkpoint_row(base->from.base, next, base->from.program->untracked(), base->metadata));
     base->from.base = next;
     base->from.pending = {};
     co_return next;

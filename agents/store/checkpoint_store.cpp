@@ -8,6 +8,7 @@
 #include "agents/pregel/codec.h"
 #include "core/encoding.h"
 #include "core/error.h"
+#include "core/json_pointer.h"
 #include "core/json_read.h"
 #include "storage/text_array.h"
 
@@ -29,27 +30,13 @@ Json stored_json(const std::string& text) {
   return core::parse_json(text, 512);
 }
 
-std::string escaped(const std::string& key) {
-  std::string out;
-  for (const char c : key) {
-    if (c == '~') {
-      out += "~0";
-    } else if (c == '/') {
-      out += "~1";
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
-
 // Moves the big members of `object` to `blobs` and leaves null.
 void outline(Json& object, const std::string& place, int depth, std::vector<StoredRow::Blob>& blobs) {
   for (auto& [key, value] : object.items()) {
     if (!value.is_structured() && !value.is_string()) continue;
     auto text = core::dump_json(value);
     if (text.size() <= kBlobMin) continue;
-    const auto own = place + "/" + escaped(key);
+    const auto own = place + "/" + core::pointer_token(key);
     if (value.is_object() && depth > 1) {
       outline(value, own, depth - 1, blobs);
     } else {
