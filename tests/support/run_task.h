@@ -63,8 +63,15 @@ class IoThread {
   template <class T>
   T run(core::Task<T> task) {
     auto future = start(std::move(task));
+    return result(future);
+  }
+
+  // Blocks until what start() began here has ended: its result, or its exception. Unlike the future's get(), it
+  // gives an exception that can be looked at: one is shared with the coroutine until that is gone, and the
+  // thread sanitizer does not see how.
+  template <class T>
+  T result(std::future<T>& future) {
     future.wait();
-    // An exception is shared with the coroutine until that is gone; the thread sanitizer does not see how.
     std::promise<void> idle;
     const auto is_idle = idle.get_future();
     boost::asio::post(context_, [idle = std::move(idle)]() mutable { idle.set_value(); });
