@@ -66,8 +66,8 @@ class IoThread {
     return result(future);
   }
 
-  // Blocks until what start() began here has ended: its result, or its exception. Unlike the future's get(), it
-  // gives an exception that can be looked at: one is shared with the coroutine until that is gone, and the
+  // Blocks until what start() began here has ended: its result, or its exception. Unlike the future's get(),
+  // it gives an exception that can be looked at: one is shared with the coroutine until that is gone, and the
   // thread sanitizer does not see how.
   template <class T>
   T result(std::future<T>& future) {
