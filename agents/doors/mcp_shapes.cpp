@@ -112,7 +112,8 @@ core::Json tool_definition(const Agent& agent, const Graph& graph) {
 
 core::Json input_of_arguments(const Graph& graph, const core::Json& arguments) {
   Json input = Json::object();
-  for (const auto& [name, schema] : input_properties(graph).items()) {
+  const Json properties = input_properties(graph);
+  for (const auto& [name, schema] : properties.items()) {
     if (arguments.contains(name)) input[name] = arguments.at(name);
   }
   const auto key = messages_key(graph);

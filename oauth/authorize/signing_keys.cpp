@@ -120,7 +120,8 @@ core::Task<std::optional<std::string>> SigningKeys::verify(std::string type, std
 
 core::Json SigningKeys::public_set() const {
   core::Json keys = core::Json::array();
-  for (const auto& key : *ring()) {
+  const auto keys_now = ring();  // held: another thread may replace it meanwhile
+  for (const auto& key : *keys_now) {
     auto jwk = core::parse_json(key.public_jwk);
     jwk["use"] = "sig";
     jwk["alg"] = "ES256";

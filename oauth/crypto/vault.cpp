@@ -134,7 +134,8 @@ std::string Vault::active_kid() const {
 
 std::vector<std::string> Vault::kids() const {
   std::vector<std::string> out;
-  for (const auto& key : impl_->current()->keys) out.push_back(key.kid);
+  const auto ring = impl_->current();  // held: another thread may replace it meanwhile
+  for (const auto& key : ring->keys) out.push_back(key.kid);
   return out;
 }
 

@@ -185,12 +185,12 @@ describe('doors to agents', () => {
     await client.connect(new LegacyTransport(new URL(`${world.url}/mcp/agents`), { requestInit: { headers: { authorization: `Bearer ${user.key}` } } }));
     const steps = [];
     const sum = await client.callTool({ name: 'adder', arguments: { a: 20, b: 22 } }, undefined, { onprogress: (progress) => steps.push(progress.message) });
-    assert.deepEqual(sum.structuredContent.output, { sum: 42 });
+    assert.deepEqual(sum.structuredContent?.output, { sum: 42 }, JSON.stringify(sum));
     assert.deepEqual(steps, ['add']);
     const hello = await client.callTool({ name: 'helper', arguments: { message: 'hello' } });
-    assert.deepEqual([hello.content[0].text, hello.structuredContent.status], ['Heard: hello of 1', 'success']);
+    assert.deepEqual([hello.content[0].text, hello.structuredContent?.status], ['Heard: hello of 1', 'success'], JSON.stringify(hello));
     const decided = await client.callTool({ name: 'approver', arguments: { message: 'write to them' } });
-    assert.equal(decided.structuredContent.answer, 'Decided: true');
+    assert.equal(decided.structuredContent?.answer, 'Decided: true', JSON.stringify(decided));
     assert.deepEqual(asked, ['Send the letter?']);
     await client.close();
   });

@@ -80,7 +80,8 @@ class ToolServiceTest : public test::GrantsFixture {
   }
   std::vector<std::string> listed(std::optional<std::string> app = std::nullopt) {
     std::vector<std::string> out;
-    for (const auto& tool : run(service_.list(context(std::move(app))))->tools) out.push_back(tool.name);
+    const auto list = run(service_.list(context(std::move(app))));
+    for (const auto& tool : list->tools) out.push_back(tool.name);
     return out;
   }
   void policy(const std::string& body) {

@@ -127,6 +127,16 @@ TEST(ModelDoor, AResponseNamesItsThread) {
   EXPECT_FALSE(thread_of_response("resp_other"));
 }
 
+// What is read of a temporary that has gone shows under the address sanitizer and in the release build.
+TEST(McpDoor, ArgumentsBecomeTheInputThatTheGraphTakes) {
+  EXPECT_EQ(input_of_arguments(*counter("integer"), {{"n", 20}, {"other", 1}}), Json({{"n", 20}}));
+  EXPECT_EQ(input_of_arguments(*counter("integer"), Json::object()), Json::object());
+  const Json said = Json::array({{{"type", "human"}, {"content", "hi"}}});
+  EXPECT_EQ(input_of_arguments(*talker(), {{"message", "hi"}, {"category", "letters"}}),
+            Json({{"messages", said}, {"category", "letters"}}));
+  EXPECT_THROW(input_of_arguments(*talker(), {{"category", "letters"}}), core::Error);
+}
+
 TEST(McpDoor, AsksOnlyWhatTheClientCanBeAsked) {
   const auto approval = waiting_of(interrupts({{"type", "tool_approval"}, {"tool", "send"}}));
   const auto sign_in =
