@@ -77,8 +77,9 @@ describe('What agents do outside', () => {
     assert.ok(spent > 0);
     await eventually(async () => Math.abs(Number((await platform.api.must(200, 'GET', `${user.path}/budget`)).used_usd) - spent) < 1e-9, 'the budget has paid');
     assert.equal(new Set(rows.map((row) => row.request_id)).size, 2);
-    const entries = await world.audit(platform, `&event=tool.called&end_user_id=${user.id}`);
-    assert.equal(entries.length, 1);
+    const entries = () => world.audit(platform, `&event=tool.called&end_user_id=${user.id}`);
+    await eventually(async () => (await entries()).length > 0, 'the call is in the trail');
+    assert.equal((await entries()).length, 1);
   });
 
   test('what is not granted is no tool of the agent\'s, and a budget that is used up ends the run', async () => {

@@ -2,23 +2,22 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { eventually } from './support/server.mjs';
+import { startUpstream } from './support/upstream.mjs';
 import { World } from './support/world.mjs';
 
-const STEPS = 400;
 const write = (values) => ({ type: 'transform', write: values });
 const log = { type: 'array', items: { type: 'string' }, 'x-reducer': 'append' };
-const counter = {
-  slug: 'counter', name: 'Counter',
-  graph: {
-    spec: 'agentgraph/1', name: 'counter', limits: { max_supersteps: 10_000 },
-    state: { type: 'object', properties: { n: { type: 'integer', 'x-reducer': 'sum', default: 0 } } },
-    nodes: {
-      add: write({ n: '${1}' }),
-      again: { type: 'router', branches: [{ when: `state.n < ${STEPS}`, to: 'add' }, { else: 'done' }] },
-      done: { type: 'end' },
+// Calls one address and then another.
+const acting = (url) => {
+  const get = (path) => ({ type: 'http', method: 'GET', url: url + path, write: { log: '${[result.text]}' } });
+  return {
+    slug: 'acting', name: 'Acting',
+    graph: {
+      spec: 'agentgraph/1', name: 'acting', state: { type: 'object', properties: { log } },
+      nodes: { first: get('/first'), second: get('/second') },
+      edges: [{ from: '__start__', to: 'first' }, { from: 'first', to: 'second' }, { from: 'second', to: '__end__' }],
     },
-    edges: [{ from: '__start__', to: 'add' }, { from: 'add', to: 'again' }],
-  },
+  };
 };
 const asking = (slug, approval) => ({
   slug, name: slug,
@@ -34,14 +33,18 @@ const asking = (slug, approval) => ({
 });
 
 describe('Runs of agents', () => {
-  let world, user;
+  let world, user, upstream;
   before(async () => {
+    upstream = await startUpstream();
     world = await World.start({ apps: [], env: { ASSISTIV_AGENT_LEASE: '2' } });
-    for (const one of [counter, asking('ask', {}), asking('soon', { expires_s: 1, on_expire: 'late' })])
+    for (const one of [acting(upstream.url), asking('ask', {}), asking('soon', { expires_s: 1, on_expire: 'late' })])
       await world.platform.api.must(201, 'POST', `${world.platform.path}/agents`, one);
     user = await world.newUser();
   });
-  after(() => world?.stop());
+  after(async () => {
+    await world?.stop();
+    await upstream?.stop();
+  });
 
   async function call(method, path, body, key = user.key, headers = {}) {
     const reply = await fetch(`${world.url}/v1/agents/api${path}`, {
@@ -94,11 +97,23 @@ describe('Runs of agents', () => {
   });
 
   test('a run whose process is killed is taken up again and does no recorded step twice', async () => {
+    const asked = { '/first': 0, '/second': 0 };
+    const once = new Promise((resolve) => {
+      for (const path of Object.keys(asked)) {
+        upstream.at(path, (exchange) => {
+          asked[path] += 1;
+          // The process ends while it waits for this one.
+          if (path === '/second' && asked[path] === 1) return resolve();
+          exchange.send(200, path);
+        });
+      }
+    });
     const thread = await newThread();
-    await start(thread, 'counter', {});
-    assert.equal((await call('GET', `/threads/${thread}`)).status, 'busy');
+    await command(thread, 'run.start', { assistant_id: 'acting', input: { log: [] }, durability: 'sync' });
+    await once;
     await world.server.kill();
     await world.boot();
-    assert.equal((await settled(thread, 'idle')).values.n, STEPS);
+    assert.deepEqual((await settled(thread, 'idle')).values.log, ['/first', '/second']);
+    assert.deepEqual(asked, { '/first': 1, '/second': 2 });
   });
 });
