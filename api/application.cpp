@@ -603,6 +603,7 @@ void Application::Impl::stop() {
   models.stop();
   remote.servers().stop();
   connect_worker.stop();
+  tokens.stop();
   money.stop();
   authorization.stop();
   authenticator.stop();

@@ -1,7 +1,9 @@
 // Many connections whose tokens end at the same moment, used at once through two processes on one database. What counts
-// is what the vendors see: one refresh for each connection, no dead token, nothing beyond their published limits.
+// is what the vendors see: one refresh for each connection, no dead token, nothing beyond their published limits. Each
+// vendor is a process of its own, as the thousands of calls made here would keep it from answering.
 import assert from 'node:assert/strict';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Api } from '../../tests/e2e/support/api.mjs';
 import { MODERN, modernMeta } from '../../tests/e2e/support/mcp.mjs';
 import { startPostgres } from '../../tests/e2e/support/postgres.mjs';
@@ -9,6 +11,7 @@ import { startServer, stopLeftovers, tempDir } from '../../tests/e2e/support/ser
 import { activation, VENDORS } from '../../tests/e2e/support/vendors.mjs';
 import { followConnect, RETURN_URL } from '../../tests/e2e/support/world.mjs';
 import { pause } from '../support/machine.mjs';
+import { startProgram } from '../support/programs.mjs';
 
 const SHORT_S = 10; // life of the tokens that connecting gives: all are over when the calls begin
 const LONG_S = 43_200;
@@ -28,6 +31,20 @@ function shares(connections) {
   const rest = connections - zoho;
   const third = Math.floor(rest / 3);
   return { github: rest - 2 * third, slack: third, zendesk: third, zoho };
+}
+
+async function startStandin(name) {
+  const program = fileURLToPath(new URL(`../../examples/standins/${name}.mjs`, import.meta.url));
+  const { url, stop } = await startProgram(process.execPath, [program]);
+  const ask = async (init) => {
+    const reply = await fetch(`${url}/__control`, init);
+    assert.equal(reply.status, 200);
+    return reply.json();
+  };
+  return {
+    url, stop, counters: () => ask(),
+    control: (change) => ask({ method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(change) }),
+  };
 }
 
 async function startNodes(standins) {
@@ -124,26 +141,28 @@ async function useAll(nodes, connections) {
   return { seconds: (performance.now() - began) / 1000, toldToWait: told.filter((times) => times > 0).length };
 }
 
-const seenBy = (standin) => {
-  const { refreshes, refresh_errors, throttled = 0, api_unauthorized } = standin.counters();
+const controlAll = (standins, change) => Promise.all(Object.values(standins).map((standin) => standin.control(change)));
+
+const seenBy = async (standin) => {
+  const { refreshes, refresh_errors, throttled = 0, api_unauthorized } = await standin.counters();
   return { refreshes, refused: refresh_errors + throttled, deadTokens: api_unauthorized };
 };
 
 /** Per vendor: connections, and what its stand-in counted. */
 export async function measureRefresh({ connections, say }) {
   const standins = {};
-  for (const [name, vendor] of Object.entries(VENDORS)) standins[name] = await vendor.start();
+  for (const name of Object.keys(VENDORS)) standins[name] = await startStandin(name);
   const { nodes, stop } = await startNodes(standins);
   try {
-    for (const standin of Object.values(standins)) standin.control({ expires_in: SHORT_S });
+    await controlAll(standins, { expires_in: SHORT_S });
     const share = shares(connections);
     const all = await connectAll(nodes[0], share);
     await pause(SHORT_S * 1000 + 500);
-    for (const standin of Object.values(standins)) standin.control({ expires_in: LONG_S, reset_counters: true });
+    await controlAll(standins, { expires_in: LONG_S, reset_counters: true });
     const used = await useAll(nodes, all);
-    const vendors = Object.keys(VENDORS).map((name) => ({
-      name, connections: share[name], ...seenBy(standins[name]), limit: LIMITS[name],
-    }));
+    const vendors = await Promise.all(Object.keys(VENDORS).map(async (name) => ({
+      name, connections: share[name], ...(await seenBy(standins[name])), limit: LIMITS[name],
+    })));
     const counted = vendors.map((v) => `${v.name} ${v.refreshes} of ${v.connections}`).join(', ');
     say(`refresh: ${counted}; ${all.length * CALLS} calls in ${used.seconds.toFixed(1)} s, ${used.toldToWait} told to wait`);
     return { connections: all.length, calls: all.length * CALLS, ...used, vendors };

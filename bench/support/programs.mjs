@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
-/** A program that prints its port and serves until it is stopped. */
+/** A program that prints its port, or its URL, and serves until it is stopped. */
 export async function startProgram(command, args, env = {}) {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...env } });
   running.add(child);
@@ -15,7 +15,7 @@ export async function startProgram(command, args, env = {}) {
   if (first.done) throw new Error(`${command} ended before it served`);
   return {
     pid: child.pid,
-    url: `http://127.0.0.1:${first.value.trim()}`,
+    url: new URL(first.value.trim().replace(/^(\d+)$/, 'http://127.0.0.1:$1')).origin,
     stop: async () => {
       child.kill('SIGTERM');
       await ended;

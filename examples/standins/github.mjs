@@ -62,6 +62,7 @@ class GitHubState {
   };
   requests = []; // the last API calls, without credentials
   faults = {};
+  hanging = new Set(); // replies of the token endpoint that never come
 
   constructor(clients, expiresIn) {
     this.clients = clients;
@@ -162,7 +163,7 @@ class GitHubState {
   async tokenEndpoint(req, res, body) {
     await this.delay();
     const fault = this.takeTokenFault();
-    if (fault === 'hang' || fault === 'timeout') return; // the socket stays open and silent
+    if (fault === 'hang') return this.hanging.add(res); // open and silent
     if (/^\d{3}$/.test(fault ?? '')) return sendJson(res, Number(fault), { message: 'Server Error' });
     const form = parseBody(req, body);
     const answer = form.grant_type === 'refresh_token' ? this.refreshToken(form) : this.exchangeCode(form);
@@ -355,7 +356,8 @@ class GitHubState {
    * expire_all, expire_refresh, revoke_all   act at once on all tokens
    * expires_in                               life of the next GitHub App tokens, in seconds
    * rate_limit                               "primary" | "secondary" | "secondary_429" | null, with rate_limit_times, rate_limit_reset_s
-   * fail_token_endpoint                      "500" (any status) | "hang" | "lost" (done, but the reply is lost) | null, with fail_token_times
+   * fail_token_endpoint                      "500" (any status) | "hang" (until it is set anew, then the connection breaks) |
+   *                                          "lost" (done, but the reply is lost) | null, with fail_token_times
    * delay_ms                                 before every token and API reply
    * reset_counters                           counters and recorded requests start again
    */
@@ -371,6 +373,10 @@ class GitHubState {
       this.requests.length = 0;
     }
     Object.assign(this.faults, faults);
+    if ('fail_token_endpoint' in faults) {
+      this.hanging.forEach((res) => res.destroy());
+      this.hanging.clear();
+    }
     return this.snapshot();
   }
 

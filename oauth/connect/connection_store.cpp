@@ -193,6 +193,17 @@ void ConnectionStore::set_status(storage::Transaction& tx, core::PlatformId plat
       {platform.str(), id.str(), std::string(connection_status(status)), reason, now_param(clock_)});
 }
 
+bool ConnectionStore::restore(storage::Transaction& tx, core::PlatformId platform, core::ConnectionId id,
+                              const std::string& reason) const {
+  return tx.exec(
+               "update connection set status = 'active', status_reason = null, updated_at = "
+               "assistiv_time($4::bigint)"
+               " where platform_id = $1::uuid and connection_id = $2::uuid and status = 'needs_reauth'"
+               " and status_reason = $3",
+               {platform.str(), id.str(), reason, now_param(clock_)})
+             .affected() > 0;
+}
+
 void ConnectionStore::set_last_used(storage::Transaction& tx, const std::vector<ConnectionUse>& uses) const {
   core::Json list = core::Json::array();
   for (const auto& use : uses) {

@@ -56,6 +56,9 @@ class ConnectionStore {
   // One that was revoked is nobody's default any more.
   void set_status(storage::Transaction& tx, core::PlatformId platform, core::ConnectionId id,
                   ConnectionStatus status, const std::string& reason) const;
+  // Back to active from NeedsReauth for this very reason; false when it is not in that state.
+  bool restore(storage::Transaction& tx, core::PlatformId platform, core::ConnectionId id,
+               const std::string& reason) const;
   // In the system's scope.
   void set_last_used(storage::Transaction& tx, const std::vector<ConnectionUse>& uses) const;
   // Whether a connection, of this tenant or (without one) of any, still stands on this grant. In the system's

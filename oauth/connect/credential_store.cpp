@@ -154,6 +154,14 @@ std::optional<RefreshLease> CredentialStore::take_lease(storage::Transaction& tx
   return lease;
 }
 
+void CredentialStore::prolong(storage::Transaction& tx, const CredentialState& state,
+                              const RefreshLease& lease, std::chrono::milliseconds length) const {
+  tx.exec(
+      "update credential set lease_until = clock_timestamp() + $4::bigint * interval '1 millisecond'"
+      " where platform_id = $1::uuid and credential_id = $2::uuid and lease_owner = $3::uuid",
+      {state.platform_id.str(), state.id.str(), lease.owner.str(), std::to_string(length.count())});
+}
+
 bool CredentialStore::commit_refresh(storage::Transaction& tx, const CredentialState& state,
                                      const RefreshLease& lease, const LiveToken& token,
                                      const core::Secret& used_refresh) const {

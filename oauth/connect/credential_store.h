@@ -80,6 +80,9 @@ class CredentialStore {
   // Empty when the version moved, somebody else holds a live lease, or it is too early to try again.
   std::optional<RefreshLease> take_lease(storage::Transaction& tx, const CredentialState& state,
                                          std::chrono::milliseconds length) const;
+  // A lease that still is ours is good for `length` from now on.
+  void prolong(storage::Transaction& tx, const CredentialState& state, const RefreshLease& lease,
+               std::chrono::milliseconds length) const;
   // Writes version + 1; false when the version has moved or the row is gone.
   bool commit_refresh(storage::Transaction& tx, const CredentialState& state, const RefreshLease& lease,
                       const LiveToken& token, const core::Secret& used_refresh) const;

@@ -259,12 +259,13 @@ core::Task<TokenReply> ProviderClient::exchange(const ConnectorSpec* spec, Value
 
 core::Task<TokenReply> ProviderClient::refresh(const ConnectorSpec* spec, Values vars,
                                                ClientCredentials client, std::string slot,
-                                               core::Secret refresh_token,
-                                               std::chrono::milliseconds timeout) {
+                                               core::Secret refresh_token, std::chrono::milliseconds timeout,
+                                               std::stop_token stop) {
   const auto& rules = spec->oauth.refresh;
   std::vector<BodyMember> members{{"grant_type", "refresh_token"}, {"refresh_token", refresh_token.reveal()}};
   auto request = token_request(*spec, rules.endpoint, vars, client, std::move(members));
   request.timeout = timeout;
+  request.stop = std::move(stop);
   const auto other = rules.slots.find(slot);
   SlotSpec mapping = other != rules.slots.end() ? other->second : spec->oauth.slots.at(slot);
   mapping.required = true;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -89,7 +90,7 @@ class ProviderClient {
                                   core::Secret code, std::string redirect_uri, core::Secret verifier);
   core::Task<TokenReply> refresh(const ConnectorSpec* spec, Values vars, ClientCredentials client,
                                  std::string slot, core::Secret refresh_token,
-                                 std::chrono::milliseconds timeout);
+                                 std::chrono::milliseconds timeout, std::stop_token stop = {});
   // The variables that oauth.lookup gives; empty when it has no good answer.
   core::Task<std::optional<Values>> look_up(const ConnectorSpec* spec, Values vars, core::Secret access);
   core::Task<Identity> identify(const ConnectorSpec* spec, Values vars, core::Secret access);

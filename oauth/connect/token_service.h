@@ -1,7 +1,8 @@
 #pragma once
 // Live access tokens. Any number of processes on one database refresh a grant once: the winner of a lease on
-// the row talks to the provider, commits, and only then is the new token used; the others wait for the
-// commit. An expired token is never handed out, and nothing but the provider's own word ends a grant.
+// the row talks to the provider, commits, and only then is the new token used (token_renewals.h); the others
+// wait for the commit. An expired token is never handed out, and nothing but the provider's own word ends a
+// grant.
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -41,9 +42,14 @@ struct TokenAnswer {
 };
 
 struct TokenServiceOptions {
-  std::chrono::seconds lease{45};  // longer than three exchanges
-  std::chrono::milliseconds exchange_timeout{10000};
-  std::chrono::milliseconds wait_max{20000};  // how long one call waits for another's refresh
+  // Of a process that has died: while a refresh runs, its lease is kept.
+  std::chrono::milliseconds lease{45000};
+  std::chrono::milliseconds lease_renewal{15000};
+  // For a reply, where refresh tokens stay good, and where they work once: then it is the only copy of the
+  // new ones, and hardly anything in front of a provider keeps a request longer than a minute.
+  std::chrono::milliseconds exchange_timeout{10000}, reply_timeout{60000};
+  std::chrono::milliseconds wait_max{20000};       // how long one call waits for a refresh
+  std::chrono::milliseconds stop_patience{10000};  // for replies under way, when the process ends
   std::size_t cached_max = 50000;
   int breaker_failures = 5;  // in a row, per app and client, until it opens
   std::chrono::seconds breaker_open{30};
@@ -69,6 +75,9 @@ class TokenService {
                                  std::int64_t version_used, std::string reason);
   // Refreshes up to `limit` idle grants whose refresh token nears its end; gives how many it tried.
   core::Task<std::size_t> refresh_idle(std::size_t limit, std::stop_token stop = {});
+
+  // Hears what is under way out for a while, and ends it. Nothing is refreshed afterwards.
+  void stop();
 
   // For storage::Notifier::subscribe: topics connection, app, end_user, platform, resync.
   void on_notify(std::string_view topic, std::string_view payload);
