@@ -78,6 +78,8 @@ class AgentUsers {
   std::map<core::EndUserId, Known> known_;
 };
 
+constexpr std::size_t kChecksMax = 200;  // waits that are looked at in one go
+
 agents::RunQueueOptions queue_options(const Config& config) {
   agents::RunQueueOptions options;
   options.lease = config.agent_lease;
@@ -99,7 +101,8 @@ struct AgentRuntime::Impl {
         runs(world.database, world.clock, world.random, {.lease = world.config.agent_lease},
              {[this] { runs_are_due(); }, [this](agents::ThreadKey key) { log.changed(key); }},
              agents::WaitStore::note),
-        assistants(agents::make_assistant_service(world.database, world.clock, world.random)),
+        assistants(agents::make_assistant_service(
+            {world.database, world.audit, world.clock, world.random, world.changed})),
         crons(
             world.database, world.clock, world.random, {.lease = world.config.agent_lease},
             [this](storage::Transaction& tx, const agents::Cron& cron) { return run_of(tx, cron); },
@@ -158,6 +161,27 @@ struct AgentRuntime::Impl {
     }
   }
 
+  // What was settled before its run had parked has had its notice already.
+  void parked(const agents::RunOutcome& outcome) {
+    if (!running || !works || outcome.view.status != agents::RunStatus::Interrupted) return;
+    if (!agents::WaitStore::has_settled_by_others(outcome.view.interrupts)) return;
+    settling.spawn(world.io.next(), "agent waits", [this](std::stop_token) { return check_waits(false); });
+  }
+
+  core::Task<> check_waits(bool all) {
+    try {
+      if (all) co_await waits.forget_checks();
+      if (co_await waits.check_noted(kChecksMax) > 0) runs_are_due();
+    } catch (const core::Error& error) {
+      // The next upkeep looks again.
+      core::log::warn("agents.waits_not_checked", {{"error", error.what()}, {"detail", error.detail()}});
+    }
+  }
+  void check_all_waits() {
+    if (!running || !works) return;
+    settling.spawn(world.io.next(), "agent waits", [this](std::stop_token) { return check_waits(true); });
+  }
+
   core::Task<core::Json> user(core::PlatformId platform, core::EndUserId id) {
     return users.get(platform, id);
   }
@@ -181,6 +205,7 @@ struct AgentRuntime::Impl {
             [this] { return world.io.next(); },
             [this](const agents::RunLease& lease, const agents::Run& run, const agents::RunOutcome& outcome) {
               agents::AgentRunService::tell_waiters(waiters, lease, run, outcome);
+              parked(outcome);
             }};
   }
 
@@ -243,6 +268,7 @@ void AgentRuntime::start(bool works) {
   impl_->journal.start(io.next());
   impl_->queue.start(io.next());
   impl_->worker.start(io.next());
+  impl_->check_all_waits();
 }
 
 void AgentRuntime::drain() {
@@ -268,7 +294,9 @@ void AgentRuntime::on_notify(std::string_view topic, std::string_view payload) {
   impl_->users.on_notify(topic, payload);
   impl_->log.on_notify(topic, payload);
   impl_->queue.on_notify(topic, payload);
+  impl_->assistants->on_notify(topic, payload);
   if (topic == "approval" || topic == "connection") impl_->settled(topic, payload);
+  if (topic == "resync") impl_->check_all_waits();
 }
 
 }  // namespace assistiv::api

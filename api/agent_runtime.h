@@ -10,6 +10,7 @@
 #include "core/http_client.h"
 #include "core/random.h"
 #include "net/io_threads.h"
+#include "storage/audit.h"
 #include "storage/database.h"
 
 namespace assistiv::agents {
@@ -35,6 +36,7 @@ struct AgentRuntimeWorld {
   const Config& config;
   net::IoThreads& io;
   storage::Database& database;
+  storage::AuditLog& audit;
   oauth::Authenticator& authenticator;
   oauth::IdentityService& identity;
   agents::AgentService& agents;
@@ -43,6 +45,8 @@ struct AgentRuntimeWorld {
   core::HttpClient& http;
   core::Clock& clock;
   core::Random& random;
+  // Called after a commit with what Transaction::notify sent.
+  std::function<void(std::string_view topic, std::string_view payload)> changed;
 };
 
 class AgentRuntime {

@@ -417,8 +417,10 @@ Application::Impl::Impl(Config c, World w)
               },
               [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); },
               config.allow_loopback_upstreams}),
-      agent_runtime({config, io, database, authenticator, identity, agents, models.gateway().service, tools,
-                     outbound, world.clock, world.random}),
+      agent_runtime(
+          {config, io, database, audit, authenticator, identity, agents, models.gateway().service, tools,
+           outbound, world.clock, world.random,
+           [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }}),
       agent_tools(door_world(agent_runtime.gateway())),
       services{config,      world.clock, database,  audit, identity, apps,    registry,         connect,
                connections, grants,      approvals, book,  endpoint, nullptr, &models.gateway()},

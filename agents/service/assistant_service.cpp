@@ -7,6 +7,7 @@
 #include "agents/store/assistant_store.h"
 #include "core/error.h"
 #include "core/json_read.h"
+#include "core/snapshot_cache.h"
 #include "core/uuid5.h"
 
 namespace assistiv::agents {
@@ -88,6 +89,11 @@ Found own_assistant(Transaction& tx, const Reach& reach, const std::string& name
   return found;
 }
 
+std::size_t bytes_of(const Assistant& one) {
+  return core::dump_json(one.config).size() + core::dump_json(one.context).size() +
+         core::dump_json(one.metadata).size();
+}
+
 void check_assistant(const Assistant& one) {
   if (one.name.empty() || one.name.size() > 255)
     throw core::bad_request("An assistant's name has 1 to 255 bytes.", "/name");
@@ -98,9 +104,7 @@ void check_assistant(const Assistant& one) {
                                       {"/metadata", &one.metadata}}) {
     if (!value->is_object()) throw core::bad_request("This must be an object.", member);
   }
-  const auto bytes = core::dump_json(one.config).size() + core::dump_json(one.context).size() +
-                     core::dump_json(one.metadata).size();
-  if (bytes > kAssistantBytesMax)
+  if (bytes_of(one) > kAssistantBytesMax)
     throw core::bad_request("An assistant's config, context and metadata have at most " +
                             std::to_string(kAssistantBytesMax) + " bytes together.");
 }
@@ -111,6 +115,17 @@ Agent agent_for(Transaction& tx, const Reach& reach, const std::string& graph_id
   return std::move(*agent);
 }
 
+Json changed_names(const AssistantPatch& patch) {
+  Json out = Json::array();
+  if (patch.graph_id) out.push_back("graph_id");
+  if (patch.name) out.push_back("name");
+  if (patch.description) out.push_back("description");
+  if (patch.config) out.push_back("config");
+  if (patch.context) out.push_back("context");
+  if (!patch.metadata.empty()) out.push_back("metadata");
+  return out;
+}
+
 void check_room(Transaction& tx, const Reach& reach) {
   AssistantStore::lock_platform(tx, reach.platform);
   const auto max = reach.end_user ? kEndUserAssistantsMax : kPlatformAssistantsMax;
@@ -118,16 +133,38 @@ void check_room(Transaction& tx, const Reach& reach) {
     throw core::conflict("There are " + std::to_string(max) + " assistants already: delete one first.");
 }
 
+constexpr std::string_view kTopic = "assistant";
+constexpr std::size_t kKeptMax = 10'000;         // assistants in memory
+constexpr std::size_t kKeptBytesMax = 64 << 20;  // of their config, context and metadata
+
+// What resolve() gives, before anybody's reach.
+struct Kept {
+  ResolvedAssistant resolved;
+  std::optional<core::EndUserId> owner;
+};
+
+bool is_reached(const Reach& reach, const Kept& kept) {
+  if (!reach.end_user) return true;
+  return may_use(kept.resolved.agent, *reach.end_user) && (!kept.owner || kept.owner == reach.end_user);
+}
+
 class Assistants : public AssistantService {
  public:
-  Assistants(storage::Database& database, const core::Clock& clock, core::Random& random)
-      : database_(database), clock_(clock), random_(random) {}
+  explicit Assistants(AssistantParts parts)
+      : parts_(std::move(parts)), kept_({.entries_max = kKeptMax, .weight_max = kKeptBytesMax}) {}
 
-  core::Task<ResolvedAssistant> resolve(Reach reach, std::string assistant) override {
-    co_return co_await database_.run(Scope::tenant(reach.platform), [=](Transaction& tx) {
+  core::Task<ResolvedAssistant> get(Reach reach, std::string assistant) override {
+    co_return co_await parts_.database.run(Scope::tenant(reach.platform), [=](Transaction& tx) {
       auto found = required_assistant(tx, reach, assistant);
       return ResolvedAssistant{std::move(found.stored.assistant), std::move(found.agent)};
     });
+  }
+
+  core::Task<ResolvedAssistant> resolve(Reach reach, std::string assistant) override {
+    const Key key{reach.platform, assistant};
+    const auto found = co_await kept_.get(key, [this, key] { return load(key); });
+    if (!is_reached(reach, *found)) throw no_such_assistant();
+    co_return found->resolved;
   }
 
   std::optional<ResolvedAssistant> resolve_in(Transaction& tx, const Reach& reach,
@@ -137,36 +174,45 @@ class Assistants : public AssistantService {
     return ResolvedAssistant{std::move(found->stored.assistant), std::move(found->agent)};
   }
 
-  core::Task<Assistant> create(Reach reach, NewAssistant input) override {
-    const auto id = input.id ? *input.id : core::Uuid::v7(clock_, random_);
-    const auto now = clock_.now();
-    co_return co_await database_.run(Scope::tenant(reach.platform),
-                                     [=](Transaction& tx) { return create_in(tx, reach, input, id, now); });
+  core::Task<Assistant> create(Reach reach, NewAssistant input, oauth::AuditContext context) override {
+    const auto id = input.id ? *input.id : core::Uuid::v7(parts_.clock, parts_.random);
+    const auto now = parts_.clock.now();
+    auto out = co_await parts_.database.run(Scope::tenant(reach.platform), [=, this](Transaction& tx) {
+      return create_in(tx, reach, input, id, now, context);
+    });
+    announce(reach.platform);
+    co_return out;
   }
 
-  core::Task<Assistant> update(Reach reach, std::string assistant, AssistantPatch patch) override {
-    co_return co_await database_.run(Scope::tenant(reach.platform),
-                                     [=](Transaction& tx) { return update_in(tx, reach, assistant, patch); });
+  core::Task<Assistant> update(Reach reach, std::string assistant, AssistantPatch patch,
+                               oauth::AuditContext context) override {
+    auto out = co_await parts_.database.run(Scope::tenant(reach.platform), [=, this](Transaction& tx) {
+      return update_in(tx, reach, assistant, patch, context);
+    });
+    announce(reach.platform);
+    co_return out;
   }
 
-  core::Task<> remove(Reach reach, std::string assistant) override {
-    co_await database_.run(Scope::tenant(reach.platform), [=](Transaction& tx) {
+  core::Task<> remove(Reach reach, std::string assistant, oauth::AuditContext context) override {
+    co_await parts_.database.run(Scope::tenant(reach.platform), [=, this](Transaction& tx) {
       const auto found = own_assistant(tx, reach, assistant);
       if (found.stored.assistant.is_default)
         throw core::conflict("A default assistant goes with its agent: it is not deleted alone.");
       AssistantStore::remove(tx, reach.platform, found.stored.assistant.id);
+      audit(tx, reach, context, "assistant.deleted", found.stored);
     });
+    announce(reach.platform);
   }
 
   core::Task<AssistantPage> search(Reach reach, AssistantSearch query) override {
-    co_return co_await database_.run(Scope::tenant(reach.platform), [=](Transaction& tx) {
+    co_return co_await parts_.database.run(Scope::tenant(reach.platform), [=](Transaction& tx) {
       return AssistantStore::search(tx, reach, query);
     });
   }
 
   core::Task<std::vector<Assistant>> versions(Reach reach, std::string assistant, Json metadata, int limit,
                                               int offset) override {
-    co_return co_await database_.run(Scope::tenant(reach.platform), [=](Transaction& tx) {
+    co_return co_await parts_.database.run(Scope::tenant(reach.platform), [=](Transaction& tx) {
       const auto found = required_assistant(tx, reach, assistant);
       const auto& one = found.stored.assistant;
       if (found.has_row) return AssistantStore::versions(tx, reach.platform, one.id, metadata, limit, offset);
@@ -177,20 +223,55 @@ class Assistants : public AssistantService {
     });
   }
 
-  core::Task<Assistant> set_latest(Reach reach, std::string assistant, int version) override {
-    co_return co_await database_.run(Scope::tenant(reach.platform), [=](Transaction& tx) {
-      const auto found = own_assistant(tx, reach, assistant);
-      const auto& one = found.stored.assistant;
-      if (!found.has_row && version == 1) return one;
-      if (!found.has_row || !AssistantStore::set_current(tx, reach.platform, one.id, version))
-        throw core::not_found("There is no such version of the assistant.");
-      return required_assistant(tx, reach, one.id.str()).stored.assistant;
+  core::Task<Assistant> set_latest(Reach reach, std::string assistant, int version,
+                                   oauth::AuditContext context) override {
+    auto out = co_await parts_.database.run(Scope::tenant(reach.platform), [=, this](Transaction& tx) {
+      return set_latest_in(tx, reach, assistant, version, context);
     });
+    announce(reach.platform);
+    co_return out;
+  }
+
+  void on_notify(std::string_view topic, std::string_view payload) override {
+    if (topic == "resync") return kept_.drop_all();
+    if (topic != kTopic && topic != "agent" && topic != "platform") return;
+    const auto platform = core::PlatformId::parse(payload.substr(0, payload.find('/')));
+    if (!platform) return kept_.drop_all();
+    kept_.drop_while({*platform, ""}, [&](const Key& key) { return key.first == *platform; });
   }
 
  private:
-  static Assistant create_in(Transaction& tx, const Reach& reach, const NewAssistant& input,
-                             const core::Uuid& id, core::Time now) {
+  using Key = std::pair<core::PlatformId, std::string>;  // by id or slug, as it was asked for
+  using Cache = core::SnapshotCache<Key, Kept>;
+
+  core::Task<Cache::Loaded> load(Key key) {
+    auto found = co_await parts_.database.run(Scope::tenant(key.first), [key](Transaction& tx) {
+      return required_assistant(tx, {key.first, {}}, key.second);
+    });
+    Cache::Loaded out;
+    out.weight = bytes_of(found.stored.assistant);
+    out.value = std::make_shared<const Kept>(
+        Kept{{std::move(found.stored.assistant), std::move(found.agent)}, found.stored.owner});
+    co_return out;
+  }
+
+  void announce(core::PlatformId platform) {
+    on_notify(kTopic, platform.str());
+    if (parts_.changed) parts_.changed(kTopic, platform.str());
+  }
+
+  void audit(Transaction& tx, const Reach& reach, const oauth::AuditContext& context, const char* event,
+             const StoredAssistant& stored, Json details = Json::object()) const {
+    const auto& one = stored.assistant;
+    details["graph_id"] = one.graph_id;
+    details["version"] = one.version;
+    tx.notify(kTopic, reach.platform.str());
+    parts_.audit.append(tx, reach.platform,
+                        oauth::audit_event(context, event, stored.owner, one.id.str(), details));
+  }
+
+  Assistant create_in(Transaction& tx, const Reach& reach, const NewAssistant& input, const core::Uuid& id,
+                      core::Time now, const oauth::AuditContext& context) const {
     const auto agent = agent_for(tx, reach, input.graph_id);
     if (is_version_5(id) && id != default_assistant_id(agent.slug))
       throw core::bad_request("Ids of version 5 are those of default assistants: take another.",
@@ -213,11 +294,12 @@ class Assistants : public AssistantService {
     one.created_at = now;
     check_assistant(one);
     AssistantStore::insert(tx, reach.platform, stored);
+    audit(tx, reach, context, "assistant.created", stored);
     return required_assistant(tx, reach, id.str()).stored.assistant;
   }
 
-  static Assistant update_in(Transaction& tx, const Reach& reach, const std::string& name,
-                             const AssistantPatch& patch) {
+  Assistant update_in(Transaction& tx, const Reach& reach, const std::string& name,
+                      const AssistantPatch& patch, const oauth::AuditContext& context) const {
     auto found = own_assistant(tx, reach, name);
     auto& stored = found.stored;
     auto& one = stored.assistant;
@@ -239,12 +321,25 @@ class Assistants : public AssistantService {
     if (++stored.latest_version > kAssistantVersionsMax)
       throw core::conflict("This assistant has all the versions that it may have.");
     AssistantStore::add_version(tx, reach.platform, stored);
-    return required_assistant(tx, reach, one.id.str()).stored.assistant;
+    stored.assistant = required_assistant(tx, reach, one.id.str()).stored.assistant;
+    audit(tx, reach, context, "assistant.updated", stored, {{"changed", changed_names(patch)}});
+    return stored.assistant;
   }
 
-  storage::Database& database_;
-  const core::Clock& clock_;
-  core::Random& random_;
+  Assistant set_latest_in(Transaction& tx, const Reach& reach, const std::string& name, int version,
+                          const oauth::AuditContext& context) const {
+    auto found = own_assistant(tx, reach, name);
+    const auto id = found.stored.assistant.id;
+    if (!found.has_row && version == 1) return found.stored.assistant;
+    if (!found.has_row || !AssistantStore::set_current(tx, reach.platform, id, version))
+      throw core::not_found("There is no such version of the assistant.");
+    found = required_assistant(tx, reach, id.str());
+    audit(tx, reach, context, "assistant.version_activated", found.stored);
+    return found.stored.assistant;
+  }
+
+  AssistantParts parts_;
+  Cache kept_;
 };
 
 }  // namespace
@@ -254,9 +349,8 @@ core::Uuid default_assistant_id(std::string_view graph_id) {
   return core::uuid5(space, graph_id);
 }
 
-std::unique_ptr<AssistantService> make_assistant_service(storage::Database& database,
-                                                         const core::Clock& clock, core::Random& random) {
-  return std::make_unique<Assistants>(database, clock, random);
+std::unique_ptr<AssistantService> make_assistant_service(AssistantParts parts) {
+  return std::make_unique<Assistants>(std::move(parts));
 }
 
 }  // namespace assistiv::agents

@@ -3,6 +3,7 @@
 // agent has one without being asked, whose id is made of the slug; wherever an assistant's id is taken, the
 // slug is taken too.
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -17,6 +18,8 @@
 #include "core/json.h"
 #include "core/random.h"
 #include "core/task.h"
+#include "oauth/identity/audit_context.h"
+#include "storage/audit.h"
 #include "storage/database.h"
 
 namespace assistiv::agents {
@@ -83,27 +86,42 @@ inline constexpr std::size_t kAssistantBytesMax = 256 << 10;  // config, context
 
 // Thread-safe. An end user's reach sees the assistants of the agents that they may use, and those without
 // owner or that they made; what is out of reach throws NotFound. Only platforms change what is not theirs.
+// Every change leaves an audit entry (assistant.created, assistant.updated, assistant.version_activated,
+// assistant.deleted) and is announced with the topic "assistant" and the platform's id.
 class AssistantService {
  public:
   virtual ~AssistantService() = default;
   // By id or slug. Throws NotFound also for agents that are switched off or not for this end user.
+  virtual core::Task<ResolvedAssistant> get(Reach reach, std::string assistant) = 0;
+  // The same for a run, from memory: a change elsewhere is seen with its notice, one of this process at once.
   virtual core::Task<ResolvedAssistant> resolve(Reach reach, std::string assistant) = 0;
   // For schedules, in the transaction that fires. Nothing: it is gone.
   virtual std::optional<ResolvedAssistant> resolve_in(storage::Transaction& tx, const Reach& reach,
                                                       const std::string& assistant) = 0;
   // Ids of version 5 are the default assistants' own: only the graph's own is taken, as one that is there.
-  virtual core::Task<Assistant> create(Reach reach, NewAssistant input) = 0;
-  virtual core::Task<Assistant> update(Reach reach, std::string assistant, AssistantPatch patch) = 0;
+  virtual core::Task<Assistant> create(Reach reach, NewAssistant input, oauth::AuditContext context) = 0;
+  virtual core::Task<Assistant> update(Reach reach, std::string assistant, AssistantPatch patch,
+                                       oauth::AuditContext context) = 0;
   // Conflict for a default assistant: it goes with its agent.
-  virtual core::Task<> remove(Reach reach, std::string assistant) = 0;
+  virtual core::Task<> remove(Reach reach, std::string assistant, oauth::AuditContext context) = 0;
   virtual core::Task<AssistantPage> search(Reach reach, AssistantSearch query) = 0;
   virtual core::Task<std::vector<Assistant>> versions(Reach reach, std::string assistant, core::Json metadata,
                                                       int limit, int offset) = 0;
-  virtual core::Task<Assistant> set_latest(Reach reach, std::string assistant, int version) = 0;
+  virtual core::Task<Assistant> set_latest(Reach reach, std::string assistant, int version,
+                                           oauth::AuditContext context) = 0;
+  // As storage::Notifier's callback, and for the notices of this process itself.
+  virtual void on_notify(std::string_view topic, std::string_view payload) = 0;
 };
 
-// What it takes must outlive it.
-std::unique_ptr<AssistantService> make_assistant_service(storage::Database& database,
-                                                         const core::Clock& clock, core::Random& random);
+// What the service works with. All but the function must outlive it.
+struct AssistantParts {
+  storage::Database& database;
+  storage::AuditLog& audit;
+  const core::Clock& clock;
+  core::Random& random;
+  // Called after a commit with what Transaction::notify sent; may be absent.
+  std::function<void(std::string_view topic, std::string_view payload)> changed;
+};
+std::unique_ptr<AssistantService> make_assistant_service(AssistantParts parts);
 
 }  // namespace assistiv::agents

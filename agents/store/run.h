@@ -34,6 +34,7 @@ struct Run {
   std::optional<core::KeyId> key;                     // what the caller came with
   std::string traceparent;                            // of the caller's request; may be empty
   std::optional<std::chrono::milliseconds> max_wait;  // that it may be parked
+  core::Json woken_by = core::Json::object();         // the connections that it goes on for (wait_store.h)
   core::Json usage;
   core::Json error;           // null, or {"error", "message"}
   std::int64_t base_seq = 0;  // the run's events come after it
@@ -87,6 +88,7 @@ struct NewRun {
   std::optional<core::KeyId> key;
   std::string traceparent;
   std::optional<std::chrono::milliseconds> max_wait;
+  core::Json woken_by = core::Json::object();
   std::optional<std::string> idempotency_key;  // 1..255 characters
   std::string fingerprint;                     // of the request that the key belongs to
   std::optional<CronSlot> cron;

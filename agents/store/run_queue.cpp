@@ -198,7 +198,11 @@ core::Task<> RunQueue::sweep() {
                                                {"cancelled", reaped.cancelled}});
   }
   if (care_.crons != nullptr && co_await care_.crons->fire_due(kSweepMax) > 0) wake();
-  if (care_.waits != nullptr && co_await care_.waits->fire_expired(kSweepMax) > 0) wake();
+  if (care_.waits != nullptr) {
+    const auto expired = co_await care_.waits->fire_expired(kSweepMax);
+    const auto settled = co_await care_.waits->check_noted(kSweepMax);
+    if (expired + settled > 0) wake();
+  }
   if (care_.items != nullptr) co_await care_.items->sweep(kSweepMax);
   co_await threads_.sweep(kSweepMax);
   const int days = options_.keep_events_days;

@@ -60,7 +60,10 @@ constexpr std::string_view kThreadAfter =
     "r.platform_id = "
     "e.platform and r.run_id = e.run where t.platform_id = r.platform_id and t.thread_id = r.thread_id "
     "returning "
-    "t.platform_id, t.thread_id, t.last_seq, e.run, e.add_event";
+    "t.platform_id, t.thread_id, t.last_seq, t.end_user_id, e.run, e.add_event, r.started_at is not null as "
+    "has_begun, r.webhook is not null as has_webhook, r.max_wait_ms, r.woken_by, assistiv_ms(now()) as "
+    "ended_ms, "
+    "case when e.status = 'interrupted' then t.interrupts end as interrupts";
 
 constexpr std::string_view kEndRuns =
     "update agent_run r set status = e.status, error = e.error, owner = '', lease_until = null, epoch = "
@@ -105,6 +108,23 @@ std::optional<Run> run_of(Transaction& tx, core::PlatformId platform, RunId id) 
   return read_run(rows[0]);
 }
 
+EndedRun read_ended(const storage::Row& row, const RunEnding& ending) {
+  EndedRun out;
+  out.platform = ending.platform;
+  out.run = ending.run;
+  out.thread = row.id<ThreadId>("thread_id");
+  out.end_user = row.optional_id<core::EndUserId>("end_user_id");
+  out.status = ending.status;
+  out.has_begun = row.boolean("has_begun");
+  out.has_webhook = row.boolean("has_webhook");
+  out.rolled_back = ending.rolled_back;
+  out.ended_at = row.time("ended_ms");
+  if (!row.is_null("max_wait_ms")) out.max_wait = std::chrono::milliseconds(row.integer("max_wait_ms"));
+  out.woken_by = core::parse_json(row.text("woken_by"));
+  if (!row.is_null("interrupts")) out.interrupts = core::parse_json(row.text("interrupts"), 512);
+  return out;
+}
+
 // The run, locked after its thread, if the lease still holds.
 std::optional<Run> hold(Transaction& tx, const RunLease& lease) {
   if (!lock_thread_row(tx, lease.platform, lease.thread)) return {};
@@ -124,8 +144,9 @@ void queue_again(Transaction& tx, core::PlatformId platform, RunId run, bool giv
 }
 
 void end_cancelled(Transaction& tx, core::PlatformId platform, const Run& run, const RunEndHook& hook) {
-  end_runs(tx, {{platform, run.id, "interrupted", nullptr}}, hook);
-  if (run.cancel_action == "rollback") roll_back(tx, platform, run);
+  const bool rolls_back = run.cancel_action == "rollback";
+  end_runs(tx, {{platform, run.id, "interrupted", nullptr, true, rolls_back}}, hook);
+  if (rolls_back) roll_back(tx, platform, run);
 }
 
 Json exhausted(int attempts) {
@@ -150,14 +171,19 @@ void end_runs(Transaction& tx, const std::vector<RunEnding>& endings, const RunE
   auto runs = arrays_of(endings);
   tx.exec(kEndRuns, {runs.platform.take(), runs.run.take(), runs.status.take(), runs.error.take()});
   for (const auto row : after) {
-    if (!row.boolean("add_event")) continue;
-    for (const auto& ending : endings)
-      if (ending.run.str() == row.text("run")) add_end_event(tx, row, ending);
+    const auto run = row.id<RunId>("run");
+    for (const auto& ending : endings) {
+      if (ending.run != run) continue;
+      if (row.boolean("add_event")) add_end_event(tx, row, ending);
+      if (hook) hook(tx, read_ended(row, ending));
+    }
   }
-  if (!hook) return;
-  for (const auto& ending : endings)
-    if (auto run = run_of(tx, ending.platform, ending.run))
-      hook(tx, {ending.platform, std::move(*run), false});
+}
+
+Run ended_run(Transaction& tx, const EndedRun& ended) {
+  auto run = run_of(tx, ended.platform, ended.run);
+  if (!run) throw core::internal("the run that ended is gone");
+  return std::move(*run);
 }
 
 void roll_back(Transaction& tx, core::PlatformId platform, const Run& run) {

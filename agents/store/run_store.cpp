@@ -61,8 +61,9 @@ void cancel_locked(Transaction& tx, core::PlatformId platform, const Run& run, C
     tx.notify("agent_cancel", run.id.str());
     return;
   }
-  end_runs(tx, {{platform, run.id, "interrupted", nullptr}}, hook);
-  if (action == CancelAction::Rollback) roll_back(tx, platform, run);
+  const bool rolls_back = action == CancelAction::Rollback;
+  end_runs(tx, {{platform, run.id, "interrupted", nullptr, true, rolls_back}}, hook);
+  if (rolls_back) roll_back(tx, platform, run);
 }
 
 std::string stored_key(const Reach& reach, const std::string& key) {
@@ -151,7 +152,8 @@ void insert_run(Transaction& tx, const Reach& reach, const NewRun& input, RunId 
       "thread_id, "
       "run_id, agent_id, agent_version, assistant_id, metadata, kwargs, multitask_strategy, keep_thread, "
       "idempotency_key, fingerprint, webhook, due_at, base_seq, status, owner, epoch, attempt, lease_until, "
-      "started_at, base_head_id, base_interrupts, cron_id, cron_slot, key_id, traceparent, max_wait_ms) "
+      "started_at, base_head_id, base_interrupts, cron_id, cron_slot, key_id, traceparent, max_wait_ms, "
+      "woken_by) "
       "select $1::uuid, $2::uuid, $3::uuid, "
       "$4::uuid, "
       "$5::integer, "
@@ -163,7 +165,7 @@ void insert_run(Transaction& tx, const Reach& reach, const NewRun& input, RunId 
       "null then "
       "now() + $16::bigint * interval '1 millisecond' end, case when $15 is not null then now() end, "
       "head_id, "
-      "interrupts, $17::uuid, assistiv_time($18::bigint), $19::uuid, $20, $22::bigint from thread",
+      "interrupts, $17::uuid, assistiv_time($18::bigint), $19::uuid, $20, $22::bigint, $23 from thread",
       {reach.platform.str(),
        thread.str(),
        id.str(),
@@ -185,7 +187,8 @@ void insert_run(Transaction& tx, const Reach& reach, const NewRun& input, RunId 
        key_id,
        input.traceparent,
        core::dump_json(input.thread_metadata),
-       max_wait});
+       max_wait,
+       core::dump_json(input.woken_by)});
 }
 
 std::string run_where(const RunSearch& query, std::vector<Param>& params) {
@@ -211,7 +214,7 @@ const std::string kSelectRun =
     "select r.platform_id, r.run_id, r.thread_id, t.is_temporary, t.end_user_id, r.agent_id, "
     "r.agent_version, "
     "r.assistant_id, r.status, r.metadata, r.kwargs, r.multitask_strategy, r.attempt, r.cancel_action, "
-    "r.webhook, r.key_id, r.traceparent, r.max_wait_ms, "
+    "r.webhook, r.key_id, r.traceparent, r.max_wait_ms, r.woken_by, "
     "r.usage, r.error, r.base_seq, r.owner, r.epoch, assistiv_ms(r.due_at) as due_ms, "
     "assistiv_ms(r.created_at) as "
     "created_ms, assistiv_ms(r.updated_at) as updated_ms, assistiv_ms(r.started_at) as started_ms, "
@@ -238,6 +241,7 @@ Run read_run(const storage::Row& row) {
   out.key = row.optional_id<core::KeyId>("key_id");
   out.traceparent = row.text("traceparent");
   if (!row.is_null("max_wait_ms")) out.max_wait = std::chrono::milliseconds(row.integer("max_wait_ms"));
+  out.woken_by = core::parse_json(row.text("woken_by"));
   out.usage = core::parse_json(row.text("usage"), 512);
   if (!row.is_null("error")) out.error = core::parse_json(row.text("error"), 512);
   out.base_seq = row.integer("base_seq");

@@ -26,11 +26,20 @@ struct RunSignals {
   std::function<void(ThreadKey)> thread_has_changed;  // events, or a run that ended
 };
 
-// What ended within a transaction, for who must act in it (completion webhooks).
+// What ended within a transaction, for who must act in it. All of it is known without another query.
 struct EndedRun {
   core::PlatformId platform;
-  Run run;  // as it is now; of one that was rolled back, as it was, with the status "interrupted"
-  bool rolled_back = false;
+  RunId run;
+  ThreadId thread;
+  std::optional<core::EndUserId> end_user;
+  std::string status;
+  bool has_begun = false;  // else it was cancelled while it waited in the queue
+  bool has_webhook = false;
+  bool rolled_back = false;  // the row goes in this transaction
+  core::Time ended_at;
+  std::optional<std::chrono::milliseconds> max_wait;
+  core::Json woken_by;    // as of Run
+  core::Json interrupts;  // of the thread, when the status is "interrupted"; else null
 };
 using RunEndHook = std::function<void(storage::Transaction&, const EndedRun&)>;
 
@@ -100,9 +109,12 @@ struct RunEnding {
   std::string status;
   core::Json error;          // null: none
   bool append_event = true;  // the store's own "end" event; the journal counts its own
+  bool rolled_back = false;
 };
 // Marks the runs over and their threads with them. Whoever calls has checked owner and epoch.
 void end_runs(storage::Transaction& tx, const std::vector<RunEnding>& endings, const RunEndHook& hook);
+// The run whose end a hook was told of, as it is now.
+Run ended_run(storage::Transaction& tx, const EndedRun& ended);
 // The body of the event "end" that closes every run.
 std::string end_event_body(RunId run, const std::string& status, const core::Json& error);
 

@@ -1,13 +1,16 @@
 #include "agents/store/wait_store.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "agents/store/run_rows.h"
 #include "agents/store/thread_store.h"
 #include "core/error.h"
+#include "core/json_read.h"
+#include "mcp/grants/approval_store.h"
+#include "oauth/connect/connection_store.h"
+#include "storage/text_array.h"
 
 namespace assistiv::agents {
 
@@ -16,9 +19,13 @@ namespace {
 using core::Json;
 using storage::Param;
 using storage::Scope;
+using storage::TextArray;
 using storage::Transaction;
 
-constexpr std::string_view kColumns = "select platform_id, thread_id, interrupt_id, run_id from agent_wait ";
+constexpr std::string_view kColumns =
+    "select platform_id, thread_id, interrupt_id, run_id, end_user_id, kind, subject, seen, checked from "
+    "agent_wait ";
+constexpr int kAccountsMax = 100;  // of one app and end user that are looked at
 
 struct Noted {
   std::string kind = "answer";
@@ -26,21 +33,22 @@ struct Noted {
   std::optional<core::Time> expires_at;
 };
 
-Noted read_interrupt(const Json& value, const Run& run, core::Time now) {
+Noted read_interrupt(const Json& value, const EndedRun& run) {
   Noted out;
-  if (run.max_wait) out.expires_at = now + *run.max_wait;
+  if (run.max_wait) out.expires_at = run.ended_at + *run.max_wait;
   if (!value.is_object()) return out;
   const auto text = [](const Json& object, const char* name) {
     const auto found = object.find(name);
     return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
   };
-  if (const auto at = core::parse_time(text(value, "expires_at")); at && text(value, "type") == "approval")
+  const auto type = text(value, "type");
+  if (const auto at = core::parse_time(text(value, "expires_at")); at && type == "approval")
     out.expires_at = out.expires_at ? std::min(*out.expires_at, *at) : *at;
-  if (text(value, "type") == "connection_required") out.kind = "connection";
-  if (text(value, "type") == "approval_required" && value.contains("ask") && value["ask"].is_object()) {
-    out.subject = text(value["ask"], "approval_id");
-    if (!out.subject.empty()) out.kind = "approval";
-  }
+  if (!value.contains("ask") || !value["ask"].is_object()) return out;
+  const bool connects = type == "connection_required";
+  if (!connects && type != "approval_required") return out;
+  out.subject = text(value["ask"], connects ? "app" : "approval_id");
+  if (!out.subject.empty()) out.kind = connects ? "connection" : "approval";
   return out;
 }
 
@@ -54,58 +62,95 @@ bool is_open(const Json& interrupts, const std::string& id) {
 
 }  // namespace
 
-struct WaitStore::Due {
+struct WaitStore::Wait {
   core::PlatformId platform;
   ThreadId thread;
   RunId run;
   std::string interrupt;
+  std::optional<core::EndUserId> end_user;
+  std::string kind, subject, seen;
+  bool checked = false;
+
+  std::vector<Param> key() const { return {platform.str(), thread.str(), interrupt, run.str()}; }
 };
+
+namespace {
+
+constexpr std::string_view kThisWait =
+    " where platform_id = $1::uuid and thread_id = $2::uuid and interrupt_id = $3 and run_id = $4::uuid";
+
+void set_checked(Transaction& tx, const std::vector<Param>& wait, bool checked) {
+  tx.exec(
+      "update agent_wait set checked = " + std::string(checked ? "true" : "false") + std::string(kThisWait),
+      wait);
+}
+
+}  // namespace
 
 WaitStore::WaitStore(storage::Database& database, const core::Clock& clock, core::Random& random,
                      QueueOptions queue, RunEndHook hook)
     : database_(database), clock_(clock), random_(random), queue_(queue), hook_(std::move(hook)) {}
 
-void WaitStore::note(Transaction& tx, const EndedRun& ended) {
-  const auto& run = ended.run;
-  if (run.status != "interrupted" || ended.rolled_back) return;
-  const auto thread = lock_thread(tx, {ended.platform, {}}, run.thread);
-  if (!thread || !thread->interrupts.is_object() || thread->interrupts.empty()) return;
-  tx.exec("delete from agent_wait where platform_id = $1::uuid and thread_id = $2::uuid",
-          {ended.platform.str(), run.thread.str()});
-  const auto now = run.ended_at.value_or(run.updated_at);
-  for (const auto& [task, list] : thread->interrupts.items()) {
-    for (const auto& one : list) {
-      const auto noted = read_interrupt(one.value("value", Json()), run, now);
-      if (noted.kind == "answer" && !noted.expires_at) continue;
-      Param expires, user;
-      if (noted.expires_at) expires = std::to_string(core::to_epoch_ms(*noted.expires_at));
-      if (run.end_user) user = run.end_user->str();
-      tx.exec(
-          "insert into agent_wait (platform_id, thread_id, interrupt_id, run_id, end_user_id, kind, subject, "
-          "expires_at) values ($1::uuid, $2::uuid, $3, $4::uuid, $5::uuid, $6, $7, "
-          "assistiv_time($8::bigint)) on conflict do nothing",
-          {ended.platform.str(), run.thread.str(), one.value("id", std::string()), run.id.str(), user,
-           noted.kind, noted.subject, expires});
-    }
+bool WaitStore::has_settled_by_others(const Json& interrupts) {
+  if (!interrupts.is_object()) return false;
+  for (const auto& [task, list] : interrupts.items()) {
+    for (const auto& one : list)
+      if (read_interrupt(one.value("value", Json()), {}).kind != "answer") return true;
   }
+  return false;
 }
 
-// Whether a run was made. What is not open any more is forgotten; a busy thread is left alone.
-bool WaitStore::wake_one(Transaction& tx, const Due& due, const Json& answer) const {
-  const auto thread = lock_thread(tx, {due.platform, {}}, due.thread);
-  if (!thread || thread->status == "busy") return false;
+void WaitStore::note(Transaction& tx, const EndedRun& ended) {
+  // One that never began has left the thread as it was.
+  if (!ended.has_begun || ended.rolled_back || !ended.interrupts.is_object() || ended.interrupts.empty())
+    return;
+  TextArray ids, kinds, subjects, expiries, seen;
+  for (const auto& [task, list] : ended.interrupts.items()) {
+    for (const auto& one : list) {
+      const auto noted = read_interrupt(one.value("value", Json()), ended);
+      if (noted.kind == "answer" && !noted.expires_at) continue;
+      ids.add(one.value("id", std::string()));
+      kinds.add(noted.kind);
+      subjects.add(noted.subject);
+      seen.add(noted.kind == "connection" ? ended.woken_by.value(noted.subject, std::string()) : "");
+      if (noted.expires_at) {
+        expiries.add(std::to_string(core::to_epoch_ms(*noted.expires_at)));
+      } else {
+        expiries.add_null();
+      }
+    }
+  }
+  Param user;
+  if (ended.end_user) user = ended.end_user->str();
+  tx.exec(
+      "with noted as materialized (select distinct on (id) * from unnest($5::text[], $6::text[], $7::text[], "
+      "$8::bigint[], $9::text[]) as n(id, kind, subject, expires, seen)), gone as (delete from agent_wait "
+      "where platform_id = $1::uuid and thread_id = $2::uuid and interrupt_id not in (select id from noted)) "
+      "insert into agent_wait (platform_id, thread_id, interrupt_id, run_id, end_user_id, kind, subject, "
+      "expires_at, seen) select $1::uuid, $2::uuid, id, $3::uuid, $4::uuid, kind, subject, "
+      "assistiv_time(expires), seen from noted on conflict (platform_id, thread_id, interrupt_id) do update "
+      "set run_id = excluded.run_id, kind = excluded.kind, subject = excluded.subject, expires_at = "
+      "excluded.expires_at, seen = excluded.seen, checked = false",
+      {ended.platform.str(), ended.thread.str(), ended.run.str(), user, ids.take(), kinds.take(),
+       subjects.take(), expiries.take(), seen.take()});
+}
+
+// A busy thread is left alone: the row stays, and is looked at again. What is not open any more is forgotten.
+WaitStore::Woken WaitStore::wake(Transaction& tx, const Wait& wait, const Json& answer,
+                                 const Json& woken_by) const {
+  const auto thread = lock_thread(tx, {wait.platform, {}}, wait.thread);
+  if (!thread) return Woken::Gone;
+  if (thread->status == "busy") return Woken::Busy;
   // Under the thread's lock: of several nodes that saw the row one goes on.
-  const auto gone = tx.exec(
-      "delete from agent_wait where platform_id = $1::uuid and thread_id = $2::uuid and interrupt_id = $3",
-      {due.platform.str(), due.thread.str(), due.interrupt});
-  if (gone.affected() == 0) return false;
-  if (thread->status != "interrupted" || !is_open(thread->interrupts, due.interrupt)) return false;
+  if (tx.exec("delete from agent_wait" + std::string(kThisWait), wait.key()).affected() == 0)
+    return Woken::Gone;
+  if (thread->status != "interrupted" || !is_open(thread->interrupts, wait.interrupt)) return Woken::Gone;
   const auto rows = tx.exec(kSelectRun + " where r.platform_id = $1::uuid and r.run_id = $2::uuid",
-                            {due.platform.str(), due.run.str()});
-  if (rows.empty()) return false;
+                            {wait.platform.str(), wait.run.str()});
+  if (rows.empty()) return Woken::Gone;
   const auto parked = read_run(rows[0]);
   NewRun input;
-  input.thread = due.thread;
+  input.thread = wait.thread;
   input.agent = parked.agent;
   input.agent_version = parked.agent_version;
   input.assistant = parked.assistant;
@@ -113,53 +158,118 @@ bool WaitStore::wake_one(Transaction& tx, const Due& due, const Json& answer) co
   input.kwargs = parked.kwargs;
   input.kwargs["input"] = nullptr;
   input.kwargs["checkpoint_id"] = "";
-  input.kwargs["command"] = {{"resume", {{due.interrupt, answer}}}};
+  input.kwargs["command"] = {{"resume", {{wait.interrupt, answer}}}};
   input.key = parked.key;
   input.traceparent = parked.traceparent;
   input.max_wait = parked.max_wait;
   input.webhook = parked.webhook;
-  create_run(tx, {due.platform, thread->end_user}, input, RunId::make(clock_, random_), queue_, hook_);
-  return true;
+  input.woken_by = parked.woken_by;
+  input.woken_by.update(woken_by);
+  create_run(tx, {wait.platform, thread->end_user}, input, RunId::make(clock_, random_), queue_, hook_);
+  return Woken::Yes;
 }
 
-std::size_t WaitStore::wake(Transaction& tx, const storage::Result& rows, const Json& answer) const {
-  std::size_t woken = 0;
+std::vector<WaitStore::Wait> WaitStore::read(const storage::Result& rows) {
+  std::vector<Wait> out;
   for (const auto row : rows) {
-    const Due due{row.id<core::PlatformId>("platform_id"), row.id<ThreadId>("thread_id"),
-                  row.id<RunId>("run_id"), row.text("interrupt_id")};
-    if (wake_one(tx, due, answer)) ++woken;
+    Wait one{row.id<core::PlatformId>("platform_id"),
+             row.id<ThreadId>("thread_id"),
+             row.id<RunId>("run_id"),
+             row.text("interrupt_id"),
+             row.optional_id<core::EndUserId>("end_user_id"),
+             row.text("kind"),
+             row.text("subject"),
+             row.text("seen"),
+             row.boolean("checked")};
+    out.push_back(std::move(one));
   }
-  return woken;
+  return out;
+}
+
+bool WaitStore::expire(Transaction& tx, const Wait& wait) const {
+  return wake(tx, wait, {{"__expired__", true}}, Json::object()) == Woken::Yes;
+}
+
+bool WaitStore::settle(Transaction& tx, const Wait& wait) const {
+  bool settled = false;
+  Json woken_by = Json::object();
+  if (wait.kind == "approval") {
+    const auto id = core::ApprovalId::parse(wait.subject);
+    const auto found = id ? mcp::ApprovalStore().get(tx, wait.platform, *id, clock_.now()) : std::nullopt;
+    settled = !found || found->approval.status != mcp::ApprovalStatus::Pending;
+  } else if (wait.end_user) {
+    oauth::ConnectionFilter filter{wait.end_user, {}, oauth::ConnectionStatus::Active};
+    if (!wait.subject.empty()) filter.app = wait.subject;
+    std::string state;
+    for (const auto& one :
+         oauth::ConnectionStore(clock_, random_).list(tx, wait.platform, filter, {1, kAccountsMax}).items)
+      state += one.id.str() + "@" + std::to_string(core::to_epoch_ms(one.updated_at)) + " ";
+    settled = !state.empty() && state != wait.seen;
+    woken_by[wait.subject] = std::move(state);
+  }
+  const auto woken = settled ? wake(tx, wait, {{"settled", true}}, woken_by) : Woken::Gone;
+  // Whatever is settled from now on has its own notice.
+  if (!settled && !wait.checked) set_checked(tx, wait.key(), true);
+  if (woken == Woken::Busy && wait.checked) set_checked(tx, wait.key(), false);
+  return woken == Woken::Yes;
+}
+
+// A transaction for each: threads are locked one at a time.
+core::Task<std::size_t> WaitStore::settle_all(Scope scope, Select select) {
+  const auto waits = co_await database_.run(scope, [select](Transaction& tx) { return read(select(tx)); });
+  std::size_t woken = 0;
+  for (const auto& wait : waits) {
+    const bool one = co_await database_.run(Scope::tenant(wait.platform),
+                                            [this, wait](Transaction& tx) { return settle(tx, wait); });
+    if (one) ++woken;
+  }
+  co_return woken;
 }
 
 core::Task<std::size_t> WaitStore::fire_expired(std::size_t max) {
   // System scope: the threads of every platform.
-  co_return co_await database_.run(Scope::system(), [this, max](Transaction& tx) {
-    return wake(
-        tx,
+  const auto waits = co_await database_.run(Scope::system(), [max](Transaction& tx) {
+    return read(
         tx.exec(std::string(kColumns) + "where expires_at <= now() order by expires_at limit $1::bigint",
-                {std::to_string(max)}),
-        {{"__expired__", true}});
+                {std::to_string(max)}));
   });
+  std::size_t woken = 0;
+  for (const auto& wait : waits) {
+    const bool one = co_await database_.run(Scope::tenant(wait.platform),
+                                            [this, wait](Transaction& tx) { return expire(tx, wait); });
+    if (one) ++woken;
+  }
+  co_return woken;
 }
 
 core::Task<std::size_t> WaitStore::connection_changed(core::PlatformId platform, core::EndUserId user) {
-  co_return co_await database_.run(Scope::tenant(platform), [this, platform, user](Transaction& tx) {
-    return wake(tx,
-                tx.exec(std::string(kColumns) +
-                            "where platform_id = $1::uuid and end_user_id = $2::uuid and kind = 'connection'",
-                        {platform.str(), user.str()}),
-                {{"settled", true}});
+  return settle_all(Scope::tenant(platform), [platform, user](Transaction& tx) {
+    return tx.exec(std::string(kColumns) +
+                       "where platform_id = $1::uuid and end_user_id = $2::uuid and kind = 'connection'",
+                   {platform.str(), user.str()});
   });
 }
 
 core::Task<std::size_t> WaitStore::approval_changed(core::PlatformId platform, std::string approval) {
-  co_return co_await database_.run(Scope::tenant(platform), [this, platform, approval](Transaction& tx) {
-    return wake(
-        tx,
-        tx.exec(std::string(kColumns) + "where platform_id = $1::uuid and subject = $2 and kind = 'approval'",
-                {platform.str(), approval}),
-        {{"settled", true}});
+  return settle_all(Scope::tenant(platform), [platform, approval](Transaction& tx) {
+    return tx.exec(
+        std::string(kColumns) + "where platform_id = $1::uuid and subject = $2 and kind = 'approval'",
+        {platform.str(), approval});
+  });
+}
+
+core::Task<std::size_t> WaitStore::check_noted(std::size_t max) {
+  // System scope: the threads of every platform.
+  return settle_all(Scope::system(), [max](Transaction& tx) {
+    return tx.exec(std::string(kColumns) + "where not checked and kind <> 'answer' limit $1::bigint",
+                   {std::to_string(max)});
+  });
+}
+
+core::Task<> WaitStore::forget_checks() {
+  // System scope: the threads of every platform.
+  co_await database_.run(Scope::system(), [](Transaction& tx) {
+    tx.exec("update agent_wait set checked = false where checked and kind <> 'answer'");
   });
 }
 

@@ -27,6 +27,10 @@ constexpr std::initializer_list<std::string_view> kAssistantFields = {
 constexpr int kDrawAll = 16;
 constexpr int kThreadsOfOneDelete = 10'000;
 
+oauth::AuditContext audit_of(const agents::RunCaller& caller) {
+  return {caller.principal, caller.request_id};
+}
+
 std::string assistant_param(const Call& call) {
   return call.params.at("assistant_id");
 }
@@ -49,7 +53,7 @@ core::Task<core::HttpReply> create_assistant(Services* s, Call call) {
   input.metadata = langgraph::object_of(body, "metadata");
   input.existing_is_fine = langgraph::text_of(body, "if_exists") == "do_nothing";
   co_return plain(langgraph::assistant_view(
-      co_await s->agent_gateway->assistants.create(caller.reach, std::move(input))));
+      co_await s->agent_gateway->assistants.create(caller.reach, std::move(input), audit_of(caller))));
 }
 
 agents::AssistantSearch assistant_search_of(const Json& body) {
@@ -84,7 +88,7 @@ core::Task<core::HttpReply> count_assistants(Services* s, Call call) {
 
 core::Task<core::HttpReply> get_assistant(Services* s, Call call) {
   const auto caller = co_await run_caller(*s, call);
-  const auto found = co_await s->agent_gateway->assistants.resolve(caller.reach, assistant_param(call));
+  const auto found = co_await s->agent_gateway->assistants.get(caller.reach, assistant_param(call));
   co_return plain(langgraph::assistant_view(found.assistant));
 }
 
@@ -98,8 +102,8 @@ core::Task<core::HttpReply> update_assistant(Services* s, Call call) {
   patch.config = optional_object(body, "config");
   patch.context = optional_object(body, "context");
   patch.metadata = langgraph::object_of(body, "metadata");
-  co_return plain(langgraph::assistant_view(
-      co_await s->agent_gateway->assistants.update(caller.reach, assistant_param(call), std::move(patch))));
+  co_return plain(langgraph::assistant_view(co_await s->agent_gateway->assistants.update(
+      caller.reach, assistant_param(call), std::move(patch), audit_of(caller))));
 }
 
 // The threads that its runs have made or used; one that is busy stays.
@@ -122,8 +126,8 @@ core::Task<> delete_threads_of(agents::ThreadStore* threads, agents::Reach reach
 core::Task<core::HttpReply> delete_assistant(Services* s, Call call) {
   const auto caller = co_await run_caller(*s, call);
   auto& assistants = s->agent_gateway->assistants;
-  const auto found = co_await assistants.resolve(caller.reach, assistant_param(call));
-  co_await assistants.remove(caller.reach, assistant_param(call));
+  const auto found = co_await assistants.get(caller.reach, assistant_param(call));
+  co_await assistants.remove(caller.reach, assistant_param(call), audit_of(caller));
   if (langgraph::query_flag(call, "delete_threads"))
     co_await delete_threads_of(&s->agent_gateway->threads, caller.reach, found.assistant.id.str());
   co_return no_content();
@@ -142,7 +146,7 @@ core::Task<core::HttpReply> list_assistant_versions(Services* s, Call call) {
 core::Task<core::HttpReply> set_latest_assistant(Services* s, Call call) {
   const auto caller = co_await run_caller(*s, call);
   co_return plain(langgraph::assistant_view(co_await s->agent_gateway->assistants.set_latest(
-      caller.reach, assistant_param(call), call.body->at("version").get<int>())));
+      caller.reach, assistant_param(call), call.body->at("version").get<int>(), audit_of(caller))));
 }
 
 struct AssistantGraph {
@@ -153,7 +157,7 @@ struct AssistantGraph {
 core::Task<AssistantGraph> graph_of_assistant(Services* s, const Call* call) {
   const auto caller = co_await run_caller(*s, *call);
   AssistantGraph out;
-  out.resolved = co_await s->agent_gateway->assistants.resolve(caller.reach, assistant_param(*call));
+  out.resolved = co_await s->agent_gateway->assistants.get(caller.reach, assistant_param(*call));
   const auto& agent = out.resolved.agent;
   out.graph = co_await s->agent_gateway->agents.graph(caller.reach.platform, agent.id, agent.active_version);
   co_return out;

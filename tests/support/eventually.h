@@ -5,9 +5,9 @@
 
 namespace assistiv::test {
 
-// Looks again and again until `condition` holds; false after ten seconds. For states that nobody announces.
+// Looks again and again until `condition` holds; false after a minute. For states that nobody announces.
 inline bool eventually(const std::function<bool()>& condition) {
-  for (int i = 0; i < 2000; ++i) {
+  for (int i = 0; i < 12000; ++i) {
     if (condition()) return true;
     ::usleep(5000);
   }

@@ -1,7 +1,9 @@
 #include "agents/service/assistant_service.h"
 
 #include "agents/store/agent_store.h"
+#include "storage/notifier.h"
 #include "support/agent_fixture.h"
+#include "support/eventually.h"
 
 namespace assistiv::agents {
 namespace {
@@ -41,7 +43,10 @@ class AssistantServiceTest : public AgentStoreTest {
   }
   const std::string not_found_{core::error_code(core::ErrorKind::NotFound)};
   const std::string conflict_{core::error_code(core::ErrorKind::Conflict)};
-  std::unique_ptr<AssistantService> service_ = make_assistant_service(database_.db(), clock_, random_);
+  storage::AuditLog audit_{database_.db(), clock_};
+  const oauth::AuditContext audit_context_;
+  std::unique_ptr<AssistantService> service_ =
+      make_assistant_service({database_.db(), audit_, clock_, random_, {}});
 };
 
 TEST_F(AssistantServiceTest, EveryAgentHasOneWithoutBeingAsked) {
@@ -58,15 +63,16 @@ TEST_F(AssistantServiceTest, EveryAgentHasOneWithoutBeingAsked) {
   }
   EXPECT_EQ(run(service_->versions(all_, "helper", Json::object(), 10, 0)).size(), 1U);
   EXPECT_EQ(count("agent_assistant"), 0);
-  EXPECT_EQ(fault_of(service_->remove(all_, "helper")), conflict_);
+  EXPECT_EQ(fault_of(service_->remove(all_, "helper", audit_context_)), conflict_);
 
-  const auto changed = run(service_->update(all_, "helper", {.name = "Mine", .metadata = {{"team", "a"}}}));
+  const auto changed =
+      run(service_->update(all_, "helper", {.name = "Mine", .metadata = {{"team", "a"}}}, audit_context_));
   EXPECT_EQ(changed.id, default_assistant_id("helper"));
   EXPECT_EQ(changed.version, 2);
   EXPECT_EQ(changed.metadata, (Json{{"created_by", "system"}, {"team", "a"}}));
   EXPECT_EQ(run(service_->resolve(as_alice_, "helper")).assistant.name, "Mine");
-  EXPECT_EQ(run(service_->set_latest(all_, "helper", 1)).name, "The helper");
-  EXPECT_EQ(fault_of(service_->remove(all_, "helper")), conflict_);
+  EXPECT_EQ(run(service_->set_latest(all_, "helper", 1, audit_context_)).name, "The helper");
+  EXPECT_EQ(fault_of(service_->remove(all_, "helper", audit_context_)), conflict_);
 }
 
 TEST_F(AssistantServiceTest, HasVersions) {
@@ -75,11 +81,11 @@ TEST_F(AssistantServiceTest, HasVersions) {
   auto input = fresh("helper", "Brief");
   input.config = {{"configurable", {{"tone", "brief"}}}};
   input.context = {{"tone", "brief"}};
-  const auto made = run(service_->create(all_, input));
+  const auto made = run(service_->create(all_, input, audit_context_));
   EXPECT_EQ(made.version, 1);
   const auto id = made.id.str();
-  const auto second =
-      run(service_->update(all_, id, {.graph_id = "other", .context = Json{{"tone", "long"}}}));
+  const auto second = run(
+      service_->update(all_, id, {.graph_id = "other", .context = Json{{"tone", "long"}}}, audit_context_));
   EXPECT_EQ(second.version, 2);
   EXPECT_EQ(second.graph_id, "other");
   EXPECT_EQ(second.config, input.config);
@@ -87,11 +93,11 @@ TEST_F(AssistantServiceTest, HasVersions) {
   ASSERT_EQ(versions.size(), 2U);
   EXPECT_EQ(versions[0].context, (Json{{"tone", "long"}}));
   EXPECT_EQ(versions[1].context, input.context);
-  EXPECT_EQ(run(service_->set_latest(all_, id, 1)).graph_id, "helper");
+  EXPECT_EQ(run(service_->set_latest(all_, id, 1, audit_context_)).graph_id, "helper");
   EXPECT_EQ(run(service_->resolve(all_, id)).agent.slug, "helper");
-  EXPECT_EQ(run(service_->update(all_, id, {.name = "Third"})).version, 3);
-  EXPECT_EQ(fault_of(service_->set_latest(all_, id, 9)), not_found_);
-  run(service_->remove(all_, id));
+  EXPECT_EQ(run(service_->update(all_, id, {.name = "Third"}, audit_context_)).version, 3);
+  EXPECT_EQ(fault_of(service_->set_latest(all_, id, 9, audit_context_)), not_found_);
+  run(service_->remove(all_, id, audit_context_));
   EXPECT_EQ(fault_of(service_->resolve(all_, id)), not_found_);
   EXPECT_EQ(count("agent_assistant_version"), 0);
 }
@@ -100,31 +106,32 @@ TEST_F(AssistantServiceTest, TellsNobodyOfOthers) {
   make_agent("open", platform_);
   make_agent("private", platform_, bob_);
   make_agent("open", other_platform_);
-  const auto alices = run(service_->create(as_alice_, fresh("open", "Alice's")));
-  const auto shared = run(service_->create(all_, fresh("open", "Shared")));
+  const auto alices = run(service_->create(as_alice_, fresh("open", "Alice's"), audit_context_));
+  const auto shared = run(service_->create(all_, fresh("open", "Shared"), audit_context_));
   EXPECT_EQ(names(as_alice_), (std::vector<std::string>{"Alice's", "Shared", "The open"}));
   EXPECT_EQ(names(as_bob_), (std::vector<std::string>{"Shared", "The open", "The private"}));
   EXPECT_EQ(names(all_), (std::vector<std::string>{"Alice's", "Shared", "The open", "The private"}));
   EXPECT_EQ(names(elsewhere_), (std::vector<std::string>{"The open"}));
   for (const auto& stranger : {as_bob_, elsewhere_}) {
     EXPECT_EQ(fault_of(service_->resolve(stranger, alices.id.str())), not_found_);
-    EXPECT_EQ(fault_of(service_->update(stranger, alices.id.str(), {.name = "Bob's"})), not_found_);
-    EXPECT_EQ(fault_of(service_->remove(stranger, alices.id.str())), not_found_);
+    EXPECT_EQ(fault_of(service_->update(stranger, alices.id.str(), {.name = "Bob's"}, audit_context_)),
+              not_found_);
+    EXPECT_EQ(fault_of(service_->remove(stranger, alices.id.str(), audit_context_)), not_found_);
     EXPECT_EQ(fault_of(service_->versions(stranger, alices.id.str(), Json::object(), 10, 0)), not_found_);
     auto same = fresh("open");
     same.id = alices.id;
     if (stranger.end_user) {
-      EXPECT_EQ(fault_of(service_->create(stranger, same)), conflict_);
+      EXPECT_EQ(fault_of(service_->create(stranger, same, audit_context_)), conflict_);
     }
   }
   EXPECT_EQ(fault_of(service_->resolve(as_alice_, "private")), not_found_);
   EXPECT_EQ(fault_of(service_->resolve(as_alice_, default_assistant_id("private").str())), not_found_);
-  EXPECT_EQ(fault_of(service_->create(as_alice_, fresh("private"))), not_found_);
+  EXPECT_EQ(fault_of(service_->create(as_alice_, fresh("private"), audit_context_)), not_found_);
   const std::string forbidden(core::error_code(core::ErrorKind::PermissionDenied));
   for (const auto& platforms : {shared.id.str(), std::string("open")}) {
-    EXPECT_EQ(fault_of(service_->update(as_alice_, platforms, {.name = "Mine"})), forbidden);
-    EXPECT_EQ(fault_of(service_->set_latest(as_alice_, platforms, 1)), forbidden);
-    EXPECT_EQ(fault_of(service_->remove(as_alice_, platforms)), forbidden);
+    EXPECT_EQ(fault_of(service_->update(as_alice_, platforms, {.name = "Mine"}, audit_context_)), forbidden);
+    EXPECT_EQ(fault_of(service_->set_latest(as_alice_, platforms, 1, audit_context_)), forbidden);
+    EXPECT_EQ(fault_of(service_->remove(as_alice_, platforms, audit_context_)), forbidden);
   }
 }
 
@@ -134,15 +141,15 @@ TEST_F(AssistantServiceTest, DefaultsCannotBeTakenByOthers) {
   auto taker = fresh("open", "Taker");
   for (const auto* slug : {"second", "not-there-yet"}) {
     taker.id = default_assistant_id(slug);
-    EXPECT_EQ(fault_of(service_->create(as_alice_, taker)),
+    EXPECT_EQ(fault_of(service_->create(as_alice_, taker, audit_context_)),
               core::error_code(core::ErrorKind::InvalidArgument));
   }
   taker.id = default_assistant_id("open");
-  EXPECT_EQ(fault_of(service_->create(as_alice_, taker)), conflict_);
+  EXPECT_EQ(fault_of(service_->create(as_alice_, taker, audit_context_)), conflict_);
   taker.existing_is_fine = true;
-  EXPECT_EQ(run(service_->create(as_alice_, taker)).name, "The open");
-  run(service_->update(all_, "open", {.name = "Changed"}));
-  EXPECT_EQ(fault_of(service_->update(all_, "open", {.graph_id = "second"})),
+  EXPECT_EQ(run(service_->create(as_alice_, taker, audit_context_)).name, "The open");
+  run(service_->update(all_, "open", {.name = "Changed"}, audit_context_));
+  EXPECT_EQ(fault_of(service_->update(all_, "open", {.graph_id = "second"}, audit_context_)),
             core::error_code(core::ErrorKind::InvalidArgument));
 }
 
@@ -151,7 +158,7 @@ TEST_F(AssistantServiceTest, IsFoundByContent) {
   make_agent("two", platform_);
   auto tagged = fresh("two", "100% Tagged");
   tagged.metadata = {{"team", "red"}, {"n", {{"deep", true}}}};
-  run(service_->create(all_, tagged));
+  run(service_->create(all_, tagged, audit_context_));
   using Names = std::vector<std::string>;
   EXPECT_EQ(names(all_, {.graph_id = "two"}), (Names{"100% Tagged", "The two"}));
   EXPECT_EQ(names(all_, {.name = "0% TAG"}), (Names{"100% Tagged"}));
@@ -166,13 +173,95 @@ TEST_F(AssistantServiceTest, IsFoundByContent) {
 
 TEST_F(AssistantServiceTest, GoesWithItsAgentAndIsOffWithIt) {
   const auto agent = make_agent("helper", platform_);
-  const auto made = run(service_->create(all_, fresh("helper", "A")));
+  const auto made = run(service_->create(all_, fresh("helper", "A"), audit_context_));
   database_.exec("update agent set is_active = false");
+  service_->on_notify("agent", platform_.str() + "/helper");
   EXPECT_EQ(fault_of(service_->resolve(all_, "helper")), not_found_);
   EXPECT_EQ(fault_of(service_->resolve(all_, made.id.str())), not_found_);
   EXPECT_EQ(names(all_), (std::vector<std::string>{}));
   database_.exec("delete from agent");
   EXPECT_EQ(count("agent_assistant"), 0);
+}
+
+TEST_F(AssistantServiceTest, ForRunsComesFromMemory) {
+  make_agent("helper", platform_);
+  make_agent("private", platform_, bob_);
+  const auto mine = run(service_->create(as_alice_, fresh("helper", "Alice's"), audit_context_));
+  const auto names_of = [&](const Reach& reach) {
+    std::vector<std::string> out;
+    for (const auto& name : {std::string("helper"), std::string("private"), mine.id.str()}) {
+      try {
+        out.push_back(run(service_->resolve(reach, name)).assistant.name);
+      } catch (const core::Error& error) {
+        out.emplace_back(core::error_code(error.kind()));
+      }
+    }
+    return out;
+  };
+  const auto look = [&] { return std::vector{names_of(all_), names_of(as_alice_), names_of(as_bob_)}; };
+  const std::vector<std::vector<std::string>> expected = {{"The helper", "The private", "Alice's"},
+                                                          {"The helper", not_found_, "Alice's"},
+                                                          {"The helper", "The private", not_found_}};
+  EXPECT_EQ(look(), expected);
+  // What the database says is not asked for again: nobody has announced this.
+  database_.exec("update agent_assistant_version set name = 'unannounced'");
+  database_.exec("update agent set name = 'unannounced'");
+  EXPECT_EQ(look(), expected);
+  EXPECT_EQ(run(service_->get(all_, "helper")).assistant.name, "unannounced");
+  service_->on_notify("resync", "");
+  EXPECT_EQ(names_of(as_alice_), (std::vector<std::string>{"unannounced", not_found_, "unannounced"}));
+}
+
+TEST_F(AssistantServiceTest, AChangeIsSeenByEveryProcess) {
+  make_agent("helper", platform_);
+  make_agent("other", platform_);
+  storage::Database pool({.url = database_.url(), .connections = 2});
+  const auto there = make_assistant_service({pool, audit_, clock_, random_, {}});
+  storage::Notifier notifier(database_.url());
+  notifier.subscribe(
+      [&](std::string_view topic, std::string_view payload) { there->on_notify(topic, payload); });
+  notifier.start();
+  const auto made = run(service_->create(all_, fresh("helper", "First"), audit_context_));
+  const auto id = made.id.str();
+  const auto both_see = [&](const std::string& name) {
+    // Here at once, there with the notice.
+    EXPECT_EQ(run(service_->resolve(all_, id)).assistant.name, name);
+    EXPECT_TRUE(test::eventually([&] { return run(there->resolve(all_, id)).assistant.name == name; }));
+  };
+  both_see("First");
+  run(service_->update(all_, id, {.name = "Second"}, audit_context_));
+  both_see("Second");
+  run(service_->set_latest(all_, id, 1, audit_context_));
+  both_see("First");
+  // As AgentService does it.
+  database_.db().execute(storage::Scope::tenant(platform_), [&](storage::Transaction& tx) {
+    tx.exec("update agent set active_version = 1, is_active = false where slug = 'helper'");
+    tx.notify("agent", platform_.str() + "/helper");
+  });
+  EXPECT_TRUE(test::eventually([&] { return fault_of(there->resolve(all_, id)) == not_found_; }));
+  EXPECT_EQ(run(there->resolve(all_, "other")).agent.slug, "other");
+  EXPECT_EQ(fault_of(service_->resolve(all_, "nothing")), not_found_);
+}
+
+TEST_F(AssistantServiceTest, ChangesAreAudited) {
+  make_agent("helper", platform_);
+  auto input = fresh("helper", "Brief");
+  input.config = {{"configurable", {{"password", "do not tell"}}}};
+  const auto id = run(service_->create(as_alice_, input, {nullptr, "request-1"})).id.str();
+  run(service_->update(as_alice_, id, {.name = "New", .context = Json{{"a", 1}}}, audit_context_));
+  run(service_->set_latest(as_alice_, id, 1, audit_context_));
+  run(service_->remove(as_alice_, id, audit_context_));
+  std::vector<std::string> events;
+  const auto entries = run(audit_.list(platform_, {.limit = 100})).entries;
+  for (const auto& entry : entries) {
+    events.insert(events.begin(), entry.event.event);
+    EXPECT_EQ(entry.event.subject, id);
+    EXPECT_EQ(entry.event.end_user_id, alice_);
+    EXPECT_EQ(entry.event.details_json.find("do not tell"), std::string::npos);
+  }
+  EXPECT_EQ(events, (std::vector<std::string>{"assistant.created", "assistant.updated",
+                                              "assistant.version_activated", "assistant.deleted"}));
+  EXPECT_EQ(core::Json::parse(entries.at(2).event.details_json).at("changed"), (Json{"name", "context"}));
 }
 
 }  // namespace
