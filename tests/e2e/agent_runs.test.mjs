@@ -1,5 +1,6 @@
 // Runs of agents as they are carried out: kept, answered, expired, taken up again by another process.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { eventually } from './support/server.mjs';
 import { startUpstream } from './support/upstream.mjs';
@@ -36,8 +37,8 @@ describe('Runs of agents', () => {
   let world, user, upstream;
   before(async () => {
     upstream = await startUpstream();
-    world = await World.start({ apps: [], env: { ASSISTIV_AGENT_LEASE: '2' } });
-    for (const one of [acting(upstream.url), asking('ask', {}), asking('soon', { expires_s: 1, on_expire: 'late' })])
+    world = await World.start({ apps: [], env: { ASSISTIV_AGENT_LEASE: '2', ASSISTIV_DRAIN_TIMEOUT: '15' } });
+    for (const one of [acting(upstream.url), asking('ask', {}), asking('soon', { expires_s: 1, on_expire: 'late' }), { ...asking('brief', {}), limits: { max_wait_s: 1 } }])
       await world.platform.api.must(201, 'POST', `${world.platform.path}/agents`, one);
     user = await world.newUser();
   });
@@ -85,6 +86,18 @@ describe('Runs of agents', () => {
     assert.deepEqual((await settled(thread, 'idle')).values.log, ['a', 'late']);
   });
 
+  test('what may wait for so long only is over then', async () => {
+    const thread = await newThread();
+    await start(thread, 'brief', { log: ['a'] });
+    const after = await eventually(async () => {
+      const now = await call('GET', `/threads/${thread}`);
+      return now.status === 'error' && now;
+    }, 'the wait is over');
+    assert.equal(after.error.error, 'approval_expired');
+    const runs = await call('GET', `/threads/${thread}/runs`);
+    assert.deepEqual(runs.map((run) => run.status), ['error', 'interrupted']);
+  });
+
   test('a platform acts for the end user that it names, and only for its own', async () => {
     const named = { 'x-aig-end-user': user.id };
     const thread = await newThread(world.platform.key, named);
@@ -115,5 +128,29 @@ describe('Runs of agents', () => {
     await world.boot();
     assert.deepEqual((await settled(thread, 'idle')).values.log, ['/first', '/second']);
     assert.deepEqual(asked, { '/first': 1, '/second': 2 });
+  });
+
+  test('a process that is told to end lets the call under way finish, and the next one goes on', async () => {
+    const asked = { '/first': 0, '/second': 0 };
+    const first = new Promise((resolve) => {
+      upstream.at('/first', (exchange) => {
+        asked['/first'] += 1;
+        resolve(exchange);
+      });
+    });
+    upstream.at('/second', (exchange) => {
+      asked['/second'] += 1;
+      exchange.send(200, '/second');
+    });
+    const thread = await newThread();
+    await start(thread, 'acting', { log: [] });
+    const exchange = await first;
+    const stopped = world.server.stop();
+    await eventually(() => !fs.existsSync(`${world.dataDir}/run.json`), 'the server is draining');
+    exchange.send(200, '/first');
+    await stopped;
+    await world.boot();
+    assert.deepEqual((await settled(thread, 'idle')).values.log, ['/first', '/second']);
+    assert.deepEqual(asked, { '/first': 1, '/second': 1 });
   });
 });

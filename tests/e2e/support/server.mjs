@@ -22,7 +22,7 @@ export function tempDir(name = 'data') {
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Asks until the answer is truthy. The limit only ends a test that hangs: nothing is measured. */
-export async function eventually(ask, what = 'condition', limitMs = 20_000) {
+export async function eventually(ask, what = 'condition', limitMs = 60_000) {
   const end = Date.now() + limitMs;
   for (;;) {
     const answer = await ask();
