@@ -115,8 +115,13 @@ core::Task<core::HttpReply> subscribe(const Rpc* rpc) {
     throw Fault{kUnsupportedOperation, "The task is over: GetTask tells how it ended."};
   auto after = view.last.base_seq;
   // What was said before it waits is in the task.
-  if (view.last.is_over())
+  if (view.last.is_over()) {
     after = (co_await rpc->desk->world.threads.get(rpc->desk->caller.reach, view.first.thread)).last_seq;
+    auto now = co_await find_task(rpc->desk.get(), view.first.id, false);
+    // It has gone on meanwhile.
+    if (now.last.id != view.last.id) after = now.last.base_seq;
+    view = std::move(now);
+  }
   co_return co_await stream_of(rpc, std::move(view), after);
 }
 

@@ -24,7 +24,7 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kBeforeTask{5};  // a run that takes longer becomes a task
 constexpr std::chrono::seconds kTurn{60};       // of a task
 constexpr std::chrono::hours kCall{24};         // the endpoint has a limit of its own
-constexpr std::chrono::seconds kEventWait{15};
+constexpr std::chrono::seconds kEventWait{5};
 constexpr int kRoundsMax = 6;  // of asking; fewer than the protocol's own, so that its end is a result
 
 RunCaller caller_of(const mcp::CallContext& context) {
@@ -125,13 +125,20 @@ core::Task<> report(CallPtr call, Run run, SteadyClock::time_point until) {
   const auto follower =
       co_await call->world.events.follow(call->caller.reach, run.thread, run.base_seq, run.id);
   int steps = 0;
+  bool over = false;
   while (SteadyClock::now() < until && !call->context.stop.stop_requested()) {
-    for (const auto& logged : co_await follower->next(kEventWait, call->context.stop)) {
+    const auto events =
+        co_await follower->next(over ? SteadyClock::duration(0) : kEventWait, call->context.stop);
+    for (const auto& logged : events) {
       if (logged.event.method == "end") co_return;
       if (logged.event.method != "updates" || logged.event.node.empty()) continue;
       steps += 1;
       co_await call->context.progress(steps, std::nullopt, logged.event.node);
     }
+    if (!events.empty()) continue;
+    if (over) co_return;
+    // One that was rolled back is gone with its events: that throws NotFound.
+    over = (co_await call->world.run_rows.get(call->caller.reach, run.id)).is_over();
   }
 }
 

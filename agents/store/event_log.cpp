@@ -130,7 +130,7 @@ core::Task<std::vector<LoggedEvent>> EventFollower::next(std::chrono::steady_clo
   using Steady = std::chrono::steady_clock;
   const auto deadline = Steady::now() + timeout;
   while (true) {
-    bool read = Steady::now() - read_at_ >= options_.poll;
+    bool read = timeout <= timeout.zero() || Steady::now() - read_at_ >= options_.poll;
     {
       const std::lock_guard lock(inbox_->mutex);
       read = std::exchange(inbox_->dirty, false) || read;

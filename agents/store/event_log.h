@@ -32,7 +32,8 @@ class EventLog;
 class EventFollower {
  public:
   ~EventFollower();
-  // What has come since the last call, in order; empty at the timeout or when `stop` is requested.
+  // What has come since the last call, in order; empty at the timeout or when `stop` is requested. Without
+  // a timeout it looks at the rows, whether news of them has come or not.
   core::Task<std::vector<LoggedEvent>> next(std::chrono::steady_clock::duration timeout,
                                             std::stop_token stop = {});
   // Of the last event that was kept.

@@ -8,6 +8,7 @@
 #include "api/http/agent_paths.h"
 #include "api/http/inference_paths.h"
 #include "api/openapi/schemas.h"
+#include "api/wire/agent_protocol.h"
 #include "core/encoding.h"
 #include "core/json_read.h"
 #include "core/log.h"
@@ -141,11 +142,19 @@ core::HttpReply langgraph_error_reply(const core::Error& error, const std::strin
   return reply;
 }
 
+core::HttpReply agent_protocol_error_reply(const core::Error& error, const std::string& request_id) {
+  auto reply = error_reply(error, request_id);
+  if (error.kind() == core::ErrorKind::InvalidArgument) reply.status = 422;
+  reply.body = core::dump_json(agent_protocol::error_view(error, request_id));
+  return reply;
+}
+
 }  // namespace
 
 core::HttpReply error_reply_at(std::string_view path, const core::Error& error,
                                const std::string& request_id) {
   if (is_langgraph_path(path)) return langgraph_error_reply(error, request_id);
+  if (is_agent_protocol_path(path)) return agent_protocol_error_reply(error, request_id);
   const auto dialect = dialect_of_path(path);
   if (!dialect) return error_reply(error, request_id);
   auto reply = inference::error_reply(*dialect, error, request_id);
@@ -156,7 +165,7 @@ core::HttpReply error_reply_at(std::string_view path, const core::Error& error,
 }
 
 std::string presented_key(const core::HttpRequest& request) {
-  const bool takes_other_headers = dialect_of_path(request.path) || is_langgraph_path(request.path);
+  const bool takes_other_headers = dialect_of_path(request.path) || is_agent_path(request.path);
   if (!takes_other_headers || request.headers.get("authorization")) return bearer_key(request);
   for (const auto* name : {"x-api-key", "x-goog-api-key"}) {
     const auto key = request.headers.get(name);

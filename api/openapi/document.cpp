@@ -117,7 +117,7 @@ ordered_json key_security(Access access) {
 // The clients of the inference routes send keys as their vendors do.
 ordered_json security(const Route& route) {
   auto out = key_security(route.access);
-  if (is_langgraph_path(route.path) && route.access != Access::Public)
+  if (is_agent_path(route.path) && route.access != Access::Public)
     out.push_back({{"xApiKey", ordered_json::array()}});
   if (!dialect_of_path(route.path)) return out;
   for (const auto* scheme : {"xApiKey", "xGoogApiKey"}) out.push_back({{scheme, ordered_json::array()}});
@@ -172,7 +172,7 @@ ordered_json error_response(const Route& route, const std::string& meaning, bool
 void add_error_responses(ordered_json& responses, const Route& route) {
   const bool has_body = !route.body_schema.empty();
   if (has_body || !route.query.empty() || route.paginated) {
-    const char* status = is_langgraph_path(route.path) ? "422" : "400";
+    const char* status = is_agent_path(route.path) ? "422" : "400";
     responses[status] = error_response(route, "The request is faulty; the field is named.");
   }
   if (route.access != Access::Public) {

@@ -60,8 +60,15 @@ core::Task<core::HttpReply> message(Services* s, Call call) {
   return s->models->service.run(decoded_call(call, DialectId::Anthropic, "message"));
 }
 
+// Google's clients send the slash of "agent/<slug>" as it is: then it is a path of its own.
+std::string model_in_path(const Call& call) {
+  const auto slug = call.params.find("slug");
+  return slug == call.params.end() ? call.params.at("model")
+                                   : std::string(agents::kAgentModelPrefix) + slug->second;
+}
+
 core::Task<core::HttpReply> generate(Services* s, Call call, bool stream) {
-  if (auto model = call.params.at("model"); agents::is_agent_model(model))
+  if (auto model = model_in_path(call); agents::is_agent_model(model))
     return answer_by_agent(s, std::move(call), DialectId::Gemini, "generate_content", std::move(model),
                            stream);
   auto out = decoded_call(call, DialectId::Gemini, "generate_content");
@@ -184,7 +191,22 @@ void add_inference_route(RouteTable& table, Services& services, Route route, Ser
   table.push_back(std::move(route));
 }
 
+void add_gemini_agent_routes(RouteTable& table, Services& services) {
+  const std::string agent = "/v1beta/models/agent/{slug}";
+  add_inference_route(
+      table, services,
+      post_route(agent + ":generateContent", "generateAgentContent", "Gemini's generateContent, of an agent.",
+                 "GenerateContentRequest", "GenerateContentResponse"),
+      generate_content);
+  auto stream = post_route(agent + ":streamGenerateContent", "streamGenerateAgentContent",
+                           "Gemini's streamGenerateContent, of an agent.", "GenerateContentRequest", "");
+  stream.reply_type = "text/event-stream";
+  stream.query = {{"alt", "\"sse\".", {"sse"}}};
+  add_inference_route(table, services, streaming(std::move(stream)), stream_generate_content);
+}
+
 void add_gemini_routes(RouteTable& table, Services& services) {
+  add_gemini_agent_routes(table, services);
   const std::string model = "/v1beta/models/{model}";
   add_inference_route(
       table, services,

@@ -8,6 +8,7 @@
 
 #include "agents/store/event_log.h"
 #include "agents/store/thread_store.h"
+#include "api/routes/agent_protocol.h"
 #include "api/routes/langgraph.h"
 #include "api/routes/thread_commands.h"
 #include "api/wire/langgraph.h"
@@ -156,6 +157,25 @@ void add_langgraph_protocol_routes(RouteTable& table, Services& services) {
   stream.reply_type = "text/event-stream";
   push(table, services, std::move(stream), stream_thread_events);
   auto socket = route("GET", "/threads/{thread_id}/stream/events", "openThreadSocket",
+                      "Not offered: the protocol's WebSocket. Says so with 405.");
+  push(table, services, std::move(socket), refuse_web_socket);
+}
+
+// The Agent Protocol has them at these paths.
+void add_agent_protocol_stream_routes(RouteTable& table, Services& services) {
+  using agent_protocol::route;
+  using langgraph::push;
+  auto command = route("POST", "/threads/{thread_id}/commands", "runProtocolCommand",
+                       "One command to a thread: start a run, answer an interrupt, read the state.");
+  command.body_schema = "ThreadCommand";
+  command.reply_schema = "ThreadCommandReply";
+  push(table, services, std::move(command), run_thread_command);
+  auto stream = route("POST", "/threads/{thread_id}/stream", "streamProtocolEvents",
+                      "The events of a thread, over all its runs, as server-sent events.");
+  stream.body_schema = "ThreadEventFilter";
+  stream.reply_type = "text/event-stream";
+  push(table, services, std::move(stream), stream_thread_events);
+  auto socket = route("GET", "/threads/{thread_id}/stream", "openProtocolSocket",
                       "Not offered: the protocol's WebSocket. Says so with 405.");
   push(table, services, std::move(socket), refuse_web_socket);
 }

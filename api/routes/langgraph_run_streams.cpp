@@ -144,6 +144,14 @@ std::string failure_of(const core::Error& error) {
   return core::dump_json({{"__error__", {{"error", error.code()}, {"message", error.message()}}}});
 }
 
+std::string path_of_watch(const RunWatch& watch) {
+  return watch.path.empty() ? run_path(watch.run) : watch.path;
+}
+
+std::string answer_of_watch(const RunWatch& watch, const agents::RunResult& result) {
+  return watch.answer ? watch.answer(result) : run_answer(result);
+}
+
 core::HttpReply answer_reply(const std::string& path, std::string body) {
   auto reply = core::json_reply(200, std::move(body));
   reply.headers.add("content-location", path);
@@ -162,9 +170,9 @@ core::Task<> pump_answer(std::shared_ptr<RunWatch> watch, SinkPtr sink) {
     try {
       const auto result = co_await watch->gateway->runs.wait(watch->reach, watch->run.id,
                                                              Steady::now() + kAnswerBeat, watch->gone);
-      if (result) answer = run_answer(*result);
+      if (result) answer = answer_of_watch(*watch, *result);
     } catch (const core::Error& error) {
-      answer = failure_of(error);
+      answer = watch->failure ? watch->failure(error) : failure_of(error);
     }
   }
   co_await sink->write(std::move(answer));
@@ -247,7 +255,7 @@ std::string run_path(const agents::Run& run) {
 }
 
 core::HttpReply stream_run(RunWatch watch) {
-  auto reply = event_reply(run_path(watch.run), true);
+  auto reply = event_reply(path_of_watch(watch), true);
   reply.stream = [watch = std::make_shared<RunWatch>(std::move(watch))](SinkPtr sink) {
     return pump_run(watch, std::move(sink));
   };
@@ -255,10 +263,10 @@ core::HttpReply stream_run(RunWatch watch) {
 }
 
 core::Task<core::HttpReply> await_run(RunWatch watch) {
-  const auto path = run_path(watch.run);
+  const auto path = path_of_watch(watch);
   const auto result =
       co_await watch.gateway->runs.wait(watch.reach, watch.run.id, Steady::now() + kAnswerBeat, watch.gone);
-  if (result) co_return answer_reply(path, run_answer(*result));
+  if (result) co_return answer_reply(path, answer_of_watch(watch, *result));
   const auto shared = std::make_shared<RunWatch>(std::move(watch));
   if (shared->gone.stop_requested()) co_await leave(shared);
   auto reply = answer_reply(path, "");

@@ -12,6 +12,7 @@
 #include "agents/service/run_service.h"
 #include "agents/wire/legacy_events.h"
 #include "api/agent_gateway.h"
+#include "core/error.h"
 #include "core/http.h"
 #include "core/task.h"
 
@@ -28,6 +29,10 @@ struct RunWatch {
   bool cancel_on_disconnect = false;
   std::stop_token gone;
   std::function<void()> lost;  // the client left without its answer, and the run goes on
+  // Of another protocol; empty: as the LangGraph Server API has them.
+  std::string path;  // of the run
+  std::function<std::string(const agents::RunResult&)> answer;
+  std::function<std::string(const core::Error&)> failure;
 };
 
 // What a request that waits is answered with: the state, or LangGraph's __error__.

@@ -48,6 +48,10 @@ RouteTable make_routes(Services& services) {
       add_langgraph_store_routes(table, services);
       add_langgraph_run_routes(table, services);
       add_langgraph_protocol_routes(table, services);
+      add_agent_protocol_routes(table, services);
+      add_agent_protocol_run_routes(table, services);
+      add_agent_protocol_store_routes(table, services);
+      add_agent_protocol_stream_routes(table, services);
       add_agent_run_routes(table, services);
     }
     add_agent_a2a_routes(table, services);

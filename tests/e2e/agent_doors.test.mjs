@@ -1,13 +1,18 @@
-// Agents as models and as MCP tools: the official clients of OpenAI, Anthropic and MCP (both SDKs), a conversation that
-// goes on, an approval on the way, the cost, and who may use which agent.
+// Agents as models, as MCP tools and over the Agent Protocol: the official clients of OpenAI, Anthropic, Google and MCP
+// (both SDKs), a conversation that goes on, an approval on the way, the cost, a client that leaves, and who may use which
+// agent.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
+import { GoogleGenAI } from '@google/genai';
 import { Client as LegacyClient } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as LegacyTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import OpenAI from 'openai';
 import { legacyCall, modernCall } from './support/mcp.mjs';
+import { addKey, ask, fund, MODEL, openStream, post, usageOf } from './support/models.mjs';
+import { eventually } from './support/server.mjs';
+import { startUpstream } from './support/upstream.mjs';
 import { World } from './support/world.mjs';
 
 const TALK = { type: 'array', items: { type: 'object' }, 'x-reducer': 'messages' };
@@ -47,6 +52,15 @@ const APPROVER = {
     edges: [{ from: '__start__', to: 'ask' }, { from: 'ask', to: 'tell' }],
   },
 };
+/** Asks its model twice. */
+const ASKS = { type: 'llm', model: 'default', messages: 'messages', params: { max_tokens: 100 } };
+const SPEAKER = {
+  slug: 'speaker', name: 'Speaker', model: MODEL,
+  graph: {
+    spec: 'agentgraph/1', name: 'speaker', state: { type: 'object', properties: { messages: TALK } }, input: ['messages'], output: ['messages'],
+    nodes: { first: ASKS, second: ASKS }, edges: [{ from: '__start__', to: 'first' }, { from: 'first', to: 'second' }],
+  },
+};
 /** No conversation: numbers in, a number out. */
 const ADDER = {
   slug: 'adder', name: 'Adder',
@@ -60,25 +74,31 @@ const ADDER = {
 };
 
 describe('doors to agents', () => {
-  let world, user, stranger, openai, base;
+  let world, upstream, user, stranger, openai, base;
 
   before(async () => {
+    upstream = await startUpstream();
     world = await World.start({ apps: [] });
     const { path, api } = world.platform;
     user = await world.newUser();
     stranger = await world.newUser();
     base = `${path}/agents`;
-    for (const agent of [HELPER, APPROVER, ADDER, FAILING, { ...HELPER, slug: 'private', end_users: [user.id] }]) await api.must(201, 'POST', base, agent);
+    await fund(world, world.platform);
+    await addKey(world, world.platform, upstream);
+    for (const agent of [HELPER, APPROVER, ADDER, FAILING, SPEAKER, { ...HELPER, slug: 'private', end_users: [user.id] }]) await api.must(201, 'POST', base, agent);
     openai = new OpenAI({ apiKey: user.key, baseURL: `${world.url}/v1`, maxRetries: 0 });
   });
-  after(() => world?.stop());
+  after(async () => {
+    await world?.stop();
+    await upstream?.stop();
+  });
 
   const say = (content) => [{ role: 'user', content }];
 
   test('models lists the agents that the caller may use', async () => {
     const names = async (who) => (await who.api.get('/v1/models')).body.data.map((model) => model.id).filter((id) => id.startsWith('agent/'));
-    assert.deepEqual(await names(user), ['agent/adder', 'agent/approver', 'agent/failing', 'agent/helper', 'agent/private']);
-    assert.deepEqual(await names(stranger), ['agent/adder', 'agent/approver', 'agent/failing', 'agent/helper']);
+    assert.deepEqual(await names(user), ['agent/adder', 'agent/approver', 'agent/failing', 'agent/helper', 'agent/private', 'agent/speaker']);
+    assert.deepEqual(await names(stranger), ['agent/adder', 'agent/approver', 'agent/failing', 'agent/helper', 'agent/speaker']);
     assert.equal((await openai.models.retrieve('agent/helper')).id, 'agent/helper');
     const refused = await new OpenAI({ apiKey: stranger.key, baseURL: `${world.url}/v1`, maxRetries: 0 }).chat.completions.create({ model: 'agent/private', messages: say('hello') }).catch((error) => error);
     assert.equal(refused.status, 404);
@@ -166,8 +186,8 @@ describe('doors to agents', () => {
   test('/mcp/agents lists the agents of the end user, each with its input', async () => {
     const list = async (who) => (await legacyCall(`${world.url}/mcp/agents`, who.key, 'tools/list')).result.tools;
     const tools = await list(user);
-    assert.deepEqual(tools.map((tool) => tool.name), ['adder', 'approver', 'failing', 'helper', 'private']);
-    assert.deepEqual((await list(stranger)).map((tool) => tool.name), ['adder', 'approver', 'failing', 'helper']);
+    assert.deepEqual(tools.map((tool) => tool.name), ['adder', 'approver', 'failing', 'helper', 'private', 'speaker']);
+    assert.deepEqual((await list(stranger)).map((tool) => tool.name), ['adder', 'approver', 'failing', 'helper', 'speaker']);
     assert.deepEqual(tools[0].inputSchema.properties.a, { type: 'integer' });
     const unknown = await legacyCall(`${world.url}/mcp/agents`, stranger.key, 'tools/call', { name: 'private', arguments: { message: 'hello' } });
     assert.equal(unknown.error.code, -32602);
@@ -210,6 +230,164 @@ describe('doors to agents', () => {
     const inputResponses = { [id]: { action: 'accept', content: { approved: true } } };
     const told = await modernCall(url, user.key, 'tools/call', { ...call, requestState: asked.result.requestState, inputResponses }, { capabilities });
     assert.equal(told.result.structuredContent.answer, 'Decided: true');
+  });
+
+  const MINUTE = 60_000;
+  /** The Agent Protocol, as its caller sees it. */
+  const protocol = async (method, path, body, who = user) => {
+    const reply = await fetch(`${world.url}/v1/agents/protocol${path}`, {
+      method, headers: { 'content-type': 'application/json', 'x-api-key': who.key }, ...(body && { body: JSON.stringify(body) }),
+    });
+    const text = await reply.text();
+    return { status: reply.status, headers: reply.headers, text, body: reply.headers.get('content-type')?.includes('json') ? JSON.parse(text) : null };
+  };
+
+  test('Google\'s client: whole and streamed', async () => {
+    const google = new GoogleGenAI({ apiKey: user.key, httpOptions: { baseUrl: world.url } });
+    const asked = { model: 'agent/helper', contents: 'hello' };
+    assert.equal((await google.models.generateContent(asked)).text, 'Heard: hello of 1');
+    let text = '';
+    for await (const chunk of await google.models.generateContentStream(asked)) text += chunk.text ?? '';
+    assert.equal(text, 'Heard: hello of 1');
+    const refused = await post(world.url, '/v1beta/models/agent/private:generateContent', stranger.key, { contents: [{ role: 'user', parts: [{ text: 'hello' }] }] });
+    assert.deepEqual([refused.status, refused.body.error.status], [404, 'NOT_FOUND']);
+  });
+
+  test('what an agent used and cost is what its model calls used and cost, at every door for models', async () => {
+    const usages = {
+      chat: (body) => [body.usage.prompt_tokens, body.usage.completion_tokens],
+      responses: (body) => [body.usage.input_tokens, body.usage.output_tokens],
+      messages: (body) => [body.usage.input_tokens, body.usage.output_tokens],
+      gemini: (body) => [body.usageMetadata.promptTokenCount, body.usageMetadata.candidatesTokenCount],
+    };
+    const costOf = (reply) => reply.headers.get('x-aig-cost-usd') ?? /^: x-aig-cost-usd (\S+)$/m.exec(reply.text)?.[1];
+    for (const [dialect, read] of Object.entries(usages)) {
+      for (const stream of [false, true]) {
+        const change = dialect === 'chat' && stream ? { stream_options: { include_usage: true } } : {};
+        const reply = await ask(world.url, user.key, { dialect, model: 'agent/speaker', stream, change });
+        assert.equal(reply.status, 200, reply.text);
+        const run = reply.headers.get('x-aig-run');
+        const rows = await eventually(async () => {
+          const found = (await usageOf(world.platform)).filter((row) => row.run_id === run);
+          return found.length === 2 && found;
+        }, `two usage rows of ${dialect}`, MINUTE);
+        const sum = (name) => rows.reduce((total, row) => total + Number(row[name]), 0);
+        assert.deepEqual([sum('prompt_tokens'), sum('completion_tokens')], [20, 10]);
+        assert.deepEqual(usageIn(dialect, reply, stream, read), [20, 10], `${dialect}: ${reply.text}`);
+        if (dialect === 'gemini' && stream) continue; // its stream has no place for the cost
+        assert.ok(sum('cost_usd') > 0 && Math.abs(Number(costOf(reply)) - sum('cost_usd')) < 1e-12, `${dialect}: ${costOf(reply)} for ${sum('cost_usd')}`);
+      }
+    }
+  });
+
+  /** Of a stream what its events say last; Anthropic's tell the input at the end, too. */
+  function usageIn(dialect, reply, stream, read) {
+    if (!stream) return read(reply.body);
+    const events = [...reply.text.matchAll(/^data: (\{.*)$/gm)].map(([, text]) => JSON.parse(text));
+    return read(events.map((event) => event.response ?? event).findLast((event) => event.usage ?? event.usageMetadata));
+  }
+
+  for (const stream of [true, false]) {
+    test(`a client that leaves ${stream ? 'a stream' : 'before its answer'} cancels the run and its model call`, async () => {
+      const held = new Promise((resolve) => upstream.next((exchange) => resolve(exchange)));
+      const opened = openStream(world.url, user.key, { model: 'agent/speaker', stream });
+      const exchange = await held;
+      const run = await eventually(async () => (await protocol('POST', '/runs/search', { agent_id: 'speaker', status: 'pending' })).body[0], 'the run', MINUTE);
+      assert.deepEqual([run.agent_id, run.status, run.messages[0].role], ['speaker', 'pending', 'user']);
+      opened.leave();
+      await eventually(async () => (await protocol('GET', `/runs/${run.run_id}`)).body.status === 'interrupted', 'the run is cancelled', MINUTE);
+      await exchange.closed;
+      assert.deepEqual((await protocol('POST', '/runs/search', { agent_id: 'speaker', status: 'pending' })).body, []);
+    });
+  }
+
+  test('Agent Protocol: agents, their schemas, and who sees which', async () => {
+    const found = await protocol('POST', '/agents/search', { limit: 100 });
+    const ids = (reply) => reply.body.map((agent) => agent.agent_id).sort();
+    assert.deepEqual(ids(found), ['adder', 'approver', 'failing', 'helper', 'private', 'speaker']);
+    assert.deepEqual(ids(await protocol('POST', '/agents/search', { limit: 100 }, stranger)), ['adder', 'approver', 'failing', 'helper', 'speaker']);
+    assert.deepEqual(ids(await protocol('POST', '/agents/search', { name: 'ADD' })), ['adder']);
+    const helper = (await protocol('GET', '/agents/helper')).body;
+    assert.deepEqual([helper.name, helper.capabilities], ['Helper', { 'ap.io.messages': true, 'ap.io.streaming': true }]);
+    assert.equal((await protocol('GET', '/agents/adder')).body.capabilities['ap.io.messages'], false);
+    const schemas = (await protocol('GET', '/agents/adder/schemas')).body;
+    assert.deepEqual([schemas.agent_id, schemas.input_schema.properties.a.type], ['adder', 'integer']);
+    const refused = await protocol('GET', '/agents/private', undefined, stranger);
+    assert.deepEqual([refused.status, refused.body.code, typeof refused.body.message, typeof refused.body.metadata.request_id], [404, 'not_found', 'string', 'string']);
+  });
+
+  test('Agent Protocol: runs are waited for, followed, found and deleted', async () => {
+    const messages = say('hello');
+    const waited = (await protocol('POST', '/runs/wait', { agent_id: 'helper', messages, metadata: { door: 'e2e' }, on_completion: 'keep' })).body;
+    const { run } = waited;
+    assert.deepEqual(waited.messages.map(({ role, content }) => [role, content]), [['user', 'hello'], ['assistant', 'Heard: hello of 1']]);
+    assert.deepEqual([run.status, run.agent_id, run.messages[0].content, waited.values], ['success', 'helper', 'hello', {}]);
+    const got = (await protocol('GET', `/runs/${run.run_id}`)).body;
+    assert.deepEqual([got.run_id, got.thread_id, got.metadata.door], [run.run_id, run.thread_id, 'e2e']);
+    assert.deepEqual((await protocol('GET', `/runs/${run.run_id}/wait`)).body.messages, waited.messages);
+    assert.deepEqual((await protocol('POST', '/runs/search', { metadata: { door: 'e2e' }, status: 'success' })).body.map((one) => one.run_id), [run.run_id]);
+    assert.equal((await protocol('GET', `/runs/${run.run_id}`, undefined, stranger)).status, 404);
+
+    const sum = (await protocol('POST', '/runs/wait', { agent_id: 'adder', input: { a: 2, b: 3 } })).body;
+    assert.deepEqual([sum.values.sum, sum.messages, sum.run.input], [5, undefined, { a: 2, b: 3 }]);
+    const streamed = await protocol('POST', '/runs/stream', { agent_id: 'adder', input: { a: 2, b: 3 }, stream_mode: ['updates'], on_completion: 'keep' });
+    assert.match(streamed.text, /event: updates\r?\ndata: \{"add":\{"sum":5\}\}/);
+    const again = await protocol('GET', `${streamed.headers.get('content-location')}/stream`);
+    assert.match(again.text, /event: updates/);
+
+    const made = (await protocol('POST', '/runs', { agent_id: 'failing', messages, on_completion: 'keep' })).body;
+    const failed = (await protocol('GET', `/runs/${made.run_id}/wait`)).body;
+    assert.deepEqual([failed.run.status, failed.run.error.message], ['error', 'no more paper']);
+    assert.equal((await protocol('POST', `/runs/${made.run_id}/cancel?wait=true`)).status, 204);
+    assert.equal((await protocol('DELETE', `/runs/${made.run_id}`)).status, 204);
+    assert.equal((await protocol('GET', `/runs/${made.run_id}`)).status, 404);
+
+    const noAgent = await protocol('POST', '/runs/wait', { messages });
+    assert.deepEqual([noAgent.status, noAgent.body.metadata.field], [422, '/agent_id']);
+    assert.equal((await protocol('POST', '/runs/wait', { agent_id: 'helper', messages, stream_mode: 'debug' })).status, 422);
+    assert.equal((await protocol('POST', '/runs', { agent_id: 'helper', messages, thread_id: crypto.randomUUID() })).status, 404);
+  });
+
+  test('Agent Protocol: a thread, its states, what it waits for, and a command that answers', async () => {
+    const thread_id = crypto.randomUUID();
+    assert.equal((await protocol('POST', '/threads', { thread_id, metadata: { of: 'e2e' } })).body.status, 'idle');
+    assert.equal((await protocol('POST', '/threads', { thread_id })).status, 409);
+    const asked = (await protocol('POST', '/runs/wait', { agent_id: 'approver', thread_id, messages: say('write to them') })).body;
+    assert.deepEqual([asked.run.status, asked.interrupts[0].value.prompt], ['interrupted', 'Send the letter?']);
+    const waiting = (await protocol('POST', '/threads/search', { metadata: { of: 'e2e' }, status: 'interrupted' })).body;
+    assert.deepEqual(waiting.map((one) => [one.thread_id, one.interrupts[0].id]), [[thread_id, asked.interrupts[0].id]]);
+    const answer = await protocol('POST', `/threads/${thread_id}/commands`, {
+      id: 1, method: 'input.respond', params: { namespace: [], interrupt_id: asked.interrupts[0].id, response: { approved: true } },
+    });
+    assert.equal(answer.body.type, 'success', answer.text);
+    const told = await eventually(async () => {
+      const { body } = await protocol('GET', `/threads/${thread_id}`);
+      return body.status === 'idle' && body;
+    }, 'the run goes on', MINUTE);
+    assert.deepEqual([told.values.approved, told.messages.at(-1).content], [true, 'Decided: true']);
+
+    const states = (await protocol('GET', `/threads/${thread_id}/history?limit=2`)).body;
+    assert.deepEqual(states.map((state) => state.messages.length), [2, 1]);
+    const older = (await protocol('GET', `/threads/${thread_id}/history?before=${states[1].checkpoint.checkpoint_id}`)).body;
+    assert.ok(older.every((state) => state.checkpoint.checkpoint_id < states[1].checkpoint.checkpoint_id));
+    const changed = await protocol('PATCH', `/threads/${thread_id}`, { metadata: { seen: true }, messages: say('one more thing'), values: { approved: false } });
+    assert.deepEqual([changed.body.metadata.of, changed.body.metadata.seen, changed.body.values.approved, changed.body.messages.length], ['e2e', true, false, 3], changed.text);
+    const copy = (await protocol('POST', `/threads/${thread_id}/copy`)).body;
+    assert.deepEqual(copy.messages.map(({ content }) => content), changed.body.messages.map(({ content }) => content));
+    assert.equal((await protocol('GET', `/threads/${thread_id}`, undefined, stranger)).status, 404);
+    assert.equal((await protocol('DELETE', `/threads/${copy.thread_id}`)).status, 204);
+    assert.equal((await protocol('GET', `/threads/${copy.thread_id}`)).status, 404);
+  });
+
+  test('Agent Protocol: items are kept by namespace', async () => {
+    const item = { namespace: ['notes', 'a'], key: 'k', value: { n: 1 } };
+    assert.equal((await protocol('PUT', '/store/items', item)).status, 204);
+    assert.deepEqual((await protocol('GET', '/store/items?namespace=notes&namespace=a&key=k')).body.value, { n: 1 });
+    assert.deepEqual((await protocol('POST', '/store/items/search', { namespace_prefix: ['notes'] })).body.items.map((one) => one.key), ['k']);
+    assert.deepEqual((await protocol('POST', '/store/namespaces', {})).body, [['notes', 'a']]);
+    assert.equal((await protocol('GET', '/store/items?namespace=notes&namespace=a&key=k', undefined, stranger)).status, 404);
+    assert.equal((await protocol('DELETE', '/store/items', { namespace: ['notes', 'a'], key: 'k' })).status, 204);
+    assert.equal((await protocol('GET', '/store/items?namespace=notes&namespace=a&key=k')).status, 404);
   });
 
   test('what an agent does not take is an error of the tool', async () => {

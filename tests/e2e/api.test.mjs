@@ -50,13 +50,13 @@ describe('management API', () => {
         const declared = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path').map((parameter) => `{${parameter.name}}`);
         assert.deepEqual(declared, path.match(/\{\w+\}/g) ?? [], where);
         const inference = /^\/v1(beta)?\/(chat|messages|responses|embeddings|models)/.test(path);
-        const langgraph = path.startsWith('/v1/agents/api/');
+        const agents = { '/v1/agents/api/': /\/LangGraphError$/, '/v1/agents/protocol/': /\/AgentProtocolError$/ }[path.match(/^\/v1\/agents\/\w+\//)?.[0]];
         const oauth = ['/register', '/token', '/revoke'].includes(path);
         for (const [status, response] of Object.entries(operation.responses)) {
           assert.ok(response.description && response.headers['x-request-id'], `${where} ${status}`);
           const schema = response.content?.['application/json']?.schema;
           if (schema?.$ref) validator(schema.$ref);
-          if (status === 'default' || status >= '400') assert.match(schema.$ref, inference ? /(OpenAi|Anthropic|Google)Error$/ : oauth ? /\/OAuthError$/ : langgraph ? /\/LangGraphError$/ : /\/Error$/, where);
+          if (status === 'default' || status >= '400') assert.match(schema.$ref, inference ? /(OpenAi|Anthropic|Google)Error$/ : oauth ? /\/OAuthError$/ : agents ?? /\/Error$/, where);
         }
         if (inference && method === 'post') assert.ok(operation.responses[200].headers['x-aig-cost-usd'] && operation.responses[402] && operation.responses[429], where);
         const taken = operation.requestBody?.content['application/json'].schema.$ref;

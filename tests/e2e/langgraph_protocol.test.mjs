@@ -123,7 +123,7 @@ class Stream {
       const at = this.frames.findIndex((frame) => fits(frame) && ++seen === count);
       if (at >= 0) return this.frames.slice(0, at + 1);
       await new Promise((resolve, reject) => {
-        const limit = setTimeout(() => reject(new Error(`no such event; got ${JSON.stringify(this.frames.map(short))}`)), 15_000);
+        const limit = setTimeout(() => reject(new Error(`no such event; got ${JSON.stringify(this.frames.map(short))}`)), 60_000);
         this.#changed = () => { clearTimeout(limit); resolve(); };
       });
     }

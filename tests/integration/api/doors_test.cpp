@@ -60,6 +60,12 @@ struct Doors : testing::Test {
 void expect_envelope(const Route& route, const Reply& reply, const std::string& code) {
   const auto dialect = dialect_of_path(route.path);
   ASSERT_TRUE(reply.json.is_object()) << reply.text;
+  if (is_agent_protocol_path(route.path)) {
+    EXPECT_EQ(reply.json["code"], code);
+    EXPECT_TRUE(reply.json["message"].is_string()) << reply.text;
+    EXPECT_EQ(reply.json["metadata"]["request_id"], "req_test");
+    return;
+  }
   const auto& error = reply.json["error"];
   EXPECT_TRUE(error["message"].is_string()) << reply.text;
   if (!dialect) {
@@ -172,7 +178,7 @@ TEST_F(Doors, name_what_is_wrong_with_a_body) {
     if (route.body_schema.empty()) return;
     const auto path = fill(route.path, ours());
     // What the clients of that API expect.
-    const int faulty = is_langgraph_path(route.path) ? 422 : 400;
+    const int faulty = is_agent_path(route.path) ? 422 : 400;
     const auto& key = route.access == Access::Operator  ? app.admin_key()
                       : route.access == Access::EndUser ? ours().user_key
                                                         : ours().key;
