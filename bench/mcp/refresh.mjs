@@ -95,8 +95,11 @@ async function connectAll(node, share) {
     const links = `/v1/platforms/${id}/end-users/${user.id}/connect-links`;
     for (const [name, { app, login, answers, read }] of Object.entries(VENDORS)) {
       if (i >= share[name]) continue;
-      const { url } = await api.must(201, 'POST', links, { app, return_url: RETURN_URL });
-      const end = await followConnect(url, { login: name === 'zoho' ? ZOHO_PEOPLE[i % 3] : login, answers });
+      const as = { login: name === 'zoho' ? ZOHO_PEOPLE[i % 3] : login, answers };
+      const walk = async () => followConnect((await api.must(201, 'POST', links, { app, return_url: RETURN_URL })).url, as);
+      let end = await walk();
+      // A busy machine may be too slow for an exchange: as a person would, once more. This part is not measured.
+      if (end.searchParams.get('status') !== 'connected') end = await walk();
       assert.equal(end.searchParams.get('status'), 'connected', end.href);
       all.push({ vendor: name, key: user.api_key.raw_key, read });
     }

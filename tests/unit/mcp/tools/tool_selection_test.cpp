@@ -166,6 +166,18 @@ std::vector<std::string> found(const std::string& query, const Json& more = Json
   return out;
 }
 
+TEST(ToolSearch, says_how_many_tools_there_are_to_find) {
+  const auto tools = some_tools();
+  const auto text = [&](std::size_t count) {
+    std::vector<const ToolView*> admitted;
+    for (std::size_t i = 0; i < count; ++i) admitted.push_back(&tools->tools[i]);
+    return search_mode_tools(admitted).front().definition_json;
+  };
+  EXPECT_THAT(text(1), testing::HasSubstr("There is 1 tool that is not listed."));
+  EXPECT_THAT(text(0), testing::HasSubstr("There are 0 tools that are not listed."));
+  EXPECT_THAT(text(2), testing::HasSubstr("There are 2 tools that are not listed."));
+}
+
 TEST(ToolSearch, puts_the_tool_that_is_called_so_first) {
   EXPECT_EQ(found("create issue").front(), "github_create_issue");
   EXPECT_EQ(found("search messages").front(), "slack_search_messages");
