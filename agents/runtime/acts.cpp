@@ -412,10 +412,10 @@ core::Task<core::Json> act_http(TaskRun task, std::string key, HttpCall call) {
 }
 
 std::function<void(core::Json)> shown_pieces(const TaskRun& task) {
-  // Readers tell by the bytes before a piece whether they have missed one.
+  // Readers tell by the pieces and the bytes before a piece whether they have missed one.
   struct Before {
     std::string message;
-    std::size_t content = 0, args = 0;
+    std::size_t content = 0, args = 0, pieces = 0;
   };
   return [task, before = std::make_shared<Before>()](core::Json piece) {
     task.moved();
@@ -425,6 +425,7 @@ std::function<void(core::Json)> shown_pieces(const TaskRun& task) {
     auto place = place_of(task);
     place["content"] = before->content;
     place["args"] = before->args;
+    place["piece"] = before->pieces++;
     before->content += text_of(piece.value("content", core::Json())).size();
     if (piece.contains("tool_call_chunks")) before->args += args_size(piece["tool_call_chunks"]);
     piece["langgraph"] = std::move(place);

@@ -204,7 +204,8 @@ core::Task<std::optional<RunOutcome>> RunWorker::Impl::attempt(FlightPtr flight)
     co_await refuse(flight, *fault);
     co_return std::nullopt;
   }
-  GuardedJournal journal(make_journal(world.database, world.journal, world.log, flight->lease), flight);
+  GuardedJournal journal(
+      make_journal(world.database, world.journal, world.log, flight->lease, spec->next_seq - 1), flight);
   const auto effects = world.effects({flight->principal, graph_id_of(flight->run.kwargs),
                                       flight->run.agent_version, "", flight->run.traceparent});
   try {

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "agents/store/shown_pieces.h"
 #include "agents/store/thread_store.h"
 #include "core/error.h"
 
@@ -29,14 +30,12 @@ std::string notice_of(const ThreadKey& key) {
 
 // What waits for one follower.
 struct EventFollower::Inbox {
-  struct Piece {
-    std::int64_t after;
-    LoggedEvent event;
-  };
   core::AsyncEvent news;
   std::mutex mutex;
-  bool dirty = true;  // the rows may hold more
-  std::deque<Piece> pieces;
+  bool dirty = true;           // the rows may hold more
+  Backlog backlog;             // shown before it came
+  std::size_t pieces_max = 0;  // then the oldest go
+  std::deque<ShownPiece> pieces;
 
   void mark() {
     {
@@ -45,15 +44,40 @@ struct EventFollower::Inbox {
     }
     news.set();
   }
+
+  void add(ShownPiece piece) {
+    {
+      const std::lock_guard lock(mutex);
+      if (pieces.size() >= pieces_max) pieces.pop_front();
+      pieces.push_back(std::move(piece));
+    }
+    news.set();
+  }
+
+  // Those that were shown before it came go first. With the mutex held.
+  void take_backlog() {
+    if (backlog.empty()) return;
+    std::deque<ShownPiece> all;
+    for (const auto& stretch : std::exchange(backlog, {})) stretch.expand(all);
+    pieces_max += all.size();
+    for (auto& piece : pieces) all.push_back(std::move(piece));
+    pieces = std::move(all);
+  }
 };
 
 struct EventFollower::Hub {
+  explicit Hub(std::size_t backlog_bytes) : shown({.thread_bytes = backlog_bytes}) {}
+
   std::mutex mutex;
   std::multimap<ThreadKey, std::weak_ptr<Inbox>> inboxes;
+  ShownPieces shown;
 
   std::vector<std::shared_ptr<Inbox>> of(const ThreadKey& key) {
-    std::vector<std::shared_ptr<Inbox>> out;
     const std::lock_guard lock(mutex);
+    return of_locked(key);
+  }
+  std::vector<std::shared_ptr<Inbox>> of_locked(const ThreadKey& key) {
+    std::vector<std::shared_ptr<Inbox>> out;
     const auto [from, to] = inboxes.equal_range(key);
     for (auto it = from; it != to; ++it)
       if (auto inbox = it->second.lock()) out.push_back(std::move(inbox));
@@ -81,7 +105,10 @@ EventFollower::EventFollower(storage::Database& database, EventLogOptions option
       seq_(after),
       told_(after),
       run_(run) {
+  // In one go: what is shown is in the backlog or comes to the inbox, and never both.
+  inbox_->pieces_max = options_.shown_max;
   const std::lock_guard lock(hub_->mutex);
+  inbox_->backlog = hub_->shown.of(key_);
   hub_->inboxes.emplace(key_, inbox_);
 }
 
@@ -108,6 +135,7 @@ void EventFollower::give(LoggedEvent event, bool is_kept, std::vector<LoggedEven
 std::vector<LoggedEvent> EventFollower::merge(std::vector<LoggedEvent> kept) {
   std::vector<LoggedEvent> out;
   const std::lock_guard lock(inbox_->mutex);
+  inbox_->take_backlog();
   auto& pieces = inbox_->pieces;
   const auto take_before = [&](std::int64_t seq) {
     while (!pieces.empty() && pieces.front().after < seq) {
@@ -216,7 +244,7 @@ struct EventLog::Courier {
 EventLog::EventLog(storage::Database& database, std::string node, EventLogOptions options)
     : database_(database),
       options_(options),
-      hub_(std::make_shared<EventFollower::Hub>()),
+      hub_(std::make_shared<EventFollower::Hub>(options.backlog_bytes)),
       courier_(std::make_shared<Courier>(std::move(node))) {}
 
 EventLog::~EventLog() {
@@ -268,14 +296,26 @@ void EventLog::changed(ThreadKey key) {
 }
 
 void EventLog::show(ThreadKey key, LoggedEvent piece, std::int64_t after) {
-  for (const auto& inbox : hub_->of(key)) {
-    {
-      const std::lock_guard lock(inbox->mutex);
-      if (inbox->pieces.size() >= options_.shown_max) inbox->pieces.pop_front();
-      inbox->pieces.push_back({after, piece});
-    }
-    inbox->news.set();
+  PieceStretch kept({after, piece});
+  std::vector<std::shared_ptr<EventFollower::Inbox>> inboxes;
+  {
+    const std::lock_guard lock(hub_->mutex);
+    // One that is shown before it is kept makes its message whole as well.
+    if (piece.event.seq > 0) hub_->shown.settle(key, {piece.event});
+    hub_->shown.add(key, std::move(kept));
+    inboxes = hub_->of_locked(key);
   }
+  for (const auto& inbox : inboxes) inbox->add({after, piece});
+}
+
+void EventLog::settle(ThreadKey key, const std::vector<RunEvent>& events) {
+  const std::lock_guard lock(hub_->mutex);
+  hub_->shown.settle(key, events);
+}
+
+void EventLog::forget(ThreadKey key, RunId run) {
+  const std::lock_guard lock(hub_->mutex);
+  hub_->shown.forget(key, run);
 }
 
 void EventLog::runs_are_due() {

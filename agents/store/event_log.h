@@ -1,6 +1,7 @@
 #pragma once
 // The events of threads as they are followed: from a number on, and then live on any node. Every follower
-// reads for itself, so each sees all of them, in order and without gaps.
+// reads for itself, so each sees all of them, in order and without gaps. What is only shown (pieces of
+// messages) is seen on the node of the run, also by who comes in the middle (decision 82).
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -22,6 +23,7 @@ namespace assistiv::agents {
 struct EventLogOptions {
   std::size_t read_max = 256;                  // events of one read
   std::size_t shown_max = 256;                 // pieces that wait for one follower; then the oldest go
+  std::size_t backlog_bytes = 1 << 20;         // of one thread, for those who come in the middle
   std::chrono::milliseconds poll{1000};        // when no notice comes
   std::chrono::milliseconds notice_pause{10};  // between two notices to the other nodes
 };
@@ -81,8 +83,14 @@ class EventLog {
   void listen(std::function<void(const ThreadKey&)> heard);
   // The thread has events that were committed here. Other nodes are told.
   void changed(ThreadKey key);
-  // For those who follow on this node now; comes between the events `after` and after + 1.
+  // For those who follow on this node, now or later until it is settled; comes between the events `after`
+  // and after + 1.
   void show(ThreadKey key, LoggedEvent piece, std::int64_t after);
+  // These events are about to be written: what was shown of them (pieces of their message, the beginning of
+  // their call) is not given any more.
+  void settle(ThreadKey key, const std::vector<RunEvent>& events);
+  // Nothing more will come of what the run has shown.
+  void forget(ThreadKey key, RunId run);
   // A run may be claimed: the other nodes are told with the next notice.
   void runs_are_due();
   // As storage::Notifier's callback.

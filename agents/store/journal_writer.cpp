@@ -187,13 +187,20 @@ namespace {
 
 class StoredJournal final : public Journal {
  public:
-  StoredJournal(storage::Database& database, JournalWriter& writer, EventLog& log, RunLease lease)
-      : database_(database), writer_(writer), log_(log), lease_(std::move(lease)) {}
+  StoredJournal(storage::Database& database, JournalWriter& writer, EventLog& log, RunLease lease,
+                std::int64_t last_seq)
+      : database_(database), writer_(writer), log_(log), lease_(std::move(lease)), last_seq_(last_seq) {}
+  ~StoredJournal() override { log_.forget(key(), lease_.run); }
 
   core::Task<void> commit(JournalWrite write) override {
+    log_.settle(key(), write.events);
+    if (write.ends) log_.forget(key(), lease_.run);
+    // What is shown from now on stands behind these, also while they are being written.
+    const auto events = static_cast<std::int64_t>(write.events.size());
+    last_seq_ += events;
     const auto receipt = co_await writer_.append(lease_, std::move(write));
     if (!receipt.applied) throw core::conflict("This run is another executor's now.").with_code("fenced");
-    last_seq_ = receipt.last_seq;
+    if (events > 0) last_seq_ = receipt.last_seq;
   }
 
   core::Task<std::optional<StoredCheckpoint>> load(std::string ns, std::string id) override {
@@ -202,30 +209,29 @@ class StoredJournal final : public Journal {
       wanted = CheckpointId::parse(id);
       if (!wanted) co_return std::nullopt;
     }
-    co_return co_await database_.run(
-        Scope::tenant(lease_.platform),
-        [key = ThreadKey{lease_.platform, lease_.thread}, ns = std::move(ns), wanted](Transaction& tx) {
-          return CheckpointStore::load_head(tx, key, ns, wanted);
-        });
+    co_return co_await database_.run(Scope::tenant(lease_.platform),
+                                     [key = key(), ns = std::move(ns), wanted](Transaction& tx) {
+                                       return CheckpointStore::load_head(tx, key, ns, wanted);
+                                     });
   }
 
-  void show(RunEvent event) override {
-    log_.show({lease_.platform, lease_.thread}, {lease_.run, std::move(event)}, last_seq_);
-  }
+  void show(RunEvent event) override { log_.show(key(), {lease_.run, std::move(event)}, last_seq_); }
 
  private:
+  ThreadKey key() const { return {lease_.platform, lease_.thread}; }
+
   storage::Database& database_;
   JournalWriter& writer_;
   EventLog& log_;
   RunLease lease_;
-  std::atomic<std::int64_t> last_seq_{0};
+  std::atomic<std::int64_t> last_seq_;
 };
 
 }  // namespace
 
 std::unique_ptr<Journal> make_journal(storage::Database& database, JournalWriter& writer, EventLog& log,
-                                      RunLease lease) {
-  return std::make_unique<StoredJournal>(database, writer, log, std::move(lease));
+                                      RunLease lease, std::int64_t last_seq) {
+  return std::make_unique<StoredJournal>(database, writer, log, std::move(lease), last_seq);
 }
 
 }  // namespace assistiv::agents

@@ -3,6 +3,7 @@
 // waited for once and not once for each run.
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -54,8 +55,8 @@ class JournalWriter {
   core::TaskGroup group_{"agent journal"};
 };
 
-// The door of one run (journal.h) on top of it.
+// The door of one run (journal.h) on top of it. `last_seq`: of the thread's events before it.
 std::unique_ptr<Journal> make_journal(storage::Database& database, JournalWriter& writer, EventLog& log,
-                                      RunLease lease);
+                                      RunLease lease, std::int64_t last_seq = 0);
 
 }  // namespace assistiv::agents

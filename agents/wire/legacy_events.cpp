@@ -39,18 +39,21 @@ Json without(Json object, const char* name) {
   return object;
 }
 
-// "12" or "12~<message>.<content>.<args>.<flags>,...": how much of each open message is told.
+// "12" or "12~<message>.<content>.<args>.<flags>.<pieces>,...": how much of each open message is told.
 std::optional<ToldMessage> told_of(std::string_view text) {
-  std::array<std::size_t, 3> numbers{};
-  for (std::size_t i = 0; i < numbers.size(); ++i) {
+  std::array<std::size_t, 4> numbers{};
+  std::size_t count = 0;
+  for (bool more = true; more; ++count) {
     const auto end = text.find('.');
     const auto part = text.substr(0, end);
-    const auto [rest, fault] = std::from_chars(part.data(), part.data() + part.size(), numbers[i]);
+    if (count == numbers.size()) return {};
+    const auto [rest, fault] = std::from_chars(part.data(), part.data() + part.size(), numbers[count]);
     if (fault != std::errc() || rest != part.data() + part.size()) return {};
-    if ((end == std::string_view::npos) != (i + 1 == numbers.size())) return {};
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    more = end != std::string_view::npos;
+    text.remove_prefix(more ? end + 1 : text.size());
   }
-  return ToldMessage{numbers[0], numbers[1], (numbers[2] & 1U) != 0, (numbers[2] & 2U) != 0};
+  if (count < 3) return {};  // the fourth came later
+  return ToldMessage{numbers[0], numbers[1], (numbers[2] & 1U) != 0, (numbers[2] & 2U) != 0, numbers[3]};
 }
 
 constexpr std::size_t kToldMax = 64;  // messages in an id
@@ -114,7 +117,7 @@ std::string LegacyEvents::cursor_text() const {
   char before = '~';
   for (const auto& [message, told] : told_) {
     out += before + message + "." + std::to_string(told.content) + "." + std::to_string(told.args) + "." +
-           std::to_string((told.tools ? 1 : 0) + (told.usage ? 2 : 0));
+           std::to_string((told.tools ? 1 : 0) + (told.usage ? 2 : 0)) + "." + std::to_string(told.pieces);
     before = ',';
   }
   return out;
@@ -300,17 +303,32 @@ void LegacyEvents::on_message(const RunEvent& event) {
   const auto message = without(event.data, "langgraph");
   const auto place = event.data.value("langgraph", Json::object());
   const bool whole = event.seq > 0 || !place.contains("content");
-  if (wants("messages-tuple")) whole ? tell_whole(event, message) : tell_piece(event, message, place);
-  if (wants("messages") && message["type"] != "tool") tell_partial(event, message, whole ? Json() : place);
-  if (wants("events") && message["type"] != "tool") tell_model_event(event, message, whole);
+  const bool by_model = message["type"] != "tool";
+  if (whole) {
+    if (wants("messages-tuple")) tell_whole(event, message);
+    told_.erase(message_hash(message_id(message)));
+  }
+  const bool old = !whole && is_told(message, place);
+  const bool next = !whole && !old && count_next(message, place);
+  if (next && wants("messages-tuple")) add("messages", event, Json::array({message, metadata_of(event)}));
+  if (wants("messages") && by_model) tell_partial(event, message, whole ? Json() : place);
+  if (wants("events") && by_model && !old) tell_model_event(event, message, whole);
 }
 
-void LegacyEvents::tell_piece(const RunEvent& event, const Json& piece, const Json& place) {
+// A client that has come back has had it before.
+bool LegacyEvents::is_told(const Json& piece, const Json& place) const {
+  const auto found = told_.find(message_hash(message_id(piece)));
+  return found != told_.end() && place.value("piece", found->second.pieces) < found->second.pieces;
+}
+
+// False when one was missed: the rest comes with the whole.
+bool LegacyEvents::count_next(const Json& piece, const Json& place) {
+  if (!wants("messages-tuple") && !wants("events")) return false;
   auto& told = told_[message_hash(message_id(piece))];
-  // One was missed: the rest comes with the whole.
-  if (place.value("content", 0U) != told.content || place.value("args", 0U) != told.args) return;
+  if (place.value("piece", told.pieces) != told.pieces) return false;
+  if (place.value("content", 0U) != told.content || place.value("args", 0U) != told.args) return false;
   count_piece(told, piece);
-  add("messages", event, Json::array({piece, metadata_of(event)}));
+  return true;
 }
 
 void LegacyEvents::tell_whole(const RunEvent& event, const Json& message) {

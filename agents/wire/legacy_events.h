@@ -29,6 +29,7 @@ struct ToldMessage {
   std::size_t content = 0, args = 0;  // bytes
   bool tools = false;                 // calls of tools were told
   bool usage = false;
+  std::size_t pieces = 0;
 };
 
 // What a client has seen: Last-Event-ID.
@@ -83,7 +84,8 @@ class LegacyEvents {
   void add_chain_event(const RunEvent& event, std::string_view what, std::string_view name, Json data);
 
   Json metadata_of(const RunEvent& event) const;
-  void tell_piece(const RunEvent& event, const Json& piece, const Json& place);
+  bool is_told(const Json& piece, const Json& place) const;
+  bool count_next(const Json& piece, const Json& place);
   void tell_whole(const RunEvent& event, const Json& message);
   void tell_partial(const RunEvent& event, const Json& piece, const Json& place);
   void tell_model_event(const RunEvent& event, const Json& message, bool whole);

@@ -92,6 +92,7 @@ void count_piece(ToldMessage& told, const Json& piece) {
   told.args += args_bytes(piece);
   told.tools = told.tools || !piece.value("tool_call_chunks", Json::array()).empty();
   told.usage = told.usage || piece.contains("usage_metadata");
+  told.pieces += 1;
 }
 
 Json rest_of(const Json& whole, const ToldMessage& told) {

@@ -46,6 +46,7 @@ RouteTable make_routes(Services& services) {
       add_langgraph_state_routes(table, services);
       add_langgraph_cron_routes(table, services);
       add_langgraph_store_routes(table, services);
+      add_langgraph_new_run_routes(table, services);
       add_langgraph_run_routes(table, services);
       add_langgraph_protocol_routes(table, services);
       add_agent_protocol_routes(table, services);

@@ -131,6 +131,7 @@ void add_agent_protocol_store_routes(RouteTable& table, Services& services);
 void add_agent_protocol_stream_routes(RouteTable& table, Services& services);
 void add_agent_run_routes(RouteTable& table, Services& services);
 void add_agent_a2a_routes(RouteTable& table, Services& services);
+void add_langgraph_new_run_routes(RouteTable& table, Services& services);
 void add_langgraph_run_routes(RouteTable& table, Services& services);
 void add_mcp_routes(RouteTable& table, Services& services);
 void add_operations_routes(RouteTable& table, Services& services);

@@ -174,7 +174,7 @@ label{display:block;padding:.3rem 0}button{font:inherit;padding:.5rem 1rem;borde
    * expires_in                  life of the next access tokens, in seconds
    * rate_limit                  true, with rate_limit_times, rate_limit_reset_s
    * fail_token_endpoint         "500" (any status) | "hang" | "lost" (done, but the reply is lost) | null, with fail_token_times
-   * fail_api                    an answer of the vendor's API to every call: {status, body, type?} | null
+   * fail_api                    an answer of the vendor's API to every call: {status, body, type?} | "lost" (none at all) | null
    * delay_ms                    before every token reply
    * reset_counters              counters and recorded requests start again
    */
@@ -195,6 +195,7 @@ label{display:block;padding:.3rem 0}button{font:inherit;padding:.5rem 1rem;borde
   failedApi(res) {
     const fault = this.faults.fail_api;
     if (!fault) return false;
+    if (fault === 'lost') return Boolean(res.destroy());
     const text = typeof fault.body === 'string' ? fault.body : JSON.stringify(fault.body);
     res.writeHead(fault.status, { 'content-type': fault.type ?? 'application/json' });
     res.end(text);

@@ -1,18 +1,50 @@
-// The page of a run in Chromium: the path taken, the calls and their cost, questions answered by a click, live.
+// The page of a run in Chromium: the path taken, the calls and their cost, each kind of question answered by a click, live,
+// also over a lost connection.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { AgentWorld, REPOSITORY } from './support/agent_world.mjs';
+import { makeAgents, SlowModel } from './support/agents.mjs';
 import { assertGoodPage, DESKTOP, launchBrowser, newVisitor, PHONE } from './support/browser.mjs';
+import { addKey } from './support/models.mjs';
+import { startRoad } from './support/road.mjs';
 import { eventually } from './support/server.mjs';
+import { startUpstream } from './support/upstream.mjs';
 
 const SHOTS = process.env.RUN_PAGE_SCREENSHOTS; // a folder, to look at the pages
 const HOSTILE = 'A bug: <img src=x onerror=alert(1)> & <b>bold</b>';
 
+// A form, JSON, and a node that a run can stop before.
+const ASKING = {
+  slug: 'asking', name: 'Asking',
+  graph: {
+    spec: 'agentgraph/1', name: 'asking',
+    state: { type: 'object', properties: { log: { type: 'array', items: { type: 'string' }, 'x-reducer': 'append' } } },
+    nodes: {
+      form: {
+        type: 'approval', prompt: 'Which one?', write: { log: '${[to_json(result.response)]}' },
+        response_schema: {
+          type: 'object', required: ['colour', 'count'],
+          properties: {
+            ok: { type: 'boolean' }, colour: { type: 'string', enum: ['red', 'blue'] }, count: { type: 'integer' },
+            words: { type: 'string', title: 'Some words' }, note: { type: 'string' },
+          },
+        },
+      },
+      list: { type: 'approval', prompt: 'Which ones?', write: { log: '${[to_json(result.response)]}' }, response_schema: { type: 'array', items: { type: 'string' } } },
+      last: { type: 'transform', write: { log: "${['last']}" } },
+    },
+    edges: [{ from: '__start__', to: 'form' }, { from: 'form', to: 'list' }, { from: 'list', to: 'last' }, { from: 'last', to: '__end__' }],
+  },
+};
+
 describe('The page of a run', () => {
-  let agents, browser, client, issue_number;
+  let agents, browser, client, issue_number, upstream;
   before(async () => {
+    upstream = await startUpstream();
     agents = await AgentWorld.start(['triage', 'supervisor']);
+    await addKey(agents.world, agents.platform, upstream);
+    await makeAgents(agents.platform, ['chat', ASKING]);
     client = agents.client();
     issue_number = await agents.newIssue(HOSTILE);
     browser = await launchBrowser();
@@ -20,21 +52,23 @@ describe('The page of a run', () => {
   after(async () => {
     await browser?.close();
     await agents?.stop();
+    await upstream?.stop();
   });
 
   const shoot = (page, name) => SHOTS && (fs.mkdirSync(SHOTS, { recursive: true }), page.screenshot({ path: `${SHOTS}/${name}.png`, fullPage: true }));
   const addressOf = (run) => `${agents.url}/agents/runs/${run.thread_id}/${run.run_id}`;
 
-  /** A run of triage that waits for its approval. */
-  async function waiting() {
-    const thread = await client.threads.create();
-    const run = await client.runs.create(thread.thread_id, 'triage', { input: { ...REPOSITORY, issue_number, channel: '#general' } });
-    await client.runs.join(thread.thread_id, run.run_id);
+  /** A run that waits, of triage for its approval. */
+  async function waiting(by = client, agent = 'triage', payload = { input: { ...REPOSITORY, issue_number, channel: '#general' } }) {
+    const thread = await by.threads.create();
+    const run = await by.runs.create(thread.thread_id, agent, payload);
+    await by.runs.join(thread.thread_id, run.run_id);
     return run;
   }
 
   async function open(address, { viewport = DESKTOP, key = agents.user.key } = {}) {
     const visitor = await newVisitor(browser, viewport);
+    visitor.page.setDefaultTimeout(60_000);
     visitor.reply = await visitor.page.goto(address);
     await visitor.page.getByLabel('Key of an end user or of a platform').fill(key);
     await visitor.page.getByRole('button', { name: 'Open' }).click();
@@ -83,6 +117,7 @@ describe('The page of a run', () => {
     const run = await waiting();
     const context = await browser.newContext({ viewport: DESKTOP, colorScheme: 'dark' });
     const page = await context.newPage();
+    page.setDefaultTimeout(60_000);
     await page.goto(addressOf(run));
     await page.getByLabel('Key of an end user or of a platform').fill(agents.user.key);
     await page.keyboard.press('Enter');
@@ -111,6 +146,122 @@ describe('The page of a run', () => {
     assert.ok(await page.locator('#graph a.group.done a.node.done', { hasText: 'work' }).count() >= 1);
     assert.deepEqual(problems, []);
     await close();
+  });
+
+  test('forms: fields as the answer\'s schema has them, JSON, and a run that stopped before a node', async () => {
+    const run = await waiting(client, 'asking', { input: { log: [] }, interruptBefore: ['last'] });
+    const { page, problems, close } = await open(addressOf(run));
+    await page.getByRole('heading', { name: 'Which one?' }).waitFor();
+    await page.getByLabel('Colour').selectOption('"blue"');
+    await page.getByLabel('Count').fill('3');
+    await page.getByLabel('Some words (optional)').fill('a "word" <b>');
+    await page.getByRole('button', { name: 'Reject' }).click();
+
+    await page.getByRole('heading', { name: 'Which ones?' }).waitFor();
+    const json = page.getByLabel('The answer, as JSON');
+    await json.fill('["left"');
+    await page.getByRole('button', { name: 'Answer' }).click();
+    await page.getByText('This is no JSON.').waitFor();
+    await json.fill('["left", "right"]');
+    await page.getByRole('button', { name: 'Answer' }).click();
+    // The answer's own run was not told to stop: only the first one was.
+    await page.locator('#run-state', { hasText: 'finished' }).waitFor();
+    const { values } = await client.threads.getState(run.thread_id);
+    assert.deepEqual(JSON.parse(values.log[0]), { ok: false, colour: 'blue', count: 3, words: 'a "word" <b>' });
+    assert.deepEqual(JSON.parse(values.log[1]), ['left', 'right']);
+    assert.equal(values.log[2], 'last');
+
+    const stopped = await waiting(client, 'asking', { input: { log: [] }, interruptBefore: ['form'] });
+    await page.goto(addressOf(stopped));
+    await page.getByRole('heading', { name: 'It stopped before form.' }).waitFor();
+    await page.getByRole('button', { name: 'Go on' }).click();
+    await page.getByRole('heading', { name: 'Which one?' }).waitFor();
+    assert.deepEqual(problems, []);
+    await close();
+  });
+
+  test('a tool that may not be called, an account to connect, an approval of the platform\'s', async () => {
+    const ask = (by) => waiting(by, 'supervisor', { input: { messages: [{ role: 'user', content: 'The writer: use slack_send_message {"channel": "#general", "text": "No"}' }] } });
+    const posted = agents.posted().length;
+    const refused = await ask(client);
+    const { page, problems, close } = await open(addressOf(refused));
+    await page.getByRole('heading', { name: 'May it call send_message?' }).waitFor();
+    await page.getByRole('button', { name: 'Reject' }).click();
+    await page.locator('#run-state', { hasText: 'finished' }).waitFor();
+    assert.equal(agents.posted().length, posted);
+
+    const newcomer = await agents.world.newUser();
+    const away = await waiting(agents.client(newcomer.key));
+    await page.getByRole('button', { name: 'Forget the key' }).click();
+    await page.goto(addressOf(away));
+    await page.getByLabel('Key of an end user or of a platform').fill(newcomer.key);
+    await page.getByRole('button', { name: 'Open' }).click();
+    await page.getByRole('heading', { name: 'get_issue needs an account that is not connected yet.' }).waitFor();
+    const link = page.getByRole('link', { name: 'Connect the account' });
+    assert.match(await link.getAttribute('href'), new RegExp(`^${agents.url}/connect/[\\w-]+$`));
+    assert.equal(await link.getAttribute('rel'), 'noopener noreferrer');
+    await agents.world.connect(newcomer); // as the link would, in another tab
+    await page.getByRole('heading', { name: 'Post this to #general?' }).waitFor(); // it went on by itself
+    assert.deepEqual(problems, []);
+    await close();
+
+    const policy = { mode: 'all', tools: [], deny: [] };
+    await agents.platform.api.must(200, 'PUT', `${agents.platform.path}/mcp/apps/github/policy`, { ...policy, require_approval: { classes: [], tools: ['github_get_issue'] } });
+    const guarded = await waiting();
+    const user = await open(addressOf(guarded));
+    await user.page.getByRole('heading', { name: 'get_issue needs an approval.' }).waitFor();
+    await user.page.getByText('Somebody who runs the platform must approve this call').waitFor();
+    assert.equal(await user.page.getByRole('button', { name: 'Approve', exact: true }).count(), 0);
+    const boss = await open(addressOf(guarded), { key: agents.platform.key });
+    await boss.page.getByRole('button', { name: 'Approve' }).click();
+    for (const one of [boss, user]) {
+      await one.page.getByRole('heading', { name: 'Post this to #general?' }).waitFor();
+      await one.close();
+    }
+    await agents.platform.api.must(200, 'PUT', `${agents.platform.path}/mcp/apps/github/policy`, { ...policy, require_approval: { classes: [], tools: [] } });
+  });
+
+  test('a call of which no answer came is not repeated before somebody says so', async () => {
+    const run = await waiting();
+    const { page, close } = await open(addressOf(run));
+    agents.slack.control({ fail_api: 'lost' });
+    await page.getByRole('button', { name: 'Approve' }).click();
+    await page.getByRole('heading', { name: 'Did the call of send_message happen? No answer came.' }).waitFor();
+    assert.deepEqual(await page.locator('#questions button').allInnerTexts(), ['It happened', 'Do it again', 'Give up']);
+    agents.slack.control({ fail_api: null });
+    const posted = agents.posted().length;
+    await page.getByRole('button', { name: 'Do it again' }).click();
+    await page.locator('#run-state', { hasText: 'finished' }).waitFor();
+    assert.equal(agents.posted().length, posted + 1);
+    await close();
+  });
+
+  test('over a lost connection the words go on where they were, also for who comes in the middle', async () => {
+    const road = await startRoad(agents.world.server);
+    try {
+      const thread = await client.threads.create();
+      const model = new SlowModel(upstream);
+      const run = await client.runs.create(thread.thread_id, 'chat', { input: { messages: [{ role: 'user', content: 'hi' }] }, streamMode: ['values', 'messages-tuple'] });
+      await model.say('Good ');
+      await model.say('eve');
+      const { page, close } = await open(addressOf(run).replace(agents.url, road.url));
+      const live = (text) => page.locator('#steps .live').getByText(text, { exact: true }).waitFor();
+      await live('Good eve');
+      road.close();
+      await page.locator('#lost').waitFor();
+      await model.say('ning');
+      road.open();
+      await live('Good evening');
+      await page.locator('#lost').waitFor({ state: 'hidden' });
+      await eventually(async () => (await page.locator('#status').innerText()) === '', 'it is no longer said that the server is away', 60_000);
+      await model.say('!');
+      await live('Good evening!');
+      await model.end();
+      await page.locator('#run-state', { hasText: 'finished' }).waitFor();
+      await close();
+    } finally {
+      road.stop();
+    }
   });
 
   test('lists runs; strangers see none; the key is in no address and is forgotten', async () => {

@@ -1,11 +1,11 @@
 // Runs through the official LangGraph SDK (2.0.0): made, waited for, followed in every mode, answered, cancelled, taken up
 // again after a lost connection and a lost process. What streams tell is held against the LangGraph library itself.
 import assert from 'node:assert/strict';
-import net from 'node:net';
 import { createRequire } from 'node:module';
 import { after, before, describe, test } from 'node:test';
 import { all, apiOf, clientOf, dataOf, makeAgents, slowAgent, SlowCall, SlowModel } from './support/agents.mjs';
 import { addKey, fund } from './support/models.mjs';
+import { startRoad } from './support/road.mjs';
 import { eventually } from './support/server.mjs';
 import { startUpstream } from './support/upstream.mjs';
 import { World } from './support/world.mjs';
@@ -16,29 +16,6 @@ const { Annotation, Command, MemorySaver, StateGraph, interrupt } = require('@la
 const INPUT = { log: ['in'], n: 1 };
 const DONE = { log: ['in', 'a', 'b', 'c'], n: 4 };
 const said = (...log) => ({ log });
-
-/** A road to the server that can be cut. */
-async function startRoad(target) {
-  const sockets = new Set();
-  const server = net.createServer((from) => {
-    const to = net.connect(target.port, '127.0.0.1');
-    for (const [one, other] of [[from, to], [to, from]]) {
-      sockets.add(one);
-      one.on('error', () => {});
-      one.on('close', () => other.destroy());
-      one.pipe(other);
-    }
-  });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    url: `http://127.0.0.1:${server.address().port}`,
-    cut: () => sockets.forEach((socket) => socket.resetAndDestroy()),
-    stop: () => {
-      sockets.forEach((socket) => socket.destroy());
-      server.close();
-    },
-  };
-}
 
 describe('Runs of the LangGraph API', () => {
   let world, upstream, user, client;
@@ -315,6 +292,54 @@ describe('Runs of the LangGraph API', () => {
       assert.deepEqual(dataOf(replay, 'values'), dataOf(parts, 'values'));
       const rest = await all(client.runs.joinStream(thread, run.run_id, { lastEventId: ids.at(-1), streamMode: ['values'] }));
       assert.deepEqual(rest.map(({ event }) => event), ['end']);
+    } finally {
+      road.stop();
+    }
+  });
+
+  test('who comes in mid-answer, or comes back to it, has all of it once', async () => {
+    const road = await startRoad(world.server);
+    try {
+      const over = clientOf(world, user.key, { apiUrl: `${road.url}/v1/agents/api` });
+      const model = new SlowModel(upstream);
+      const thread = await newThread();
+      const run = await client.runs.create(thread, 'chat', { input: { messages: [{ type: 'human', content: 'hi' }] }, streamMode: ['messages-tuple', 'values'] });
+      const chunks = (parts) => dataOf(parts, 'messages').filter(([{ type }]) => type !== 'human').map(([{ content }]) => content);
+      const heard = (stream) => {
+        const parts = [];
+        const ended = (async () => {
+          for await (const part of stream) parts.push(part);
+        })();
+        ended.catch(() => {});
+        return { parts, ended, hears: (text) => eventually(() => chunks(parts).join('') === text, () => `"${text}": ${JSON.stringify(parts)}`, 60_000) };
+      };
+      const join = (by, options = {}) => heard(by.runs.joinStream(thread, run.run_id, { streamMode: ['messages-tuple', 'values'], ...options }));
+      await model.say('Good ');
+      const first = join(over);
+      await first.hears('Good ');
+      await model.say('eve');
+      await first.hears('Good eve');
+      const second = join(client);
+      await second.hears('Good eve');
+      assert.deepEqual(chunks(second.parts), chunks(first.parts), 'the same pieces');
+      const stop = new AbortController();
+      const whole = heard(client.threads.joinStream(thread, { streamMode: ['run_modes'], signal: stop.signal }));
+      await whole.hears('Good eve');
+      road.cut();
+      await model.say('ning');
+      for (const one of [second, whole]) await one.hears('Good evening');
+      // As a page does that is loaded anew with what it has.
+      const had = [...first.parts];
+      const back = join(client, { lastEventId: had.findLast(({ event }) => event === 'messages').id });
+      await back.hears('Good evening'.slice(chunks(had).join('').length));
+      await model.end();
+      await Promise.all([second.ended, back.ended]);
+      assert.equal(chunks(second.parts).join(''), 'Good evening');
+      assert.equal(dataOf(second.parts, 'values').at(-1).messages.at(-1).content, 'Good evening');
+      const late = await all(client.runs.joinStream(thread, run.run_id, { streamMode: ['messages-tuple'] }));
+      assert.deepEqual(chunks(late), ['Good evening']);
+      await whole.hears('Good evening');
+      stop.abort();
     } finally {
       road.stop();
     }

@@ -8,6 +8,7 @@ import { questions } from '/assets/run_questions.js';
 
 const HISTORY = 200; // states of one thread that are shown at most
 const POLL = 2500;
+let unreachable = false;
 const place = location.pathname.split('/').filter(Boolean).slice(2).map(decodeURIComponent); // thread, run
 
 
@@ -22,6 +23,7 @@ async function guarded(work) {
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     if (error.status === 401) openKeyForm();
+    unreachable = error.status === 0;
     say(error.message, true);
     return undefined;
   }
@@ -261,6 +263,8 @@ async function refresh() {
     if (now.run.id !== before) goTo(now.run.id);
     await Promise.all([readStates(), readUsage()]);
     show();
+    if (unreachable) say('');
+    unreachable = false;
   });
 }
 
@@ -271,7 +275,11 @@ function hear(run, event) {
     now.busy.set(key, event);
   } else if (event.method === 'messages' && event.seq === 0) {
     const node = spaceOf(event.ns ?? '').split(':')[0] || event.node;
-    const text = typeof event.data?.content === 'string' ? event.data.content : '';
+    // Each new connection is told the message from its beginning.
+    const { id, langgraph, content } = event.data ?? {};
+    if ((langgraph?.piece ?? Infinity) < (now.heard.get(id) ?? 0)) return undefined;
+    now.heard.set(id, (langgraph?.piece ?? 0) + 1);
+    const text = typeof content === 'string' ? content : '';
     now.pieces.set(node, cut((now.pieces.get(node) ?? '') + text, 4000));
     return soon(80);
   } else if (event.seq > 0 && !list.some((one) => one.seq === event.seq)) {

@@ -2,8 +2,9 @@
 import { MARKS, WORDS } from '/assets/run_parts.js';
 
 // `chain`: the run with those that it goes on from; `history`: states of the thread, oldest first; `inner`: of subgraphs, by
-// namespace; `busy`: calls without an end; `pieces`: text as it comes, by node.
-export const now = { thread: '', run: null, chain: [], history: [], inner: new Map(), events: new Map(), usage: new Map(), pieces: new Map(), busy: new Map(), drawn: null, stop: null };
+// namespace; `busy`: calls without an end; `pieces`: text as it comes, by node;
+// `heard`: how many pieces of a message were told, by its id.
+export const now = { thread: '', run: null, chain: [], history: [], inner: new Map(), events: new Map(), usage: new Map(), pieces: new Map(), heard: new Map(), busy: new Map(), drawn: null, stop: null };
 
 export const idOf = (state) => state.checkpoint?.checkpoint_id;
 const allEvents = (method) => now.chain.flatMap((run) => (now.events.get(run.id) ?? []).filter((event) => event.method === method));

@@ -89,6 +89,13 @@ export class SlowCall {
   }
 }
 
+/** A model that calls one tool. For upstream.next(). */
+export function toolCall(name, args) {
+  const chunk = (delta, finish = null) => `data: ${JSON.stringify({ id: 'c', created: 1, model: 'served', choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
+  const call = { index: 0, id: 'call_1', type: 'function', function: { name, arguments: JSON.stringify(args) } };
+  return (exchange) => exchange.stream(chunk({ role: 'assistant', tool_calls: [call] }) + chunk({}, 'tool_calls') + CHAT.end.slice(CHAT.end.indexOf('\n\n') + 2));
+}
+
 /** A model that says a word at a time, the next one when it is told to. */
 export class SlowModel {
   constructor(upstream) {

@@ -16,7 +16,7 @@ export function mount(useHook, options, reads) {
     get now() {
       return now;
     },
-    until: (is, what) => eventually(() => now && is(now), () => `${what}: ${JSON.stringify({ values: now?.values, error: String(now?.error) })}`),
+    until: (is, what) => eventually(() => now && is(now), () => `${what}: ${JSON.stringify({ values: now?.values, error: String(now?.error) })}`, 60_000),
     close: () => root.unmount(),
   };
 }

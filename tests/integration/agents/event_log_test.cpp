@@ -1,5 +1,7 @@
 #include "agents/store/event_log.h"
 
+#include <tuple>
+
 #include "agents/store/journal_writer.h"
 #include "agents/store/run_queue.h"
 #include "storage/notifier.h"
@@ -34,6 +36,40 @@ class EventLogTest : public AgentStoreTest {
       write.view->status = RunStatus::Success;
     }
     ASSERT_TRUE(run(writer_.append(lease, std::move(write))).applied);
+  }
+
+  // As shown_pieces() of runtime/ makes them.
+  static RunEvent piece(const std::string& id, const std::string& text, std::size_t before, int number) {
+    RunEvent out;
+    out.method = "messages";
+    out.node = "say";
+    out.data = {{"type", "AIMessageChunk"},
+                {"id", id},
+                {"content", text},
+                {"tool_call_chunks", Json::array()},
+                {"langgraph", {{"step", 1}, {"content", before}, {"args", 0}, {"piece", number}}}};
+    return out;
+  }
+  static JournalWrite whole(const std::string& id, const std::string& text) {
+    JournalWrite out;
+    out.events.emplace_back();
+    out.events.back().method = "messages";
+    out.events.back().data = {{"type", "ai"}, {"id", id}, {"content", text}};
+    return out;
+  }
+  // What comes until the text is there: that of pieces, and that of whole messages in brackets.
+  std::string read_text(EventFollower& follower, std::size_t length) {
+    std::string out;
+    while (out.size() < length) {
+      const auto some = run(follower.next(20s));
+      if (some.empty()) break;
+      for (const auto& one : some) {
+        if (one.event.method != "messages") continue;
+        const auto text = one.event.data["content"].get<std::string>();
+        out += one.event.seq > 0 ? "[" + text + "]" : text;
+      }
+    }
+    return out;
   }
 
   // Until `wanted` have come.
@@ -136,11 +172,87 @@ TEST_F(EventLogTest, EventsThatAreShownBeforeTheyAreKeptComeOnce) {
   EXPECT_EQ(follow(*early, 3), (Methods{"lifecycle", "messages", "values"}));
   EXPECT_EQ(follow(*gap, 3), (Methods{"lifecycle", "messages", "values"}));
   show("values", 4);  // the third was lost
-  write(lease, {"lifecycle", "values", "updates", "values"}, true);
+  auto middle = run(log_.follow(as_alice_, thread.id, 0));
+  EXPECT_EQ(follow(*middle, 3), (Methods{"lifecycle", "messages", "values"}));
+  JournalWrite all;
+  for (const auto* method : {"lifecycle", "values", "updates", "values"}) {
+    all.events.emplace_back();
+    all.events.back().method = method;
+  }
+  all.ends = true;
+  all.view.emplace();
+  all.view->status = RunStatus::Success;
+  run(journal->commit(std::move(all)));
   auto late = run(log_.follow(as_alice_, thread.id, 0));
   EXPECT_EQ(follow(*early, 3), (Methods{"updates", "values", "end"}));
   EXPECT_EQ(follow(*late, 5), (Methods{"lifecycle", "values", "updates", "values", "end"}));
   EXPECT_EQ(early->seq(), 5);
+}
+
+TEST_F(EventLogTest, WhoComesInTheMiddleIsGivenWhatWasShownBefore) {
+  const auto thread = make_thread(as_alice_);
+  const auto lease = begin(thread.id);
+  auto journal = make_journal(database_.db(), writer_, log_, lease);
+  JournalWrite begins;
+  begins.events.emplace_back();
+  begins.events.back().method = "lifecycle";
+  run(journal->commit(std::move(begins)));
+  journal->show(piece("m", "Good ", 0, 0));
+  journal->show(piece("n", "Beside ", 0, 0));
+  journal->show(piece("m", "mor", 5, 1));
+  auto middle = run(log_.follow(as_alice_, thread.id, 0));
+  auto resumed = run(log_.follow(as_alice_, thread.id, 1, lease.run));
+  journal->show(piece("m", "ning", 8, 2));
+  const auto first = run(middle->next(20s));
+  ASSERT_GE(first.size(), 4u);  // the row, then what was shown
+  EXPECT_EQ(first[0].event.method, "lifecycle");
+  for (const auto& [at, text, before] : {std::tuple{1u, "Good ", 0}, std::tuple{2u, "mor", 5}}) {
+    EXPECT_EQ(first[at].event.data, piece("m", text, static_cast<std::size_t>(before), at - 1).data);
+    EXPECT_EQ(first[at].run, lease.run);
+  }
+  EXPECT_EQ(read_text(*resumed, 19), "Good morBeside ning");
+  run(journal->commit(whole("m", "Good morning")));
+  auto late = run(log_.follow(as_alice_, thread.id, 0));
+  EXPECT_EQ(read_text(*late, 21), "Beside [Good morning]");
+  EXPECT_EQ(read_text(*resumed, 14), "[Good morning]");
+  // What comes to nothing is forgotten with the run.
+  journal.reset();
+  auto last = run(log_.follow(as_alice_, thread.id, 0));
+  EXPECT_EQ(read_text(*last, 14), "[Good morning]");
+}
+
+TEST_F(EventLogTest, PiecesWaitForTheEventsThatTheyStandBehind) {
+  const auto thread = make_thread(as_alice_);
+  write(begin(thread.id), {"values"}, true);
+  const auto lease = begin(thread.id);
+  const auto journal = make_journal(database_.db(), writer_, log_, lease, 2);
+  auto follower = run(log_.follow(as_alice_, thread.id, 0));
+  JournalWrite begins;
+  begins.events.emplace_back();
+  begins.events.back().method = "lifecycle";
+  auto writing = io_.start(journal->commit(std::move(begins)));
+  journal->show(piece("m", "Good ", 0, 0));
+  writing.get();
+  EXPECT_EQ(follow(*follower, 4), (Methods{"values", "end", "lifecycle", "messages"}));
+}
+
+TEST_F(EventLogTest, WhatIsKeptForThoseWhoComeLaterIsBounded) {
+  EventLog small(database_.db(), "node-1", {.backlog_bytes = 4000, .poll = 1h});
+  const auto thread = make_thread(as_alice_);
+  const auto lease = begin(thread.id);
+  const auto journal = make_journal(database_.db(), writer_, small, lease);
+  for (int i = 0; i < 400; ++i) journal->show(piece("m", "0123456789", static_cast<std::size_t>(i) * 10, i));
+  auto middle = run(small.follow(as_alice_, thread.id, 0));
+  journal->show(piece("m", "end", 4000, 400));
+  std::vector<LoggedEvent> all;
+  while (all.empty() || all.back().event.data["content"] != "end") {
+    for (auto& one : run(middle->next(20s))) all.push_back(std::move(one));
+  }
+  EXPECT_LT(all.size(), 300u);
+  EXPECT_GT(all.size(), 1u);
+  // The oldest went: what is there has no gap.
+  for (std::size_t i = 0; i < all.size(); ++i)
+    EXPECT_EQ(all[i].event.data["langgraph"]["piece"], 401 - all.size() + i);
 }
 
 TEST_F(EventLogTest, FollowsOnAnotherNode) {

@@ -329,8 +329,41 @@ TEST(StreamModes, AreReadAndSayWhatToRecord) {
             (std::set<std::string>{"messages", "updates", "custom"}));
 }
 
+// Who comes back is given the pieces of the open message from its first one on.
+TEST_F(LegacyEventsTest, PiecesThatAClientHasAreNotToldAgain) {
+  std::vector<RunEvent> pieces;
+  const auto add = [&](const std::string& text, std::size_t before, Json more = Json::object()) {
+    pieces.push_back(piece("m", text, before, std::move(more)));
+    pieces.back().data["langgraph"]["piece"] = pieces.size() - 1;
+  };
+  add("", 0, {{"additional_kwargs", {{"reasoning_content", "Hm"}}}});
+  add("Good ", 0);
+  add("", 5, {{"tool_call_chunks", {{{"index", 0}, {"id", "c"}, {"name", "look"}, {"args", ""}}}}});
+  add("", 5, {{"usage_metadata", {{"total_tokens", 7}}}});
+  for (std::size_t cut = 0; cut <= pieces.size(); ++cut) {
+    auto first = stream({"messages-tuple", "events"});
+    std::string id = "1";
+    std::vector<Frame> tuples, chain;
+    const auto hear = [&](LegacyEvents& out, const RunEvent& event) {
+      for (auto& frame : frames_of(out.encode(event))) {
+        if (!frame.id.empty()) id = frame.id;
+        (frame.event == "messages" ? tuples : chain).push_back(std::move(frame));
+      }
+    };
+    for (std::size_t i = 0; i < cut; ++i) hear(first, pieces[i]);
+    auto second = stream({"messages-tuple", "events"}, false, stream_cursor(id));
+    for (const auto& one : pieces) hear(second, one);
+    EXPECT_EQ(tuples.size(), pieces.size()) << cut;
+    EXPECT_EQ(chain.size(), pieces.size()) << cut;
+    EXPECT_EQ(texts_of(tuples), "Good ") << cut;
+    hear(second, whole("m", "Good ", {{"usage_metadata", {{"total_tokens", 7}}}}));
+    EXPECT_EQ(tuples.size(), pieces.size()) << cut;
+    EXPECT_EQ(chain.back().data["event"], "on_chat_model_end") << cut;
+  }
+}
+
 TEST(StreamCursor, OfWhatIsNoIdIsTheBeginning) {
-  for (const char* text : {"", "-1", "x", "1x", "12~", "5~m", "5~m.1", "5~m.1.2.3.4", "5~m.1.-2.0"}) {
+  for (const char* text : {"", "-1", "x", "1x", "12~", "5~m", "5~m.1", "5~m.1.2.3.4.5", "5~m.1.-2.0"}) {
     const auto cursor = stream_cursor(text);
     EXPECT_TRUE(cursor.after == 0 || (cursor.after == 12 && cursor.told.empty())) << text;
   }
