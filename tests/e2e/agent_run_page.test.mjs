@@ -180,7 +180,7 @@ describe('The page of a run', () => {
     await close();
   });
 
-  test('a tool that may not be called, an account to connect, an approval of the platform\'s', async () => {
+  test('a tool that may not be called, an account to connect', async () => {
     const ask = (by) => waiting(by, 'supervisor', { input: { messages: [{ role: 'user', content: 'The writer: use slack_send_message {"channel": "#general", "text": "No"}' }] } });
     const posted = agents.posted().length;
     const refused = await ask(client);
@@ -204,21 +204,6 @@ describe('The page of a run', () => {
     await page.getByRole('heading', { name: 'Post this to #general?' }).waitFor(); // it went on by itself
     assert.deepEqual(problems, []);
     await close();
-
-    const policy = { mode: 'all', tools: [], deny: [] };
-    await agents.platform.api.must(200, 'PUT', `${agents.platform.path}/mcp/apps/github/policy`, { ...policy, require_approval: { classes: [], tools: ['github_get_issue'] } });
-    const guarded = await waiting();
-    const user = await open(addressOf(guarded));
-    await user.page.getByRole('heading', { name: 'get_issue needs an approval.' }).waitFor();
-    await user.page.getByText('Somebody who runs the platform must approve this call').waitFor();
-    assert.equal(await user.page.getByRole('button', { name: 'Approve', exact: true }).count(), 0);
-    const boss = await open(addressOf(guarded), { key: agents.platform.key });
-    await boss.page.getByRole('button', { name: 'Approve' }).click();
-    for (const one of [boss, user]) {
-      await one.page.getByRole('heading', { name: 'Post this to #general?' }).waitFor();
-      await one.close();
-    }
-    await agents.platform.api.must(200, 'PUT', `${agents.platform.path}/mcp/apps/github/policy`, { ...policy, require_approval: { classes: [], tools: [] } });
   });
 
   test('a call of which no answer came is not repeated before somebody says so', async () => {
