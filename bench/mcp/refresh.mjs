@@ -122,14 +122,14 @@ async function callOnce(node, { key, read: [name, args] }) {
   return JSON.parse(/^data: (.*)$/m.exec(text)?.[1] ?? text);
 }
 
-/** As an agent does: when it is told to come back later, it does. Gives how often it was. */
+/** As an agent does: when it is told to come back later, or a read got no answer in time, it does. Gives how often. */
 async function callUntilAnswered(node, connection, deadline) {
   for (let told = 0; ; told++) {
     const { result, error } = await callOnce(node, connection);
     if (result && !result.isError) return told;
     const said = JSON.stringify(error ?? result.structuredContent ?? result.content);
     const seconds = Number(/retry_after_s\W+(\d+)/.exec(said)?.[1] ?? 1);
-    const later = /retry_after_s|Try again later/.test(said);
+    const later = /retry_after_s|Try again later|did not answer in time/.test(said);
     assert.ok(later && performance.now() < deadline, `${connection.vendor}: ${said}`);
     await pause(Math.max(1, seconds) * 1000);
   }
