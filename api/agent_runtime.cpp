@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "agents/effects/gateway_effects.h"
+#include "agents/effects/result_cache.h"
 #include "agents/service/agent_run_service.h"
 #include "agents/service/assistant_service.h"
 #include "agents/service/run_waiters.h"
@@ -94,7 +95,8 @@ struct AgentRuntime::Impl {
   explicit Impl(AgentRuntimeWorld w)
       : world(w),
         node(core::random_token(world.random, 16)),
-        effects_world{world.inference, world.tools, world.http, world.agents, world.random},
+        results(world.clock),
+        effects_world{world.inference, world.tools, world.http, world.agents, world.random, &results},
         users(world.identity),
         log(world.database, node),
         threads(world.database, world.clock, world.random),
@@ -227,6 +229,7 @@ struct AgentRuntime::Impl {
 
   AgentRuntimeWorld world;
   const std::string node;
+  agents::ResultCache results;
   agents::EffectsWorld effects_world;
   AgentUsers users;
   agents::EventLog log;

@@ -42,6 +42,7 @@ class DocumentReader {
     models_ = read_models(document_, world_, faults_);
     if (document_.contains("defaults")) {
       defaults_ = document_.at("defaults");
+      check_default_cache();
       inner_defaults_ = defaults_;
       inner_defaults_.erase("on_error");
     }
@@ -57,6 +58,12 @@ class DocumentReader {
   }
 
  private:
+  void check_default_cache() {
+    const Json cache = defaults_.value("cache", Json::object());
+    if (cache.value("scope", "user") == "platform" && !cache.contains("key"))
+      faults_.add("/defaults/cache", "cache", "with the scope \"platform\" needs a \"key\"");
+  }
+
   // Null when what is left to check would not find its way in it.
   std::shared_ptr<Graph> read_graph(const Json& json, GraphDraft& draft) {
     const bool inner = !draft.at.empty();

@@ -105,10 +105,12 @@ void check_reachable(const GraphDraft& draft, const Flow& flow, Faults& faults) 
 
 namespace {
 
-// A router with a branch that goes nowhere inside the cycle, or a map, whose list may be empty, can end it.
+// A router with a branch that goes nowhere inside the cycle can end it, and a map that says where to go with
+// an empty list; without that it goes on as the node that it maps.
 bool can_leave(const Flow& flow, std::size_t place, const Flow::Places& cycle) {
   const auto& node = flow.graph().nodes[place];
-  if (std::holds_alternative<MapNode>(node.body)) return true;
+  if (const auto* map = std::get_if<MapNode>(&node.body))
+    return !map->on_empty.empty() && (map->on_empty == kEnd || !cycle.test(flow.place(map->on_empty)));
   if (!std::holds_alternative<RouterNode>(node.body)) return false;
   return std::any_of(flow.groups(place).begin(), flow.groups(place).end(), [&](const Flow::Group& group) {
     return std::none_of(group.begin(), group.end(), [&](std::size_t to) { return cycle.test(to); });
@@ -185,7 +187,8 @@ void check_cycles(const GraphDraft& draft, const Flow& flow, Faults& faults) {
   while (!endless.test(first)) ++first;
   faults.add(draft.at + "/nodes" + pointer_to(flow.name(first)), "endless_cycle",
              "is in a cycle that nothing leaves (" + names_of(flow, endless) +
-                 "): put a router in it with a branch that goes elsewhere");
+                 "): put a router in it with a branch that goes elsewhere, or a map with such an "
+                 "\"on_empty\"");
 }
 
 }  // namespace assistiv::agents

@@ -16,7 +16,14 @@
 #include "agents/cel/template.h"
 #include "core/json.h"
 
+namespace assistiv::mcp {
+class JsonSchema;
+}
+
 namespace assistiv::agents {
+
+// A schema of the document, compiled; null: nothing is checked.
+using SchemaCheck = std::shared_ptr<const mcp::JsonSchema>;
 
 inline constexpr std::string_view kStart = "__start__";
 inline constexpr std::string_view kEnd = "__end__";
@@ -86,7 +93,7 @@ struct Limits {
   std::optional<std::chrono::milliseconds> max_active;  // running
   std::optional<std::chrono::milliseconds> max_wait;    // parked
   int max_fanout = 64;                                  // tasks that one map may make
-  int max_parallel = 8;                                 // tasks at a time
+  int max_parallel = 8;                                 // calls at a time
   std::int64_t max_state_bytes = 1 << 20;
   int max_depth = 4;  // of subgraphs
   int same_call_limit = 3;
@@ -134,7 +141,8 @@ struct LlmNode {
   std::string model;                          // alias, a key of Graph::models
   std::optional<cel::Template> instructions;  // the node's or the agent's
   MessagesFrom messages;
-  core::Json response_schema;      // null: text
+  core::Json response_schema;  // null: text
+  SchemaCheck response_check;
   std::vector<std::string> tools;  // aliases of toolsets
   core::Json params;
   bool stream = true;
@@ -153,6 +161,7 @@ struct AgentNode {
   MessagesFrom messages;
   std::vector<std::string> tools;
   core::Json response_schema;
+  SchemaCheck response_check;
   int max_turns = 12;
   bool parallel_tools = true;
   std::optional<cel::Expression> stop_when;
@@ -178,8 +187,8 @@ struct MapNode {
   std::string as = "item";
   std::string node;
   std::optional<cel::Template> input;  // of a task; absent: {<as>: item}
-  std::string on_empty;                // node or kEnd when `over` is empty; "": the branch ends
-  int max_parallel = 0;                // 0: the graph's
+  std::string on_empty;                // node or kEnd when `over` is empty; "": what follows the mapped node
+  int max_parallel = 0;                // of its tasks; 0: no bound but that of the run's calls
   ItemError on_item_error = ItemError::Fail;
 };
 
@@ -233,6 +242,7 @@ struct Node {
   // State key to value, in the order of the keys. With none given the node writes what is usual for its type:
   // see written_keys().
   std::vector<std::pair<std::string, cel::Template>> write;
+  std::optional<cel::Template> emit;  // told as the event "custom"
   NodeBody body;
 
   std::string_view type() const;  // "llm", "tool", ...
@@ -261,6 +271,7 @@ struct Graph {
   core::Json input_schema;
   core::Json output_schema;
   core::Json context_schema;  // null: anything
+  SchemaCheck input_check, context_check;
   std::map<std::string, ModelAlias> models;
   std::map<std::string, Toolset> tools;
   Limits limits;

@@ -43,7 +43,10 @@ class NodeReader {
       world_.draft.targets.push_back({node_.policies.on_error, at("on_error")});
     }
     read_body();
+    settle_cache();
     read_write();
+    if (json_.contains("emit"))
+      node_.emit = compiler_.value(json_.at("emit"), at("emit"), world_.variables.of_result(node_));
     return std::move(node_);
   }
 
@@ -136,10 +139,27 @@ class NodeReader {
     return out;
   }
 
-  Json schema_of(const char* member) {
+  Json schema_of(const char* member) { return json_.contains(member) ? json_.at(member) : Json(); }
+  SchemaCheck check_of(const char* member) {
     if (!json_.contains(member)) return nullptr;
-    check_value_schema(json_.at(member), at(member), world_.faults);
-    return json_.at(member);
+    return compiled_schema(json_.at(member), at(member), world_.faults);
+  }
+
+  // What a node did outside is not done because an earlier node did it, unless the node itself says so.
+  void settle_cache() {
+    if (!node_.policies.cache) return;
+    const auto type = node_.type();
+    const bool never =
+        type == "router" || type == "map" || type == "subgraph" || type == "approval" || type == "end";
+    if (json_.contains("cache")) {
+      if (never) fault(at("cache"), "cache", "is not for a node of the type \"" + std::string(type) + "\"");
+      if (node_.policies.cache->per_platform && !node_.policies.cache->key)
+        fault(at("cache"), "cache", "with the scope \"platform\" needs a \"key\"");
+      return;
+    }
+    const auto* http = std::get_if<HttpNode>(&node_.body);
+    if (type != "llm" && type != "transform" && (http == nullptr || http->method != "GET"))
+      node_.policies.cache.reset();
   }
 
   // ---- the kinds ----
@@ -150,6 +170,7 @@ class NodeReader {
     out.instructions = instructions();
     out.messages = messages();
     out.response_schema = schema_of("response_schema");
+    out.response_check = check_of("response_schema");
     out.tools = toolsets();
     out.params = json_.value("params", Json::object());
     out.stream = json_.value("stream", true);
@@ -163,6 +184,7 @@ class NodeReader {
     out.messages = messages();
     out.tools = toolsets();
     out.response_schema = schema_of("response_schema");
+    out.response_check = check_of("response_schema");
     out.max_turns = json_.value("max_turns", out.max_turns);
     out.parallel_tools = json_.value("parallel_tools", true);
     out.params = json_.value("params", Json::object());
@@ -314,6 +336,7 @@ class NodeReader {
     out.prompt = template_of("prompt");
     out.payload = template_of("payload");
     out.response_schema = schema_of("response_schema");
+    (void)check_of("response_schema");
     const std::string who = json_.value("who", "end_user");
     out.who = who == "both" ? Approver::Both : who == "platform" ? Approver::Platform : Approver::EndUser;
     if (json_.contains("expires_s")) out.expires = std::chrono::seconds(json_.at("expires_s").get<int>());

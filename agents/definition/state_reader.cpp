@@ -138,9 +138,13 @@ std::pair<std::vector<std::string>, Json> read_projection(const Json& json, cons
 }  // namespace
 
 void check_value_schema(const Json& schema, const std::string& at, Faults& faults) {
-  for (const auto& fault : mcp::JsonSchema::compile(schema).faults) {
-    faults.add(at + fault.pointer, "schema", fault.message);
-  }
+  (void)compiled_schema(schema, at, faults);
+}
+
+SchemaCheck compiled_schema(const Json& schema, const std::string& at, Faults& faults) {
+  auto compiled = mcp::JsonSchema::compile(schema);
+  for (const auto& fault : compiled.faults) faults.add(at + fault.pointer, "schema", fault.message);
+  return std::move(compiled.schema);
 }
 
 void read_state(const Json& json, GraphDraft& draft, Faults& faults) {
@@ -156,11 +160,12 @@ void read_state(const Json& json, GraphDraft& draft, Faults& faults) {
   }
   std::tie(draft.graph.input, draft.graph.input_schema) =
       read_projection(json, "input", draft, required, faults);
+  draft.graph.input_check = mcp::JsonSchema::compile(draft.graph.input_schema).schema;
   std::tie(draft.graph.output, draft.graph.output_schema) =
       read_projection(json, "output", draft, Json::array(), faults);
   if (!json.contains("context")) return;
   draft.graph.context_schema = json.at("context");
-  check_value_schema(draft.graph.context_schema, draft.at + "/context", faults);
+  draft.graph.context_check = compiled_schema(draft.graph.context_schema, draft.at + "/context", faults);
 }
 
 }  // namespace assistiv::agents

@@ -10,5 +10,7 @@ void read_state(const core::Json& json, GraphDraft& draft, Faults& faults);
 
 // The faults of a JSON Schema that stands in a document at `at`.
 void check_value_schema(const core::Json& schema, const std::string& at, Faults& faults);
+// The same; null when there are faults.
+SchemaCheck compiled_schema(const core::Json& schema, const std::string& at, Faults& faults);
 
 }  // namespace assistiv::agents

@@ -6,6 +6,7 @@
 
 #include "agents/effects/http_request.h"
 #include "agents/effects/model_calls.h"
+#include "agents/effects/result_cache.h"
 #include "agents/effects/tool_calls.h"
 #include "agents/store/agent_service.h"
 #include "core/error.h"
@@ -56,7 +57,25 @@ class GatewayEffects final : public Effects {
     co_return co_await context_.world.agents.graph(platform, view->agent.id, wanted->version);
   }
 
+  std::optional<core::Json> recall(const CacheKey& key) override {
+    const auto name = name_of(key);
+    return name.empty() ? std::nullopt : context_.world.results->find(name);
+  }
+  void remember(const CacheKey& key, core::Json result, std::chrono::seconds ttl) override {
+    if (const auto name = name_of(key); !name.empty()) context_.world.results->put(name, result, ttl);
+  }
+
  private:
+  // The tenant, the end user and the version of the agent are always part of it.
+  std::string name_of(const CacheKey& key) const {
+    const auto& who = context_.identity;
+    if (context_.world.results == nullptr || who.agent_id.empty()) return "";
+    const auto& user = who.principal->end_user_id;
+    const std::string sharer = key.per_platform ? "*" : user ? user->str() : "-";
+    return who.principal->platform_id.str() + "/" + who.agent_id + "@" + std::to_string(who.agent_version) +
+           "/" + sharer + "/" + key.node + "/" + key.of;
+  }
+
   RunContext context_;
 };
 

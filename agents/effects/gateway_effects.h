@@ -21,6 +21,7 @@ class ToolDoor;
 namespace assistiv::agents {
 
 class AgentService;
+class ResultCache;
 
 // All of it outlives every run.
 struct EffectsWorld {
@@ -29,6 +30,7 @@ struct EffectsWorld {
   core::HttpClient& http;
   AgentService& agents;
   core::Random& random;
+  ResultCache* results = nullptr;  // of nodes with `cache`; null: nothing is kept
 };
 
 // Who a run acts as. What its agent may use stands in the graph (aliases of models, toolsets), what it may
@@ -38,8 +40,9 @@ struct RunIdentity {
   oauth::PrincipalPtr principal;
   std::string agent;  // slug
   int agent_version = 0;
-  std::string tag;          // of x-aig-tag, for the usage rows; may be empty
-  std::string traceparent;  // of the request that made the run; empty: the run begins a trace of its own
+  std::string tag;            // of x-aig-tag, for the usage rows; may be empty
+  std::string traceparent;    // of the request that made the run; empty: the run begins a trace of its own
+  std::string agent_id = {};  // a slug may be given away again; empty: results of nodes are not kept
 };
 
 // For one attempt at one run.

@@ -51,6 +51,10 @@ const ModelAlias& model_of(const TaskRun& task, const std::string& alias);
 Act act_of(const TaskRun& task, std::string key);
 // Text of a message's content.
 std::string text_of(const core::Json& content);
+// The JSON that a text is; null: it is none.
+core::Json parsed_answer(const std::string& text);
+// Throws invalid_output for an answer that is none, or does not fit.
+void check_answer_json(const core::Json& json, const SchemaCheck& schema);
 
 // An interrupt of this task: `value` when nobody has answered it.
 std::optional<pregel::Value> answer_to(const TaskRun& task, const std::string& call);

@@ -183,11 +183,39 @@ core::Task<bool> take_turn(TaskRun task, std::shared_ptr<AgentLoop> loop, NodeOu
   co_return false;
 }
 
+// What the model said last.
+std::string last_text(const AgentLoop& loop) {
+  for (auto it = loop.fresh.rbegin(); it != loop.fresh.rend(); ++it) {
+    if (it->value("type", "") == "ai") return text_of(it->value("content", core::Json()));
+  }
+  return "";
+}
+
 bool stops_now(const TaskRun& task, const AgentLoop& loop) {
   if (!loop.node->stop_when || loop.turns == 0) return false;
   Bindings names(task);
-  names.set("result", {{"messages", loop.fresh}, {"turns", loop.turns}});
+  auto text = last_text(loop);
+  auto json = loop.node->response_schema.is_null() ? core::Json() : parsed_answer(text);
+  names.set("result", {{"messages", loop.fresh},
+                       {"turns", loop.turns},
+                       {"text", std::move(text)},
+                       {"json", std::move(json)},
+                       {"stop_reason", ""}});
   return names.test(*loop.node->stop_when);
+}
+
+// Only the last model call is made again when its answer cannot be used: what tools did stays done.
+core::Json answer_json(const TaskRun& task, const AgentLoop& loop, const std::string& text) {
+  if (loop.node->response_schema.is_null()) return nullptr;
+  auto json = parsed_answer(text);
+  if (loop.stop_reason != "done") return json;
+  try {
+    check_answer_json(json, loop.node->response_check);
+  } catch (...) {
+    task.record().steps.erase("model:" + std::to_string(loop.turns));
+    throw;
+  }
+  return json;
 }
 
 }  // namespace
@@ -210,9 +238,8 @@ core::Task<NodeOutcome> run_agent(TaskRun task) {
   }
   if (!out.interrupts.empty()) co_return out;
   const auto text = loop->fresh.empty() ? std::string() : text_of(loop->fresh.back()["content"]);
-  auto json = node->response_schema.is_null() ? core::Json() : core::Json::parse(text, nullptr, false);
   names.set("result", {{"text", text},
-                       {"json", json.is_discarded() ? core::Json() : std::move(json)},
+                       {"json", answer_json(task, *loop, text)},
                        {"messages", loop->fresh},
                        {"turns", loop->turns + (loop->stop_reason == "done" ? 1 : 0)},
                        {"stop_reason", loop->stop_reason}});

@@ -89,6 +89,8 @@ void add_write(const TaskRun& task, const std::string& key, core::Json value, pr
 
 void add_writes(const TaskRun& task, const Bindings& names, pregel::TaskResult& into) {
   for (const auto& [key, form] : task.node->write) add_write(task, key, names.render(form), into);
+  if (task.node->emit && task.run->recorder.wants("custom"))
+    task.run->recorder.event("custom", task.level->head.ns, task.node->id, names.render(*task.node->emit));
 }
 
 }  // namespace assistiv::agents

@@ -28,7 +28,7 @@ class Bindings {
   cel::Scope scope_;
 };
 
-// The keys of `write`, or nothing when the node has none.
+// The keys of `write`, or nothing when the node has none; and what it tells (`emit`).
 void add_writes(const TaskRun& task, const Bindings& names, pregel::TaskResult& into);
 void add_write(const TaskRun& task, const std::string& key, core::Json value, pregel::TaskResult& into);
 

@@ -115,6 +115,13 @@ struct HttpAnswer {
   std::string text;
 };
 
+// What an earlier execution of a node is found by, within one version of the agent.
+struct CacheKey {
+  std::string node;           // and the nodes that it is within
+  std::string of;             // hash of what makes two executions the same
+  bool per_platform = false;  // shared by all end users
+};
+
 // Used by all coroutines of a run at a time, on one thread.
 class Effects {
  public:
@@ -128,6 +135,9 @@ class Effects {
   virtual core::Task<HttpAnswer> call_http(HttpCall call) = 0;
   // "agent:<slug>@<version>"; null when there is none that this end user may use.
   virtual core::Task<std::shared_ptr<const Graph>> graph(std::string reference) = 0;
+  // What a node gave earlier (`cache`); nothing when it is not kept, or not any more.
+  virtual std::optional<core::Json> recall(const CacheKey&) { return std::nullopt; }
+  virtual void remember(const CacheKey&, core::Json, std::chrono::seconds) {}
 };
 
 }  // namespace assistiv::agents

@@ -113,12 +113,35 @@ core::Task<void> carry_out(TaskRun task, std::shared_ptr<Step> step) {
   }
 }
 
+// The tasks of a map that has a bound of its own: each lane takes the next one when it has ended one.
+struct Lanes {
+  std::vector<TaskRun> tasks;
+  std::size_t next = 0;
+};
+
+core::Task<void> work_lane(std::shared_ptr<Lanes> lanes, std::shared_ptr<Step> step) {
+  while (lanes->next < lanes->tasks.size()) {
+    // What begins after a sibling failed would only be stopped again.
+    if (step->stop.stop_requested()) co_return;
+    const auto index = lanes->next++;
+    co_await carry_out(lanes->tasks[index], step);
+  }
+}
+
+// 0: no bound of its own.
+int lanes_of(const Level& level, const PlannedTask& task) {
+  const auto* origin = task.origin.empty() ? nullptr : level.program->graph().node(task.origin);
+  const auto* map = origin == nullptr ? nullptr : std::get_if<MapNode>(&origin->body);
+  return map == nullptr ? 0 : map->max_parallel;
+}
+
 // All tasks of the step that have no result and wait for nobody.
 core::Task<void> run_tasks(std::shared_ptr<RunState> run, std::shared_ptr<Level> level,
                            std::shared_ptr<Step> step) {
   const std::stop_callback forward(level->stop, [source = step->stop]() mutable { source.request_stop(); });
   std::vector<std::function<core::Task<void>()>> beside;
   std::vector<TaskRun> inner;
+  std::map<std::string, std::shared_ptr<Lanes>> bounded;  // by map
   for (const auto& planned : step->tasks) {
     const auto found = level->pending.tasks.find(planned.id);
     if (found != level->pending.tasks.end() &&
@@ -126,7 +149,13 @@ core::Task<void> run_tasks(std::shared_ptr<RunState> run, std::shared_ptr<Level>
       continue;
     TaskRun task{run, level, &planned, level->program->graph().node(planned.node), step->stop.get_token()};
     ++step->running;
-    if (acts_outside(*task.node)) {
+    if (const int lanes = lanes_of(*level, planned); lanes > 0 && acts_outside(*task.node)) {
+      auto& group = bounded[planned.origin];
+      if (!group) group = std::make_shared<Lanes>();
+      group->tasks.push_back(std::move(task));
+      if (group->tasks.size() <= static_cast<std::size_t>(lanes))
+        beside.emplace_back([group, step] { return work_lane(group, step); });
+    } else if (acts_outside(*task.node)) {
       beside.emplace_back([task, step] { return carry_out(task, step); });
     } else {
       inner.push_back(std::move(task));
@@ -187,6 +216,7 @@ core::Task<std::optional<LevelEnd>> take_step(std::shared_ptr<RunState> run, std
   }
   run->meter.begin_step();
   level->now = level->head.at;
+  level->sends = 0;
   auto step = std::make_shared<Step>();
   step->tasks = std::move(tasks);
   co_await run_tasks(run, level, step);

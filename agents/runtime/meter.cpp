@@ -1,5 +1,6 @@
 #include "agents/runtime/meter.h"
 
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -104,10 +105,18 @@ void Meter::take_same_call(const std::string& tool, const core::Json& arguments)
 }
 
 void Meter::check_time() const {
-  if (limits_.max_active && totals().active_ms > limits_.max_active->count()) {
-    throw limit_reached(core::ErrorKind::DeadlineExceeded, "active",
-                        "the run has used up its time (max_active_s)");
-  }
+  if (limits_.max_active && totals().active_ms > limits_.max_active->count()) throw out_of_time();
+}
+
+core::Error Meter::out_of_time() {
+  return limit_reached(core::ErrorKind::DeadlineExceeded, "active",
+                       "the run has used up its time (max_active_s)");
+}
+
+std::optional<std::chrono::milliseconds> Meter::time_left() const {
+  if (!limits_.max_active) return std::nullopt;
+  const auto left = *limits_.max_active - std::chrono::milliseconds(totals().active_ms);
+  return std::max(left, std::chrono::milliseconds(0));
 }
 
 RunTotals Meter::totals() const {

@@ -1,11 +1,13 @@
 #pragma once
 // What a run may still use up. Reserved before an act and settled after it, so that branches side by side
 // cannot overshoot. Internal to runtime/; one thread.
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 
 #include "agents/runtime/run.h"
+#include "core/error.h"
 
 namespace assistiv::agents {
 
@@ -25,6 +27,9 @@ class Meter {
   void take_tool();
   void take_same_call(const std::string& tool, const core::Json& arguments);
   void check_time() const;
+  static core::Error out_of_time();
+  // What is left of max_active; nothing without a bound.
+  std::optional<std::chrono::milliseconds> time_left() const;
 
   RunTotals totals() const;
   const Limits& limits() const { return limits_; }

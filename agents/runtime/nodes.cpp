@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "agents/definition/definition.h"
 #include "agents/runtime/acts.h"
 #include "agents/runtime/run_state.h"
+#include "mcp/schema/json_schema.h"
 
 namespace assistiv::agents {
 namespace {
@@ -25,11 +27,6 @@ ModelCall model_call(const TaskRun& task, const std::string& alias, const core::
   return call;
 }
 
-core::Json parsed(const std::string& text) {
-  auto json = core::Json::parse(text, nullptr, false);
-  return json.is_discarded() ? core::Json() : json;
-}
-
 core::Task<NodeOutcome> run_llm(TaskRun task, const LlmNode* node) {
   NodeOutcome out;
   Bindings names(task);
@@ -42,11 +39,8 @@ core::Task<NodeOutcome> run_llm(TaskRun task, const LlmNode* node) {
   const auto& message = answer["message"];
   if (!again) tell_message(task, message);
   const auto text = text_of(message["content"]);
-  auto json = node->response_schema.is_null() ? core::Json() : parsed(text);
-  if (!node->response_schema.is_null() && json.is_null()) {
-    throw core::Error(core::ErrorKind::UpstreamFailed, "the model's answer is no JSON")
-        .with_code("invalid_output");
-  }
+  auto json = node->response_schema.is_null() ? core::Json() : parsed_answer(text);
+  if (!node->response_schema.is_null()) check_answer_json(json, node->response_check);
   names.set("result", {{"text", text},
                        {"json", std::move(json)},
                        {"message", message},
@@ -57,6 +51,14 @@ core::Task<NodeOutcome> run_llm(TaskRun task, const LlmNode* node) {
     add_write(task, *key, core::Json::array({message}), out.result);
   add_writes(task, names, out.result);
   co_return out;
+}
+
+// A tool's error is a result, unless the graph says what to do about failures.
+bool is_failure_of(const Policies& policies) {
+  if (!policies.on_error.empty()) return true;
+  if (!policies.retry) return false;
+  const auto& on = policies.retry->retry_on;
+  return std::find(on.begin(), on.end(), RetryOn::ToolError) != on.end();
 }
 
 core::Task<NodeOutcome> run_tool(TaskRun task, const ToolNode* node) {
@@ -78,7 +80,7 @@ core::Task<NodeOutcome> run_tool(TaskRun task, const ToolNode* node) {
     out.interrupts.push_back(std::move(*done.waits));
     co_return out;
   }
-  if (done.value["is_error"] == true && !task.node->policies.on_error.empty()) {
+  if (done.value["is_error"] == true && is_failure_of(task.node->policies)) {
     throw core::Error(core::ErrorKind::UpstreamFailed, done.value["text"].get<std::string>())
         .with_code("tool_error");
   }
@@ -98,6 +100,22 @@ NodeOutcome run_router(const TaskRun& task, const RouterNode& node) {
   throw core::Error(core::ErrorKind::Unprocessable, "no branch of the router is true").with_code("no_branch");
 }
 
+// Of no items the mapped node's followers still are next, unless the map says where to go.
+void go_on_empty(const Graph& graph, const MapNode& map, pregel::TaskResult& into) {
+  const MapNode* at = &map;
+  for (int depth = 0; depth < kMapDepthMax; ++depth) {
+    if (!at->on_empty.empty()) {
+      into.to = {at->on_empty};
+      return;
+    }
+    const auto* mapped = graph.node(at->node);
+    const auto* inner = mapped == nullptr ? nullptr : std::get_if<MapNode>(&mapped->body);
+    if (inner == nullptr) break;
+    at = inner;
+  }
+  into.passes = {at->node};
+}
+
 NodeOutcome run_map(const TaskRun& task, const MapNode& node) {
   NodeOutcome out;
   Bindings names(task);
@@ -108,6 +126,13 @@ NodeOutcome run_map(const TaskRun& task, const MapNode& node) {
   }
   const int max = task.run->meter.limits().max_fanout;
   if (items.size() > static_cast<std::size_t>(max)) throw too_wide(items.size(), max);
+  // Maps of maps: before their tasks are made, not after.
+  task.level->sends += items.size();
+  if (task.level->sends > pregel::kMaxTasks) {
+    throw core::Error(core::ErrorKind::Unprocessable,
+                      "the maps of one step make more than " + std::to_string(pregel::kMaxTasks) + " tasks")
+        .with_code("FANOUT_TOO_LARGE");
+  }
   for (std::size_t i = 0; i < items.size(); ++i) {
     core::Json input = {{node.as, items[i]}};
     if (node.input) {
@@ -119,8 +144,7 @@ NodeOutcome run_map(const TaskRun& task, const MapNode& node) {
     }
     out.result.sends.push_back({node.node, pregel::Value(std::move(input)), task.node->id});
   }
-  // Of no items the mapped node's followers still are next.
-  if (items.empty()) out.result.passes = {node.node};
+  if (items.empty()) go_on_empty(task.level->program->graph(), node, out.result);
   return out;
 }
 
@@ -150,7 +174,10 @@ NodeOutcome run_approval(const TaskRun& task, const ApprovalNode& node) {
     out.result.to = {node.on_expire};
     return out;
   }
-  names.set("result", {{"response", said}, {"by", nullptr}, {"at", core::format_time(task.level->now)}});
+  const auto& by = task.run->spec.by;
+  names.set("result", {{"response", said},
+                       {"by", by.empty() ? "end_user" : by},
+                       {"at", core::format_time(task.run->world.clock.now())}});
   add_writes(task, names, out.result);
   return out;
 }
@@ -187,9 +214,12 @@ core::Task<NodeOutcome> run_http(TaskRun task, const HttpNode* node) {
   call.auth = node->auth;
   call.max_bytes = node->max_bytes;
   auto answer = co_await act_http(task, "http:0", std::move(call));
-  if (answer["status"].get<int>() >= 500) {
+  const int status = answer["status"].get<int>();
+  // Too many requests are a result, unless the node is to be repeated then.
+  if (status >= 500 || (status == 429 && task.node->policies.retry)) {
     task.record().steps.erase("http:0");
-    throw core::Error(core::ErrorKind::UpstreamFailed, "the server answered " + answer["status"].dump())
+    throw core::Error(status == 429 ? core::ErrorKind::RateLimited : core::ErrorKind::UpstreamFailed,
+                      "the server answered " + std::to_string(status))
         .with_code("http_error");
   }
   names.set("result", std::move(answer));
@@ -318,7 +348,7 @@ core::Task<NodeOutcome> run_subgraph(TaskRun task, const SubgraphNode* node) {
   if (node->remembers) out.result.children[task.task->child_ns] = inner->head.id;
   if (task.node->write.empty()) {
     give_back(task, *inner, given, out.result);
-    co_return out;
+    if (!task.node->emit) co_return out;
   }
   auto result = core::Json::object();
   for (const auto& key : graph->output) {
@@ -332,6 +362,23 @@ core::Task<NodeOutcome> run_subgraph(TaskRun task, const SubgraphNode* node) {
 }
 
 }  // namespace
+
+core::Json parsed_answer(const std::string& text) {
+  auto json = core::Json::parse(text, nullptr, false);
+  return json.is_discarded() ? core::Json() : json;
+}
+
+void check_answer_json(const core::Json& json, const SchemaCheck& schema) {
+  std::string why;
+  if (json.is_null()) {
+    why = "the model's answer is no JSON";
+  } else if (schema) {
+    if (const auto faults = schema->check(json); !faults.empty())
+      why = "the model's answer does not fit response_schema: " + mcp::describe(faults);
+  }
+  if (why.empty()) return;
+  throw core::Error(core::ErrorKind::UpstreamFailed, std::move(why)).with_code("invalid_output");
+}
 
 core::Task<NodeOutcome> run_node(TaskRun task) {
   if (task.node->when) {

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <utility>
 
+#include "agents/pregel/codec.h"
 #include "agents/runtime/bindings.h"
+#include "agents/runtime/node_cache.h"
 
 namespace assistiv::agents {
 namespace {
@@ -71,9 +73,21 @@ core::Task<NodeOutcome> one_attempt(TaskRun task) {
   std::rethrow_exception(failure);
 }
 
+// An earlier result of the node, or one that is kept for later ones.
+core::Task<NodeOutcome> cached_attempt(TaskRun task) {
+  const auto key = cache_key(task);
+  if (!key) co_return co_await one_attempt(task);
+  if (auto known = recalled(task, *key)) co_return std::move(*known);
+  auto out = co_await one_attempt(task);
+  if (out.interrupts.empty())
+    task.run->world.effects.remember(*key, pregel::encode(out.result), task.node->policies.cache->ttl);
+  co_return out;
+}
+
 bool is_final(const core::Error& error) {
   return error.kind() == core::ErrorKind::Cancelled || error.code().starts_with("limit_") ||
-         error.code() == "drained" || error.code() == "aborted" || error.code() == "GRAPH_RECURSION_LIMIT";
+         error.code() == "drained" || error.code() == "aborted" || error.code() == "ended_in_error" ||
+         error.code() == "GRAPH_RECURSION_LIMIT";
 }
 
 bool is_kind(RetryOn on, const core::Error& error) {
@@ -154,7 +168,7 @@ core::Task<NodeOutcome> run_with_policies(TaskRun task) {
   for (int attempt = 1;; ++attempt) {
     std::optional<core::Error> error;
     try {
-      co_return co_await one_attempt(task);
+      co_return co_await cached_attempt(task);
     } catch (const core::Error& e) {
       error = e;
     } catch (const std::exception& e) {
@@ -170,7 +184,8 @@ core::Task<NodeOutcome> run_with_policies(TaskRun task) {
       throw *error;
     }
     // What an attempt recorded and could not use is not kept for the next one.
-    if (error->code() == "invalid_output" || error->code() == "tool_error") task.record().steps.clear();
+    const bool unusable = error->code() == "invalid_output" || error->code() == "tool_error";
+    if (unusable && !std::holds_alternative<AgentNode>(task.node->body)) task.record().steps.clear();
     co_await core::sleep_for(pause_before(*retry, attempt, task.run->world.random), task.stop);
   }
 }

@@ -5,6 +5,7 @@
 
 #include "agents/pregel/codec.h"
 #include "agents/pregel/messages.h"
+#include "agents/runtime/given.h"
 #include "agents/runtime/run_state.h"
 
 namespace assistiv::agents {
@@ -15,6 +16,48 @@ struct Ending {
   std::optional<core::Error> error;
 };
 
+// Requests the run's stop when it is cancelled, and when its time is over (max_active_s): calls under way
+// end.
+struct Deadline {
+  std::stop_source stop;
+  std::stop_source over;  // the run has ended
+  bool passed = false;
+};
+
+// However it ends.
+struct EndOfRun {
+  Deadline& deadline;
+  ~EndOfRun() { deadline.over.request_stop(); }
+};
+
+core::Task<void> wait_for_deadline(std::shared_ptr<Deadline> deadline, std::chrono::milliseconds left) {
+  co_await core::sleep_for(left, deadline->over.get_token());
+  if (deadline->over.stop_requested()) co_return;
+  deadline->passed = true;
+  deadline->stop.request_stop();
+}
+
+core::Task<std::shared_ptr<Deadline>> set_deadline(std::shared_ptr<RunState> run) {
+  auto out = std::make_shared<Deadline>();
+  if (const auto left = run->meter.time_left()) {
+    run->world.tasks.spawn(co_await core::current_executor(), "agents.deadline",
+                           [out, left = *left](std::stop_token) { return wait_for_deadline(out, left); });
+  }
+  co_return out;
+}
+
+void check_answer(const std::vector<pregel::Interrupt>& open, const std::string& id, const core::Json& answer,
+                  const std::string& by) {
+  for (const auto& one : open) {
+    if (one.id != id) continue;
+    if (const auto fault = answer_fault(one.value.json(), answer, by)) {
+      throw core::Error(fault->forbidden ? core::ErrorKind::PermissionDenied : core::ErrorKind::Unprocessable,
+                        fault->message)
+          .with_code("INVALID_ANSWER");
+    }
+  }
+}
+
 void record_command(RunState& run, Level& level) {
   const auto& spec = run.spec;
   auto& rows = run.recorder.buffer().tasks;
@@ -22,6 +65,7 @@ void record_command(RunState& run, Level& level) {
   if (spec.resumes) {
     const auto open = pregel::open_interrupts(pregel::plan(*level.program, level.head), level.pending);
     for (auto& [id, answer] : pregel::answers_of(spec.resume, open)) {
+      check_answer(open, id, answer.json(), spec.by);
       rows.push_back({level.head.id, "", Fact::Answer, id, answer.json()});
       level.pending.answers.insert_or_assign(id, answer);
     }
@@ -74,6 +118,10 @@ core::Task<void> prepare(std::shared_ptr<RunState> run, std::shared_ptr<Level> l
   auto& spec = run->spec;
   const auto earlier = co_await load_base(run, level);
   if (!earlier.any() && spec.input) {
+    const auto faults = input_faults(*spec.graph, *spec.input, pregel::to_json(level->head.values));
+    if (!faults.empty())
+      throw core::Error(core::ErrorKind::Unprocessable, "the input: " + mcp::describe(faults))
+          .with_code("INVALID_INPUT");
     level->pending = {};
     const pregel::Identity identity{run->ids.next(level->head.id, level->head.step + 1),
                                     run->world.clock.now()};
@@ -206,7 +254,11 @@ core::Task<RunOutcome> execute(RunSpec spec, RunWorld world, std::shared_ptr<Run
   auto run = std::make_shared<RunState>(std::move(spec), world, std::move(control));
   auto level = std::make_shared<Level>();
   level->program = std::make_shared<pregel::Program>(run->spec.graph);
-  level->stop = run->control->cancelled();
+  const auto deadline = co_await set_deadline(run);
+  const EndOfRun end{*deadline};
+  const std::stop_callback forward(run->control->cancelled(),
+                                   [source = deadline->stop]() mutable { source.request_stop(); });
+  level->stop = deadline->stop.get_token();
   level->head = pregel::blank(*level->program, "");
   Ending ending;
   try {
@@ -222,6 +274,8 @@ core::Task<RunOutcome> execute(RunSpec spec, RunWorld world, std::shared_ptr<Run
     if (run->recorder.failed()) throw;
     ending.error = core::internal(e.what());
   }
+  if (ending.error && deadline->passed && !run->control->cancelled().stop_requested())
+    ending.error = Meter::out_of_time();
   co_return co_await conclude(run, level, std::move(ending));
 }
 

@@ -31,6 +31,7 @@ struct RunSpec {
   // LangGraph's Command; null members are absent.
   bool resumes = false;
   core::Json resume;
+  std::string by;  // who answers: "end_user", "platform"; "" when nobody does
   core::Json update;
   core::Json go_to;
   std::string checkpoint;  // go on from here instead of the head

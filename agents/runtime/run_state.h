@@ -1,6 +1,7 @@
 #pragma once
 // What the coroutines of one run share. Internal to runtime/; one thread, so nothing is locked.
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
@@ -49,6 +50,7 @@ struct Level {
   core::Json parents = core::Json::object();  // {ns: checkpoint id} above it
   core::Time now;                             // of this step: `run.now`
   core::Json state;                           // of this step, for expressions; null: not built yet
+  std::size_t sends = 0;                      // that the maps of this step have made
   std::stop_token stop;                       // the run was cancelled, or a sibling of the task above failed
   // In a task: where its head is noted.
   std::shared_ptr<Level> above;

@@ -89,12 +89,27 @@ core::Task<int> AgentRunService::version_for(const RunCaller& caller, const RunR
   co_return last[0].agent_version;
 }
 
+// The request against the state of its thread. What changes in the meantime the executor sees.
+core::Task<> AgentRunService::check_given(std::optional<ThreadId> id, Reach reach, const RunOrder* order,
+                                          GraphPtr graph) {
+  auto faults = given_faults(order->kwargs, *graph, nullptr);
+  if (faults.empty() && !order->resumes) co_return;
+  const auto thread = id ? co_await world_.threads.find(reach, *id) : std::nullopt;
+  if (!faults.empty() && thread) faults = given_faults(order->kwargs, *graph, thread->values);
+  if (!faults.empty()) throw core::bad_request(mcp::describe(faults), faults.front().pointer);
+  // A busy thread may ask something else by then.
+  if (order->resumes)
+    check_resume(order->kwargs, thread && thread->status != "busy" ? thread->interrupts : core::Json());
+}
+
 core::Task<CreatedRun> AgentRunService::create(RunCaller caller, RunRequest request) {
   const auto of = co_await world_.assistants.resolve(caller.reach, assistant_name(request.body));
   auto order = read_run_order(request.body, of.assistant);
   const int version = co_await version_for(caller, request, of, order.resumes);
   const auto graph = co_await world_.agents.graph(caller.reach.platform, of.agent.id, version);
   check_run_order(order.kwargs, *graph);
+  order.kwargs["by"] = caller.reach.end_user ? "end_user" : "platform";
+  co_await check_given(request.thread, caller.reach, &order, graph);
   const auto max_wait = run_spec_of(order.kwargs, graph).limits.max_wait;
   auto input = run_of_order(of, std::move(order), version);
   input.thread = request.thread;
@@ -159,6 +174,7 @@ core::Task<RunResult> AgentRunService::run_here(RunCaller caller, RunRequest req
   const auto graph =
       co_await world_.agents.graph(caller.reach.platform, of.agent.id, of.agent.active_version);
   check_run_order(order.kwargs, *graph);
+  co_await check_given(std::nullopt, caller.reach, &order, graph);
   Run run;
   run.id = request.id.value_or(RunId::make(world_.clock, world_.random));
   run.thread = ThreadId{run.id.uuid};
@@ -180,8 +196,8 @@ core::Task<RunResult> AgentRunService::run_here(RunCaller caller, RunRequest req
   spec.durability = Durability::Async;
   if (run.end_user) spec.user = co_await world_.user(caller.reach.platform, *run.end_user);
   EphemeralJournal journal(std::move(watch));
-  const auto effects =
-      world_.effects({caller.principal, of.agent.slug, run.agent_version, "", caller.traceparent});
+  const auto effects = world_.effects(
+      {caller.principal, of.agent.slug, run.agent_version, "", caller.traceparent, of.agent.id.str()});
   auto control = std::make_shared<RunControl>();
   const std::stop_callback on_stop(stop, [control] { control->cancel(); });
   const auto outcome =

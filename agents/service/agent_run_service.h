@@ -2,9 +2,11 @@
 // RunService over the stores, the worker and the event log.
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "agents/service/assistant_service.h"
 #include "agents/service/run_service.h"
+#include "agents/service/run_spec.h"
 #include "agents/service/run_waiters.h"
 #include "agents/service/run_worker.h"
 #include "agents/store/agent_service.h"
@@ -54,6 +56,7 @@ class AgentRunService final : public RunService {
  private:
   core::Task<int> version_for(const RunCaller& caller, const RunRequest& request, const ResolvedAssistant& of,
                               bool resumes);
+  core::Task<> check_given(std::optional<ThreadId> id, Reach reach, const RunOrder* order, GraphPtr graph);
   core::Task<RunResult> result_of(Reach reach, Run run);
 
   RunServiceWorld world_;

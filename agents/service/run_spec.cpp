@@ -1,10 +1,13 @@
 #include "agents/service/run_spec.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "agents/definition/definition.h"
 #include "agents/definition/published_schema.h"
+#include "agents/pregel/ids.h"
+#include "agents/runtime/given.h"
 #include "agents/wire/legacy_events.h"
 #include "core/error.h"
 #include "core/ids.h"
@@ -226,6 +229,48 @@ void check_run_order(const Json& kwargs, const Graph& graph) {
     throw core::bad_request("The input is an object of the graph's state keys.", "/input");
 }
 
+std::vector<mcp::SchemaFault> given_faults(const Json& kwargs, const Graph& graph, const Json& values) {
+  std::vector<mcp::SchemaFault> out;
+  const auto& input = kwargs.at("input");
+  if (!input.is_null()) {
+    for (auto& fault : input_faults(graph, input, values))
+      out.push_back({"/input" + fault.pointer, std::move(fault.message)});
+  }
+  // Who goes on with a run need not know what it was started with.
+  if (graph.context_check && !input.is_null()) {
+    for (auto& fault : graph.context_check->check(kwargs.at("context")))
+      out.push_back({"/context" + fault.pointer, std::move(fault.message)});
+  }
+  return out;
+}
+
+void check_resume(const Json& kwargs, const Json& interrupts) {
+  const auto& resume = kwargs.at("command").at("resume");
+  std::map<std::string, Json> open;
+  // Of another checkpoint only the executor knows what it asks.
+  if (interrupts.is_object() && kwargs.at("checkpoint_id") == "") {
+    for (const auto& [task, list] : interrupts.items())
+      for (const auto& one : list) open.emplace(one.value("id", ""), one.value("value", Json()));
+  }
+  const bool by_id = resume.is_object() && !resume.empty() &&
+                     std::all_of(resume.items().begin(), resume.items().end(), [](const auto& member) {
+                       return pregel::looks_like_interrupt_id(member.key());
+                     });
+  const auto check = [&](const Json* asked, const Json& answer, const std::string& at) {
+    if (is_expiry(answer)) throw core::bad_request("\"__expired__\" is not for clients to say.", at);
+    if (asked == nullptr) return;
+    const auto fault = answer_fault(*asked, answer, kwargs.value("by", ""));
+    if (!fault) return;
+    if (fault->forbidden) throw core::forbidden(fault->message);
+    throw core::bad_request(fault->message, at + fault->pointer);
+  };
+  if (!by_id) return check(open.size() == 1 ? &open.begin()->second : nullptr, resume, "/command/resume");
+  for (const auto& [id, answer] : resume.items()) {
+    const auto found = open.find(id);
+    check(found == open.end() ? nullptr : &found->second, answer, "/command/resume/" + id);
+  }
+}
+
 RunSpec run_spec_of(const Json& kwargs, GraphPtr graph) {
   RunSpec out;
   out.limits = limits_for(kwargs, *graph);
@@ -234,6 +279,7 @@ RunSpec run_spec_of(const Json& kwargs, GraphPtr graph) {
   if (command.is_object()) {
     out.resumes = command.contains("resume");
     out.resume = command.value("resume", Json());
+    out.by = kwargs.value("by", "");
     out.update = command.value("update", Json());
     out.go_to = command.value("goto", Json());
   }

@@ -5,11 +5,13 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agents/definition/graph.h"
 #include "agents/runtime/run.h"
 #include "agents/service/assistant_service.h"
 #include "core/json.h"
+#include "mcp/schema/json_schema.h"
 
 namespace assistiv::agents {
 
@@ -30,6 +32,13 @@ struct RunOrder {
 RunOrder read_run_order(const core::Json& body, const Assistant& assistant);
 // What only the graph can tell: that the nodes exist and the input is one.
 void check_run_order(const core::Json& kwargs, const Graph& graph);
+// The input against the graph's input_schema, with what the thread has (`values`), and the context against
+// the graph's own schema. Pointers are into the request.
+std::vector<mcp::SchemaFault> given_faults(const core::Json& kwargs, const Graph& graph,
+                                           const core::Json& values);
+// The answers of a command against the open interrupts {task id: [{id, value}]}: who may answer and
+// response_schema. Throws InvalidArgument with the pointer of the fault, or PermissionDenied.
+void check_resume(const core::Json& kwargs, const core::Json& interrupts);
 
 // All of a RunSpec but who runs (run, thread, user, attempt) and what was before (totals, next_seq).
 RunSpec run_spec_of(const core::Json& kwargs, GraphPtr graph);

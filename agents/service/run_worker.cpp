@@ -206,8 +206,9 @@ core::Task<std::optional<RunOutcome>> RunWorker::Impl::attempt(FlightPtr flight)
   }
   GuardedJournal journal(
       make_journal(world.database, world.journal, world.log, flight->lease, spec->next_seq - 1), flight);
-  const auto effects = world.effects({flight->principal, graph_id_of(flight->run.kwargs),
-                                      flight->run.agent_version, "", flight->run.traceparent});
+  const auto effects =
+      world.effects({flight->principal, graph_id_of(flight->run.kwargs), flight->run.agent_version, "",
+                     flight->run.traceparent, AgentId{flight->run.agent}.str()});
   try {
     co_return co_await execute(std::move(*spec), {*effects, journal, world.clock, world.random, beside},
                                flight->control);

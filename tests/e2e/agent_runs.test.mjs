@@ -33,12 +33,28 @@ const asking = (slug, approval) => ({
   },
 });
 
+// Says what it must be given, tells when it has it, and remembers which run was the first.
+const strict = {
+  slug: 'strict', name: 'strict',
+  graph: {
+    spec: 'agentgraph/1', name: 'strict',
+    context: { type: 'object', properties: { tone: { enum: ['dry', 'warm'] } } },
+    state: { type: 'object', properties: { log, n: { type: 'integer' }, first: { type: 'string' } }, required: ['n'] },
+    input: ['log', 'n'],
+    nodes: {
+      note: { ...write({ first: '${run.id}' }), cache: { key: 'state.n', ttl_s: 600 }, emit: { name: 'noted', n: '${state.n}' } },
+      ask: { type: 'approval', who: 'platform', response_schema: { enum: ['yes', 'no'] }, write: { log: '${[result.response, result.by]}' } },
+    },
+    edges: [{ from: '__start__', to: 'note' }, { from: 'note', to: 'ask' }, { from: 'ask', to: '__end__' }],
+  },
+};
+
 describe('Runs of agents', () => {
   let world, user, upstream;
   before(async () => {
     upstream = await startUpstream();
     world = await World.start({ apps: [], env: { ASSISTIV_AGENT_LEASE: '2', ASSISTIV_DRAIN_TIMEOUT: '15' } });
-    for (const one of [acting(upstream.url), asking('ask', {}), asking('soon', { expires_s: 1, on_expire: 'late' }), { ...asking('brief', {}), limits: { max_wait_s: 1 } }])
+    for (const one of [acting(upstream.url), strict, asking('ask', {}), asking('soon', { expires_s: 1, on_expire: 'late' }), { ...asking('brief', {}), limits: { max_wait_s: 1 } }])
       await world.platform.api.must(201, 'POST', `${world.platform.path}/agents`, one);
     user = await world.newUser();
   });
@@ -107,6 +123,56 @@ describe('Runs of agents', () => {
       method: 'POST', body: '{}', headers: { 'x-api-key': world.platform.key, 'content-type': 'application/json', 'x-aig-end-user': 'nobody' },
     });
     assert.equal(reply.status, 404);
+  });
+
+  const refused = async (status, path, body, key = user.key) => {
+    const reply = await fetch(`${world.url}/v1/agents/api${path}`, {
+      method: 'POST', headers: { 'x-api-key': key, 'content-type': 'application/json' }, body: JSON.stringify(body),
+    });
+    const { error } = await reply.json();
+    assert.equal(reply.status, status, JSON.stringify(error));
+    return error;
+  };
+
+  test('an input, a context or an answer that does not fit is refused with its place', async () => {
+    const thread = await newThread();
+    const runs = `/threads/${thread}/runs`;
+    const missing = await refused(422, runs, { assistant_id: 'strict', input: { log: 'a' } });
+    assert.match(missing.message, /^\/input\/n /);
+    const wrong = await refused(422, runs, { assistant_id: 'strict', input: { n: 'many', log: [5] }, context: { tone: 'loud' } });
+    for (const place of ['/input/n', '/input/log/0', '/context/tone']) assert.ok(wrong.message.includes(place), wrong.message);
+    await refused(422, '/runs/wait', { assistant_id: 'strict', input: {} });
+    await call('POST', `${runs}/wait`, { assistant_id: 'strict', input: { n: 1 }, context: { tone: 'dry' } });
+    // The thread has n now.
+    await call('POST', `${runs}/wait`, { assistant_id: 'strict', input: { log: ['more'] } });
+    await refused(403, runs, { assistant_id: 'strict', command: { resume: 'yes' } });
+    const { message } = await refused(422, runs, { assistant_id: 'strict', command: { resume: 'perhaps' } }, world.platform.key);
+    assert.match(message, /response_schema/);
+    await refused(422, runs, { assistant_id: 'strict', command: { resume: { __expired__: true } } });
+    const done = await call('POST', `${runs}/wait`, { assistant_id: 'strict', command: { resume: 'yes' } }, world.platform.key);
+    assert.deepEqual(done.log, ['more', 'yes', 'platform']);
+  });
+
+  test('a result is used again for one end user and one version', async () => {
+    const first = async (key) => {
+      const thread = await newThread(key);
+      return (await call('POST', `/threads/${thread}/runs/wait`, { assistant_id: 'strict', input: { n: 7 } }, key)).first;
+    };
+    const run = await first();
+    assert.equal(await first(), run);
+    const other = await world.newUser();
+    assert.notEqual(await first(other.key), run);
+    await world.platform.api.must(200, 'PATCH', `${world.platform.path}/agents/strict`, { graph: { ...strict.graph, description: 'anew' } });
+    assert.notEqual(await first(), run);
+  });
+
+  test('a node tells those who watch', async () => {
+    const thread = await newThread();
+    const reply = await fetch(`${world.url}/v1/agents/api/threads/${thread}/runs/stream`, {
+      method: 'POST', headers: { 'x-api-key': user.key, 'content-type': 'application/json' },
+      body: JSON.stringify({ assistant_id: 'strict', input: { n: 8 }, stream_mode: ['custom'] }),
+    });
+    assert.match(await reply.text(), /event: custom\r?\ndata: \{"n":8,"name":"noted"\}/);
   });
 
   test('a run whose process is killed is taken up again and does no recorded step twice', async () => {

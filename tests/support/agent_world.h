@@ -1,10 +1,12 @@
 #pragma once
 // What a run needs, scripted: effects that the test answers, and a journal in memory that can be made to fail
 // at any write, as a process that dies does.
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,6 +31,9 @@ class ScriptedEffects final : public agents::Effects {
   std::vector<agents::ModelCall> model_calls;
   std::vector<agents::ToolCall> tool_calls;
   std::map<std::string, int> by_key;                        // idempotency key -> calls
+  std::chrono::milliseconds takes{0};                       // a model call, at least
+  int now = 0, most = 0;                                    // model calls beside each other
+  std::map<std::string, core::Json> kept;                   // of nodes with a cache, by node and hash
   bool wait_for_stop = false;                               // model calls end only when they are stopped
   core::ErrorKind stopped_as = core::ErrorKind::Cancelled;  // and say this of it
   core::AsyncEvent* begun = nullptr;
@@ -42,7 +47,17 @@ class ScriptedEffects final : public agents::Effects {
       co_await core::sleep_for(std::chrono::hours(1), call.act.stop);
       throw core::Error(stopped_as, "stopped");
     }
+    most = std::max(most, ++now);
+    if (takes.count() > 0) co_await core::sleep_for(takes, call.act.stop);
+    --now;
     co_return model(call);
+  }
+  std::optional<core::Json> recall(const agents::CacheKey& key) override {
+    const auto found = kept.find(key.node + " " + key.of);
+    return found == kept.end() ? std::nullopt : std::optional(found->second);
+  }
+  void remember(const agents::CacheKey& key, core::Json result, std::chrono::seconds) override {
+    kept[key.node + " " + key.of] = std::move(result);
   }
   core::Task<std::vector<agents::ToolOffer>> tools(agents::Act, std::string alias, agents::Toolset) override {
     auto out = offers;

@@ -2,11 +2,20 @@
 // LangGraph library do the same. A line of standard input is {"state": {key: reducer}, "nodes": {name:
 // {writes, to, sends, asks, defer}}, "edges": [[from, [to]]], "joins": [[[from], to]], "actions": [...]}; a
 // line of output {"history": [{step, source, values, next}], "updates": [[node, writes]]}, oldest first.
+// With {"document": ..., "actions": [...]} a graph of agentgraph/1 is carried out by the executor instead;
+// its `http` nodes fail as often as their URLs end in, and the output has {"history", "events": of
+// each action [[namespace, method, data]], "error": the first}.
+#include <algorithm>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <string>
 
+#include "agents/definition/definition.h"
 #include "agents/pregel/step.h"
+#include "agents/runtime/run.h"
 #include "core/error.h"
+#include "support/agent_world.h"
 
 namespace {
 
@@ -157,13 +166,93 @@ class Carrier {
   Json updates_ = Json::array();
 };
 
+// A document, by the executor.
+class Executor {
+ public:
+  explicit Executor(const Json& from) : from_(from) {
+    auto read = agents::read_definition(from["document"], {});
+    for (const auto& fault : read.faults) std::cerr << fault.pointer << " " << fault.message << "\n";
+    if (!read.graph) throw core::bad_request("the document is not valid").with_code("INVALID_DOCUMENT");
+    graph_ = read.graph;
+    world_.effects.http = [this](const agents::HttpCall& call) {
+      const int failures = std::stoi(call.url.substr(call.url.rfind('/') + 1));
+      agents::HttpAnswer out;
+      out.status = asked_[call.url]++ < failures ? 503 : 200;
+      return out;
+    };
+  }
+
+  Json carry_out() {
+    auto events = Json::array();
+    for (const auto& action : from_["actions"]) {
+      const auto before = world_.journal.events.size();
+      act(action);
+      events.push_back(events_from(before));
+    }
+    auto history = Json::array();
+    const pregel::Program program(graph_);
+    for (const auto& row : world_.journal.checkpoints) {
+      if (!row.ns.empty()) continue;
+      const auto one = world_.thread.run(world_.journal.load("", row.id));
+      history.push_back({{"step", row.step},
+                         {"source", row.source},
+                         {"values", pregel::to_json(one->checkpoint.values)},
+                         {"next", pregel::next_of(pregel::plan(program, one->checkpoint), {})}});
+    }
+    return {{"history", std::move(history)}, {"events", std::move(events)}, {"error", error_}};
+  }
+
+ private:
+  Json events_from(std::size_t first) const {
+    auto out = Json::array();
+    for (auto i = first; i < world_.journal.events.size(); ++i) {
+      const auto& event = world_.journal.events[i];
+      if (event.method == "values" || event.method == "updates" || event.method == "custom")
+        out.push_back(Json::array({event.ns, event.method, event.data}));
+    }
+    return out;
+  }
+
+  void act(const Json& action) {
+    auto spec = world_.spec(graph_, "run-" + std::to_string(++runs_));
+    spec.modes = {"values", "updates", "custom"};
+    if (action.contains("input")) spec.input = action["input"];
+    if (action.contains("resume")) {
+      spec.resumes = true;
+      spec.resume = action["resume"];
+    }
+    if (action.contains("back")) spec.checkpoint = newest_of(action["back"].get<int>());
+    spec.interrupt_before = action.value("interrupt_before", std::vector<std::string>());
+    const auto view = world_.run(std::move(spec)).view;
+    if (error_.empty()) error_ = view.error_code;
+  }
+
+  std::string newest_of(int step) const {
+    std::string out;
+    for (const auto& row : world_.journal.checkpoints)
+      if (row.ns.empty() && row.step == step) out = std::max(out, row.id);
+    return out;
+  }
+
+  Json from_;
+  agents::GraphPtr graph_;
+  assistiv::test::AgentWorld world_;
+  std::map<std::string, int> asked_;
+  std::string error_;
+  int runs_ = 0;
+};
+
+Json carried_out(const Json& from) {
+  return from.contains("document") ? Executor(from).carry_out() : Carrier(from).carry_out();
+}
+
 }  // namespace
 
 int main() {
   std::string line;
   while (std::getline(std::cin, line)) {
     try {
-      std::cout << Carrier(Json::parse(line)).carry_out().dump() << "\n";
+      std::cout << carried_out(Json::parse(line)).dump() << "\n";
     } catch (const core::Error& e) {
       std::cout << Json{{"error", std::string(e.code())}}.dump() << "\n";
     }
