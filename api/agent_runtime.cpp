@@ -114,7 +114,8 @@ struct AgentRuntime::Impl {
         items(world.database),
         queue(world.database, runs, threads, queue_options(world.config), {&crons, &items, &waits}),
         journal(
-            world.database, {}, log, [this] { runs_are_due(); }, agents::WaitStore::note),
+            world.database, {.lease = world.config.agent_lease}, log, [this] { runs_are_due(); },
+            agents::WaitStore::note),
         worker(worker_world(), {.owner = node, .running_max = world.config.agent_runs}),
         service(service_world()),
         states(

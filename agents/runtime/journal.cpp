@@ -106,6 +106,33 @@ void merge(JournalWrite& into, JournalWrite later) {
   into.ends = into.ends || later.ends;
 }
 
+std::size_t bytes_of(const core::Json& json) {
+  std::size_t sum = 2;
+  if (json.is_array()) {
+    for (const auto& item : json) sum += 1 + bytes_of(item);
+  } else if (json.is_object()) {
+    for (const auto& [key, item] : json.items()) sum += key.size() + 4 + bytes_of(item);
+  } else {
+    sum += json.is_string() ? json.get_ref<const std::string&>().size() : 6;
+  }
+  return sum;
+}
+
+std::size_t bytes_of(const JournalWrite& write) {
+  std::size_t sum = 0;
+  for (const auto& row : write.checkpoints) sum += bytes_of(row.body) + bytes_of(row.metadata);
+  for (const auto& row : write.tasks) sum += bytes_of(row.value);
+  for (const auto& event : write.events) sum += bytes_of(event.data);
+  if (write.view && write.ends) sum += bytes_of(write.view->values);
+  return sum;
+}
+
+core::Error write_too_large(std::size_t bytes) {
+  return core::Error(core::ErrorKind::Unprocessable, "What the run has to write at once, about " +
+                                                         std::to_string(bytes >> 20) + " MiB, is too large.")
+      .with_code("STATE_TOO_LARGE");
+}
+
 CheckpointRow checkpoint_row(const pregel::Checkpoint& stored, pregel::Checkpoint& next,
                              const std::set<std::string, std::less<>>& untracked, core::Json metadata) {
   CheckpointRow row;

@@ -2,6 +2,7 @@
 // What is durable of a run, and the door to where it is kept (agents/store). One super-step is one
 // JournalWrite, in one transaction: a checkpoint, what its tasks did, events and totals are all there or
 // none.
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -15,6 +16,7 @@
 
 #include "agents/pregel/checkpoint.h"
 #include "core/clock.h"
+#include "core/error.h"
 #include "core/json.h"
 #include "core/task.h"
 
@@ -132,6 +134,11 @@ struct JournalWrite {
 };
 // `later` after `into`, as one write.
 void merge(JournalWrite& into, JournalWrite later);
+// About the bytes of its text.
+std::size_t bytes_of(const core::Json& json);
+std::size_t bytes_of(const JournalWrite& write);
+// Of a write that no transaction should be as long as. Error{Unprocessable, "STATE_TOO_LARGE"}.
+core::Error write_too_large(std::size_t bytes);
 
 struct StoredCheckpoint {
   pregel::Checkpoint checkpoint;

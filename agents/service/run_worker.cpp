@@ -217,6 +217,10 @@ core::Task<std::optional<RunOutcome>> RunWorker::Impl::attempt(FlightPtr flight)
     if (error.kind() == core::ErrorKind::Unavailable) throw;
     fault = error;
   }
+  if (fault->kind() == core::ErrorKind::Unprocessable) {
+    co_await refuse(flight, *fault);
+    co_return std::nullopt;
+  }
   // What the database refuses once it refuses again.
   core::log::error(
       "agents.run_not_written",

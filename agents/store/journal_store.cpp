@@ -18,7 +18,8 @@ using storage::TextArray;
 using storage::Transaction;
 
 // The thread first, then the run (run_rows.h). That the run is still the lease's is checked twice: the second
-// time on the row as it is once its lock is held.
+// time on the row as it is once its lock is held. A write is a sign of life: nobody else can renew the lease
+// while it holds the row.
 constexpr std::string_view kFence =
     "with entry as materialized (select * from unnest($1::int[], $2::uuid[], $3::uuid[], $4::text[], "
     "$5::bigint[], "
@@ -36,7 +37,8 @@ constexpr std::string_view kFence =
     "r.platform_id and "
     "t.thread_id = r.thread_id returning e.n, t.last_seq), mine as (update agent_run r set journal = "
     "e.number, usage = "
-    "e.usage from entry e join head h on h.n = e.n where r.platform_id = e.platform and r.run_id = e.run and "
+    "e.usage, lease_until = clock_timestamp() + $12::bigint * interval '1 millisecond' from entry e join "
+    "head h on h.n = e.n where r.platform_id = e.platform and r.run_id = e.run and "
     "r.status = "
     "'running' and r.owner = e.owner and r.epoch = e.epoch and r.journal = e.number - 1 returning e.n) "
     "select h.n, "
@@ -84,7 +86,7 @@ std::string root_head_of(const JournalWrite& write) {
   return out;
 }
 
-Outcomes pass_fence(Transaction& tx, const Appends& appends) {
+Outcomes pass_fence(Transaction& tx, const Appends& appends, std::chrono::milliseconds lease) {
   Leases leases;
   TextArray events, head, interrupts, state, usage;
   for (std::size_t i = 0; i < appends.size(); ++i) {
@@ -105,7 +107,7 @@ Outcomes pass_fence(Transaction& tx, const Appends& appends) {
   for (const auto row :
        tx.exec(kFence, {leases.n.take(), leases.platform.take(), leases.run.take(), leases.owner.take(),
                         leases.epoch.take(), leases.number.take(), events.take(), head.take(),
-                        interrupts.take(), state.take(), usage.take()})) {
+                        interrupts.take(), state.take(), usage.take(), std::to_string(lease.count())})) {
     // The run was lost between the two looks: the whole is done again, and the first look keeps it out.
     if (!row.boolean("held"))
       throw core::Error(core::ErrorKind::Unavailable, "The run was taken over.").with_code("fence_race");
@@ -158,8 +160,9 @@ JournalAppend to_append(RunLease lease, JournalWrite write) {
   return out;
 }
 
-Outcomes append_to_journal(Transaction& tx, const Appends& appends, const RunEndHook& hook) {
-  const auto fresh = pass_fence(tx, appends);
+Outcomes append_to_journal(Transaction& tx, const Appends& appends, std::chrono::milliseconds lease,
+                           const RunEndHook& hook) {
+  const auto fresh = pass_fence(tx, appends, lease);
   std::vector<CheckpointStore::Insert> checkpoints;
   std::vector<CheckpointStore::TaskInsert> tasks;
   std::vector<EventStore::Insert> events;

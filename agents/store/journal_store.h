@@ -1,5 +1,6 @@
 #pragma once
 // One durable write of several runs at once, in the caller's transaction.
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -28,9 +29,10 @@ struct AppendOutcome {
 };
 
 // Each is applied wholly or not at all, and at most once: one that was applied before and is tried again,
-// because its commit was in doubt, is said to be applied. Runs may be of several platforms.
+// because its commit was in doubt, is said to be applied. Runs may be of several platforms. Their leases are
+// good for `lease` from now.
 std::vector<AppendOutcome> append_to_journal(storage::Transaction& tx,
                                              const std::vector<const JournalAppend*>& appends,
-                                             const RunEndHook& hook);
+                                             std::chrono::milliseconds lease, const RunEndHook& hook);
 
 }  // namespace assistiv::agents

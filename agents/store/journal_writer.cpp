@@ -27,6 +27,7 @@ core::metrics::Histogram& batch_sizes() {
 
 struct JournalWriter::Waiting {
   JournalAppend append;
+  std::size_t bytes = 0;
   core::AsyncEvent settled;
   std::atomic<bool> is_settled{false};
   AppendOutcome outcome;
@@ -51,7 +52,11 @@ struct JournalWriter::State {
   std::vector<std::shared_ptr<Waiting>> take() {
     const std::lock_guard lock(mutex);
     std::vector<std::shared_ptr<Waiting>> out;
-    while (!queue.empty() && out.size() < options.batch_max) {
+    std::size_t bytes = 0;
+    // A large write takes its time: it holds up as few others as may be.
+    while (!queue.empty() && out.size() < options.batch_max &&
+           (out.empty() || bytes + queue.front()->bytes <= options.batch_bytes_max)) {
+      bytes += queue.front()->bytes;
       out.push_back(std::move(queue.front()));
       queue.pop_front();
     }
@@ -64,7 +69,7 @@ struct JournalWriter::State {
     co_return co_await database.run(Scope::system(), [this, batch = std::move(batch)](Transaction& tx) {
       std::vector<const JournalAppend*> appends;
       for (const auto& one : batch) appends.push_back(&one->append);
-      return append_to_journal(tx, appends, hook);
+      return append_to_journal(tx, appends, options.lease, hook);
     });
   }
 
@@ -161,8 +166,11 @@ core::Task<> JournalWriter::write_batch(std::shared_ptr<State> state,
 }
 
 core::Task<JournalWriter::Receipt> JournalWriter::append(RunLease lease, JournalWrite write) {
+  const auto bytes = bytes_of(write);
+  if (bytes > state_->options.append_bytes_max) throw write_too_large(bytes);
   const auto count = lease.appends;
   auto waiting = std::make_shared<Waiting>();
+  waiting->bytes = bytes;
   waiting->append = to_append(std::move(lease), std::move(write));
   {
     const std::lock_guard lock(state_->mutex);

@@ -19,10 +19,13 @@
 namespace assistiv::agents {
 
 struct JournalOptions {
-  std::size_t writers = 2;           // transactions at a time
-  std::size_t batch_max = 64;        // runs in one
-  std::size_t queue_max = 4096;      // appends that wait; more are refused with Unavailable
-  std::chrono::seconds patience{5};  // with a database that does not answer
+  std::size_t writers = 2;                  // transactions at a time
+  std::size_t batch_max = 64;               // runs in one
+  std::size_t queue_max = 4096;             // appends that wait; more are refused with Unavailable
+  std::chrono::seconds patience{5};         // with a database that does not answer
+  std::chrono::milliseconds lease{15'000};  // that a write gives its run
+  std::size_t append_bytes_max = 64 << 20;  // in one append; more is refused with STATE_TOO_LARGE
+  std::size_t batch_bytes_max = 4 << 20;    // in one transaction, unless a single append is larger
 };
 
 // Thread-safe.
@@ -41,8 +44,9 @@ class JournalWriter {
     bool applied = false;       // false: the run is another's, or it is over. Stop at once.
     std::int64_t last_seq = 0;  // of the thread
   };
-  // Durable when it returns. Throws Unavailable when the database stayed away: whether the write is there is
-  // then unknown, and the lease is not to be used again.
+  // Durable when it returns. Throws Unprocessable ("STATE_TOO_LARGE") for what is over append_bytes_max: the
+  // run may then write something else. Throws Unavailable when the database stayed away: whether the write is
+  // there is then unknown, and the lease is not to be used again.
   core::Task<Receipt> append(RunLease lease, JournalWrite write);
 
  private:

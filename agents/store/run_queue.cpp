@@ -49,8 +49,8 @@ struct RunQueue::Keeper {
       settle(asked, renewed, began);
     } catch (const core::Error& e) {
       core::log::warn("agents.leases_not_renewed", {{"detail", e.detail()}});
-      drop_outlived();
     }
+    drop_outlived();
   }
 
   // Our time begins before the database's: it is over sooner, never later.
@@ -69,7 +69,7 @@ struct RunQueue::Keeper {
           held.erase(it);
           continue;
         }
-        it->second.good_until = began + options.lease;
+        if (found->renewed) it->second.good_until = began + options.lease;
         if (!found->cancel_action || std::exchange(it->second.told_cancel, true)) continue;
         news.emplace_back(it->second.watch, LeaseNews{false, found->cancel_action});
       }

@@ -43,6 +43,20 @@ constexpr std::string_view kClaim =
     "c.run_id = "
     "due.run_id and t.platform_id = c.platform_id and t.thread_id = c.thread_id returning c.run_id";
 
+// Waits for no row: one that a long write holds must not cost the others their leases.
+constexpr std::string_view kRenew =
+    "with l as materialized (select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[]) as "
+    "l(platform, run, owner, epoch)), mine as materialized (select r.platform_id, r.run_id from l join "
+    "agent_run r on r.platform_id = l.platform and r.run_id = l.run where r.status = 'running' and r.owner = "
+    "l.owner and r.epoch = l.epoch order by r.platform_id, r.run_id for no key update of r skip locked), "
+    "done "
+    "as (update agent_run r set lease_until = now() + $5::bigint * interval '1 millisecond' from mine where "
+    "r.platform_id = mine.platform_id and r.run_id = mine.run_id returning r.run_id) select r.run_id, "
+    "r.cancel_action, d.run_id is not null as renewed from l join agent_run r on r.platform_id = l.platform "
+    "and r.run_id = l.run and r.status = 'running' and r.owner = l.owner and r.epoch = l.epoch left join "
+    "done "
+    "d on d.run_id = r.run_id";
+
 // The thread's status once a run of it has ended.
 constexpr std::string_view kThreadAfter =
     "update agent_thread t set last_seq = t.last_seq + case when e.add_event then 1 else 0 end, updated_at = "
@@ -239,19 +253,9 @@ std::vector<RenewedRun> RunStore::renew(const std::vector<RunLease>& leases) {
       owner.add(lease.owner);
       epoch.add(std::to_string(lease.epoch));
     }
-    for (const auto row : tx.exec(
-             "with mine as materialized (select r.platform_id, r.run_id from unnest($1::uuid[], $2::uuid[], "
-             "$3::text[], $4::bigint[]) as l(platform, run, owner, epoch) join agent_run r on r.platform_id "
-             "= "
-             "l.platform and r.run_id = l.run where r.status = 'running' and r.owner = l.owner and r.epoch = "
-             "l.epoch "
-             "order by r.platform_id, r.run_id for no key update of r) update agent_run r set lease_until = "
-             "now() + "
-             "$5::bigint * interval '1 millisecond' from mine where r.platform_id = mine.platform_id and "
-             "r.run_id = "
-             "mine.run_id returning r.run_id, r.cancel_action",
-             {platform.take(), run.take(), owner.take(), epoch.take(), lease_ms(options_)}))
-      out.push_back({row.id<RunId>("run_id"), row.optional_text("cancel_action")});
+    for (const auto row :
+         tx.exec(kRenew, {platform.take(), run.take(), owner.take(), epoch.take(), lease_ms(options_)}))
+      out.push_back({row.id<RunId>("run_id"), row.optional_text("cancel_action"), row.boolean("renewed")});
   });
   return out;
 }

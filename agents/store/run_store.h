@@ -48,6 +48,7 @@ enum class CancelAction { Interrupt, Rollback };
 struct RenewedRun {
   RunId run;
   std::optional<std::string> cancel_action;
+  bool renewed = true;  // false: still the owner's, but a write holds its row, and the lease ends as before
 };
 
 struct ReapedRuns {
@@ -79,7 +80,8 @@ class RunStore {
 
   // Takes at most `max` runs that are due, of any platform: at most one of each thread, the oldest.
   core::Task<std::vector<ClaimedRun>> claim(std::string owner, std::size_t max);
-  // Blocks: for a thread that does not share the executor's loop. Gives those that are still the owner's.
+  // For a thread that does not share the executor's loop: blocks, but never for a row that somebody holds.
+  // Gives those that are still the owner's.
   std::vector<RenewedRun> renew(const std::vector<RunLease>& leases);
   // Hands a run back without spending an attempt. False: it was lost.
   core::Task<bool> hand_over(RunLease lease);

@@ -205,6 +205,47 @@ TEST_F(JournalTest, WhatCannotBeWrittenTakesNoOtherWithIt) {
   EXPECT_TRUE(run(writer_.append(bad.lease, end_of({}, RunStatus::Error))).applied);
 }
 
+TEST_F(JournalTest, AWriteKeepsTheLease) {
+  writer_.start(io_.executor());
+  const auto mine = claimed(as_alice_);
+  outlive_lease(mine.run);
+  EXPECT_TRUE(run(writer_.append(mine.lease, step({}, next({}, {{"n", 1}})))).applied);
+  EXPECT_EQ(run(runs_.reap(10)).queued_again, 0u);
+  EXPECT_EQ(count("agent_run where lease_until > now()"), 1);
+}
+
+TEST_F(JournalTest, WhatIsTooLargeIsRefusedBeforeItIsWritten) {
+  JournalWriter writer(database_.db(), {.append_bytes_max = 10'000}, log_, {});
+  writer.start(io_.executor());
+  const auto mine = claimed(as_alice_);
+  const auto first = next({}, {{"n", 1}});
+  EXPECT_TRUE(run(writer.append(mine.lease, step({}, first))).applied);
+  std::string code;
+  try {
+    run(writer.append(mine.lease, step(first, next(first, {{"text", std::string(10'000, 'x')}}))));
+  } catch (const core::Error& e) {
+    code = e.code();
+  }
+  EXPECT_EQ(code, "STATE_TOO_LARGE");
+  EXPECT_TRUE(run(writer.append(mine.lease, end_of({}, RunStatus::Error))).applied);
+  EXPECT_EQ(run(runs_.get(all_, mine.run.id)).status, "error");
+  writer.stop();
+}
+
+TEST_F(JournalTest, LargeWritesHaveTransactionsOfTheirOwn) {
+  JournalWriter writer(database_.db(), {.writers = 1, .batch_bytes_max = 10'000}, log_, {});
+  std::vector<std::future<JournalWriter::Receipt>> receipts;
+  for (int i = 0; i < 6; ++i) {
+    const auto mine = claimed(as_alice_);
+    const std::string text(i < 3 ? 10'000 : 10, 'x');
+    receipts.push_back(io_.start(writer.append(mine.lease, end_of(step({}, next({}, {{"text", text}}))))));
+  }
+  writer.start(io_.executor());
+  for (auto& one : receipts) EXPECT_TRUE(one.get().applied);
+  EXPECT_EQ(count("(select distinct xmin::text from agent_checkpoint) x"), 4);
+  writer.stop();
+}
+
 TEST_F(JournalTest, EventsHaveNoGapsWhoeverWritesThem) {
   writer_.start(io_.executor());
   const auto thread = make_thread(as_alice_);

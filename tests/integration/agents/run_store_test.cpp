@@ -190,6 +190,26 @@ TEST_F(RunStoreTest, ALostRunIsTakenUpAgainAndItsOldOwnerIsShutOut) {
   EXPECT_TRUE(runs_.renew({older}).empty());
 }
 
+// A long write holds its run's row: nobody else's lease may wait for it.
+TEST_F(RunStoreTest, ARowThatIsHeldCostsNoOtherItsLease) {
+  make_run(as_alice_), make_run(elsewhere_);
+  const auto held = claim_one().lease, other = claim_one().lease;
+  for (const auto& lease : {held, other})
+    database_.exec("update agent_run set lease_until = now() where run_id = $1::uuid", {lease.run.str()});
+  std::vector<RenewedRun> renewed;
+  database_.db().execute(storage::Scope::system(), [&](storage::Transaction& tx) {
+    tx.exec("select 1 from agent_run where run_id = $1::uuid for no key update", {held.run.str()});
+    renewed = runs_.renew({held, other});
+  });
+  ASSERT_EQ(renewed.size(), 2u);
+  for (const auto& one : renewed) {
+    EXPECT_EQ(one.renewed, one.run == other.run);
+    EXPECT_EQ(count("agent_run where lease_until > now() and run_id = '" + one.run.str() + "'"),
+              one.renewed ? 1 : 0);
+  }
+  EXPECT_TRUE(runs_.renew({held})[0].renewed);
+}
+
 TEST_F(RunStoreTest, AttemptsRunOut) {
   const auto thread = make_thread(as_alice_);
   const auto made = make_run(as_alice_, thread.id);
