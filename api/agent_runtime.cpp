@@ -10,6 +10,7 @@
 #include "agents/effects/result_cache.h"
 #include "agents/service/agent_run_service.h"
 #include "agents/service/assistant_service.h"
+#include "agents/service/run_standing.h"
 #include "agents/service/run_waiters.h"
 #include "agents/service/run_worker.h"
 #include "agents/service/thread_state.h"
@@ -116,6 +117,7 @@ struct AgentRuntime::Impl {
         journal(
             world.database, {.lease = world.config.agent_lease}, log, [this] { runs_are_due(); },
             agents::WaitStore::note),
+        standing(standing_world()),
         worker(worker_world(), {.owner = node, .running_max = world.config.agent_runs}),
         service(service_world()),
         states(
@@ -198,9 +200,7 @@ struct AgentRuntime::Impl {
             world.agents,
             world.clock,
             world.random,
-            [this](core::PlatformId platform, std::optional<core::EndUserId> end_user, core::KeyId key) {
-              return world.authenticator.standing_any(platform, end_user, key);
-            },
+            standing,
             [this](core::PlatformId platform, core::EndUserId id) { return user(platform, id); },
             [this](agents::RunIdentity who) {
               return agents::make_gateway_effects(effects_world, std::move(who));
@@ -212,6 +212,29 @@ struct AgentRuntime::Impl {
             }};
   }
 
+  // A platform's key acts for an end user as long as they are active; their own is looked at with them.
+  core::Task<oauth::PrincipalPtr> standing_of(core::PlatformId platform,
+                                              std::optional<core::EndUserId> end_user, core::KeyId key) {
+    try {
+      if (end_user && !(co_await world.identity.get_end_user(platform, *end_user)).is_active)
+        co_return nullptr;
+    } catch (const core::Error& error) {
+      if (error.kind() != core::ErrorKind::NotFound) throw;
+      co_return nullptr;
+    }
+    co_return co_await world.authenticator.standing_any(platform, end_user, key);
+  }
+
+  agents::RunStandingWorld standing_world() {
+    return {[this](core::PlatformId platform, std::optional<core::EndUserId> end_user, core::KeyId key) {
+              return standing_of(platform, end_user, key);
+            },
+            [this](core::PlatformId platform, agents::AgentId agent, std::optional<core::EndUserId> user) {
+              return world.agents.serves(platform, agent, user);
+            },
+            [this] { return world.io.next(); }};
+  }
+
   agents::RunServiceWorld service_world() {
     return {world.database,
             runs,
@@ -220,6 +243,7 @@ struct AgentRuntime::Impl {
             *assistants,
             worker,
             waiters,
+            standing,
             world.clock,
             world.random,
             [this](core::PlatformId platform, core::EndUserId id) { return user(platform, id); },
@@ -243,6 +267,7 @@ struct AgentRuntime::Impl {
   agents::RunQueue queue;
   agents::JournalWriter journal;
   agents::RunWaiters waiters;
+  agents::RunStanding standing;
   agents::RunWorker worker;
   agents::AgentRunService service;
   std::unique_ptr<agents::ThreadStates> states;
@@ -267,6 +292,7 @@ void AgentRuntime::start(bool works) {
   impl_->works = works;
   auto& io = impl_->world.io;
   impl_->log.start(io.next());
+  impl_->standing.start();
   impl_->running = true;
   if (!works) return;
   impl_->journal.start(io.next());
@@ -287,6 +313,7 @@ void AgentRuntime::stop() {
   impl_->background.stop();
   impl_->waiters.stop();
   impl_->worker.stop();
+  impl_->standing.stop();
   if (impl_->works) {
     impl_->queue.stop();
     impl_->journal.stop();
@@ -299,6 +326,7 @@ void AgentRuntime::on_notify(std::string_view topic, std::string_view payload) {
   impl_->log.on_notify(topic, payload);
   impl_->queue.on_notify(topic, payload);
   impl_->assistants->on_notify(topic, payload);
+  impl_->standing.on_notify(topic, payload);
   if (topic == "approval" || topic == "connection") impl_->settled(topic, payload);
   if (topic == "resync") impl_->check_all_waits();
 }

@@ -276,6 +276,9 @@ core::Task<RunOutcome> execute(RunSpec spec, RunWorld world, std::shared_ptr<Run
   }
   if (ending.error && deadline->passed && !run->control->cancelled().stop_requested())
     ending.error = Meter::out_of_time();
+  if (ending.error && ending.error->kind() == core::ErrorKind::Cancelled && run->control->is_revoked())
+    ending.error = core::forbidden("Who asked for this run may not act any more, or not with this agent.")
+                       .with_code("revoked");
   co_return co_await conclude(run, level, std::move(ending));
 }
 

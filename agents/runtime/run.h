@@ -68,6 +68,12 @@ class RunControl {
  public:
   void drain() { request(StopKind::Drain); }
   void cancel() { request(StopKind::Cancel); }
+  // Who asked for the run may not act any more: it ends with the error "revoked".
+  void revoke() {
+    revoked_.store(true);
+    cancel();
+  }
+  bool is_revoked() const { return revoked_.load(); }
   StopKind kind() const { return kind_.load(); }
   // Requested at a cancel only: a drain waits for the step's end.
   std::stop_token cancelled() const { return stop_.get_token(); }
@@ -78,6 +84,7 @@ class RunControl {
     if (kind == StopKind::Cancel) stop_.request_stop();
   }
   std::atomic<StopKind> kind_ = StopKind::None;
+  std::atomic<bool> revoked_ = false;
   std::stop_source stop_;
 };
 

@@ -120,7 +120,9 @@ core::Task<CreatedRun> AgentRunService::create(RunCaller caller, RunRequest requ
   if (input.idempotency_key) input.fingerprint = core::sha256_hex(core::dump_json(request.body));
   input.claim_as = world_.worker.claim_as();
   auto out = co_await world_.runs.create(caller.reach, std::move(input));
-  if (out.lease) world_.worker.begin(*out.lease, out.run, caller.principal);
+  // A platform's key on an end user's thread acts for them: as whom, and whether it may, is looked up.
+  auto acting = out.run.end_user && !caller.principal->end_user_id ? nullptr : caller.principal;
+  if (out.lease) world_.worker.begin(*out.lease, out.run, std::move(acting));
   co_return out;
 }
 
@@ -199,6 +201,8 @@ core::Task<RunResult> AgentRunService::run_here(RunCaller caller, RunRequest req
   const auto effects = world_.effects(
       {caller.principal, of.agent.slug, run.agent_version, "", caller.traceparent, of.agent.id.str()});
   auto control = std::make_shared<RunControl>();
+  const auto watch_caller = world_.standing.watch(
+      {caller.reach.platform, run.end_user, caller.principal->key_id, of.agent.id, of.agent.slug}, control);
   const std::stop_callback on_stop(stop, [control] { control->cancel(); });
   const auto outcome =
       co_await execute(std::move(spec), {*effects, journal, world_.clock, world_.random, beside_}, control);

@@ -7,6 +7,7 @@
 #include "agents/service/assistant_service.h"
 #include "agents/service/run_service.h"
 #include "agents/service/run_spec.h"
+#include "agents/service/run_standing.h"
 #include "agents/service/run_waiters.h"
 #include "agents/service/run_worker.h"
 #include "agents/store/agent_service.h"
@@ -27,6 +28,7 @@ struct RunServiceWorld {
   AssistantService& assistants;
   RunWorker& worker;
   RunWaiters& waiters;
+  RunStanding& standing;
   const core::Clock& clock;
   core::Random& random;
   // As of RunWorkerWorld: for runs that are carried out here and now.

@@ -23,9 +23,14 @@ struct Flight {
   Run run;
   oauth::PrincipalPtr principal;  // of a run that was claimed at its creation; else looked up
   std::shared_ptr<RunControl> control = std::make_shared<RunControl>();
+  std::shared_ptr<void> watch;      // over the principal
   std::atomic<bool> closed{false};  // nothing more is written: lost, to be rolled back, or out of time
   std::atomic<bool> lost{false};
   std::atomic<bool> cancelled{false};
+
+  RunActor actor() const {
+    return {lease.platform, run.end_user, run.key, AgentId{run.agent}, graph_id_of(run.kwargs)};
+  }
 };
 using FlightPtr = std::shared_ptr<Flight>;
 
@@ -129,6 +134,7 @@ void RunWorker::Impl::launch(FlightPtr flight) {
     });
     return;
   }
+  flight->watch = world.standing.watch(flight->actor(), flight->control);
   world.queue.hold(flight->lease, [flight](LeaseNews news) {
     if (news.is_lost) flight->lost = flight->closed = true;
     if (news.cancel_action) flight->cancelled = true;
@@ -157,10 +163,7 @@ core::Task<> RunWorker::Impl::fly(FlightPtr flight) {
 core::Task<RunSpec> RunWorker::Impl::prepare(FlightPtr flight) {
   const auto& run = flight->run;
   const auto& platform = flight->lease.platform;
-  if (!flight->principal && run.key)
-    flight->principal = co_await world.standing(platform, run.end_user, *run.key);
-  if (!flight->principal)
-    throw core::forbidden("The key that asked for this run is not valid any more.").with_code("caller_gone");
+  if (!flight->principal) flight->principal = co_await world.standing.caller(flight->actor());
   GraphPtr graph;
   try {
     graph = co_await world.agents.graph(platform, AgentId{run.agent}, run.agent_version);

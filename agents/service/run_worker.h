@@ -12,6 +12,7 @@
 
 #include "agents/effects/gateway_effects.h"
 #include "agents/runtime/run.h"
+#include "agents/service/run_standing.h"
 #include "agents/store/agent_service.h"
 #include "agents/store/event_log.h"
 #include "agents/store/journal_writer.h"
@@ -41,10 +42,7 @@ struct RunWorkerWorld {
   AgentService& agents;
   const core::Clock& clock;
   core::Random& random;
-  // Who acts by a key, as it is allowed to now; null when the key is no good any more.
-  std::function<core::Task<oauth::PrincipalPtr>(core::PlatformId, std::optional<core::EndUserId>,
-                                                core::KeyId)>
-      standing;
+  RunStanding& standing;
   // CEL's `user`: an object without secrets.
   std::function<core::Task<core::Json>(core::PlatformId, core::EndUserId)> user;
   std::function<std::unique_ptr<Effects>(RunIdentity)> effects;
@@ -68,7 +66,7 @@ class RunWorker {
 
   // The name under which RunStore::create may claim a run for begin(); nothing when there is no room.
   std::optional<std::string> claim_as() const;
-  // Begins a run that was claimed at its creation by `principal`.
+  // Begins a run that was claimed at its creation by `principal`; null: who its key stands for is looked up.
   void begin(RunLease lease, Run run, oauth::PrincipalPtr principal);
   bool is_running(RunId run) const;
   // As it was when it began here; nothing when it is not carried out here, or not of this reach.

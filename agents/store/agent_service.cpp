@@ -331,6 +331,15 @@ void AgentService::keep(const GraphKey& key, GraphPtr graph) {
   order_.pop_front();
 }
 
+core::Task<bool> AgentService::serves(core::PlatformId platform, AgentId agent,
+                                      std::optional<core::EndUserId> end_user) {
+  co_return co_await parts_.database.run(
+      storage::Scope::tenant(platform), [platform, agent, end_user](storage::Transaction& tx) {
+        const auto row = AgentStore().find(tx, platform, agent.str());
+        return row && row->is_active && (!end_user || may_use(*row, *end_user));
+      });
+}
+
 core::Task<GraphPtr> AgentService::graph(core::PlatformId platform, AgentId agent, int version) {
   if (auto known = kept({platform, agent, version})) co_return known;
   const auto view = co_await get_version(platform, agent.str(), version);

@@ -19,11 +19,16 @@ core::Error no_end_user() {
   return core::not_found("This platform has no end user of the id in x-aig-end-user.");
 }
 
+core::EndUserId active(const oauth::EndUser& user) {
+  if (!user.is_active) throw core::forbidden("This end user is suspended.").with_code("end_user_inactive");
+  return user.id;
+}
+
 core::Task<core::EndUserId> named_end_user(oauth::IdentityService& identity, core::PlatformId platform,
                                            std::string name, std::string request_id) {
   if (const auto id = core::EndUserId::parse(name)) {
     try {
-      co_return (co_await identity.get_end_user(platform, *id)).id;
+      co_return active(co_await identity.get_end_user(platform, *id));
     } catch (const core::Error& error) {
       if (error.kind() != core::ErrorKind::NotFound) throw;
     }
@@ -32,7 +37,7 @@ core::Task<core::EndUserId> named_end_user(oauth::IdentityService& identity, cor
       platform, {.external_id = std::move(name), .display_name = {}, .metadata_json = {}}, false,
       {nullptr, std::move(request_id)});
   if (!found) throw no_end_user();
-  co_return found->id;
+  co_return active(*found);
 }
 
 }  // namespace

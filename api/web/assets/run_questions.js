@@ -17,13 +17,11 @@ const button = (text, press, quiet = false) => {
 const row = (...buttons) => el('div', { class: 'actions' }, ...buttons);
 const typeOf = (schema) => (Array.isArray(schema?.type) ? schema.type.find((type) => type !== 'null') : schema?.type);
 
-// A link that a tool or the server gave: followed only to our own connect pages.
-function connectLink(value) {
-  for (const text of JSON.stringify(value ?? '').match(/https?:\/\/[^\s"'<>\\]+\/connect\/[\w-]+/g) ?? []) {
-    const url = URL.parse(text);
-    if (url && url.pathname.startsWith('/connect/') && (url.host === location.host || url.protocol === 'https:')) return url.href;
-  }
-  return null;
+// Where the server says that the account is connected: a page of our own, nothing else that a tool gave.
+function connectLink(ask) {
+  const url = URL.parse(typeof ask?.connect_url === 'string' ? ask.connect_url : '');
+  const own = url?.origin === location.origin && url.pathname.startsWith('/connect/');
+  return own ? url.href : null;
 }
 
 // Fields for the members of an answer that are no plain yes or no.
