@@ -10,6 +10,7 @@
 #include "agents/effects/result_cache.h"
 #include "agents/service/agent_run_service.h"
 #include "agents/service/assistant_service.h"
+#include "agents/service/run_shares.h"
 #include "agents/service/run_standing.h"
 #include "agents/service/run_waiters.h"
 #include "agents/service/run_worker.h"
@@ -90,6 +91,10 @@ agents::RunQueueOptions queue_options(const Config& config) {
   return options;
 }
 
+agents::RunShareLimits shares_of(const Config& config) {
+  return {config.agent_runs, config.agent_runs_per_platform, config.agent_runs_per_end_user};
+}
+
 }  // namespace
 
 struct AgentRuntime::Impl {
@@ -118,7 +123,8 @@ struct AgentRuntime::Impl {
             world.database, {.lease = world.config.agent_lease}, log, [this] { runs_are_due(); },
             agents::WaitStore::note),
         standing(standing_world()),
-        worker(worker_world(), {.owner = node, .running_max = world.config.agent_runs}),
+        worker(worker_world(), {.owner = node, .running = shares_of(world.config)}),
+        here(shares_of(world.config)),
         service(service_world()),
         states(
             agents::make_thread_states(threads, runs, world.agents, *assistants, world.clock, world.random)),
@@ -242,6 +248,7 @@ struct AgentRuntime::Impl {
             world.agents,
             *assistants,
             worker,
+            here,
             waiters,
             standing,
             world.clock,
@@ -269,6 +276,7 @@ struct AgentRuntime::Impl {
   agents::RunWaiters waiters;
   agents::RunStanding standing;
   agents::RunWorker worker;
+  agents::RunShares here;
   agents::AgentRunService service;
   std::unique_ptr<agents::ThreadStates> states;
   core::TaskGroup background{"agent requests"};

@@ -172,6 +172,18 @@ Setting agent_runs_setting() {
                       &Config::agent_runs);
 }
 
+Setting agent_runs_per_platform_setting() {
+  return size_setting("agent_runs_per_platform",
+                      "How many of them may be one platform's. 0: three quarters of agent_runs.", "0", 0,
+                      100'000, &Config::agent_runs_per_platform);
+}
+
+Setting agent_runs_per_end_user_setting() {
+  return size_setting("agent_runs_per_end_user",
+                      "How many of them may be one end user's. 0: half of agent_runs.", "0", 0, 100'000,
+                      &Config::agent_runs_per_end_user);
+}
+
 Setting agent_lease_setting() {
   return {
       "agent_lease", "Seconds after which another process takes a run from one that is silent.", "15", false,
@@ -273,6 +285,8 @@ const std::vector<Setting>& settings() {
       wallet_topup_setting(),
       ledger_fsync_setting(),
       agent_runs_setting(),
+      agent_runs_per_platform_setting(),
+      agent_runs_per_end_user_setting(),
       agent_lease_setting(),
       switch_setting("conformance_fixtures",
                      "Serves /mcp/conformance, anonymous, on a loopback address only.",

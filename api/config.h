@@ -47,6 +47,8 @@ struct Config {
   bool platform_wallet_topup = false;            // platforms may pay into their own wallets
   std::size_t ledger_fsync_ms = 0;               // billing::LedgerOptions::fsync_interval
   std::size_t agent_runs = 256;                  // that this process carries out at once
+  std::size_t agent_runs_per_platform = 0;       // of them; 0: three quarters
+  std::size_t agent_runs_per_end_user = 0;       // of them; 0: half
   std::chrono::milliseconds agent_lease{15000};  // of a run
   bool conformance_fixtures = false;
   bool allow_private_model_servers = false;

@@ -118,11 +118,12 @@ core::Task<CreatedRun> AgentRunService::create(RunCaller caller, RunRequest requ
   input.traceparent = caller.traceparent;
   input.idempotency_key = request.idempotency_key;
   if (input.idempotency_key) input.fingerprint = core::sha256_hex(core::dump_json(request.body));
-  input.claim_as = world_.worker.claim_as();
+  auto claim = world_.worker.claim_as(caller.reach);
+  if (claim) input.claim_as = claim->owner;
   auto out = co_await world_.runs.create(caller.reach, std::move(input));
   // A platform's key on an end user's thread acts for them: as whom, and whether it may, is looked up.
   auto acting = out.run.end_user && !caller.principal->end_user_id ? nullptr : caller.principal;
-  if (out.lease) world_.worker.begin(*out.lease, out.run, std::move(acting));
+  if (out.lease) world_.worker.begin(*out.lease, out.run, std::move(acting), std::move(claim->place));
   co_return out;
 }
 
@@ -177,6 +178,11 @@ core::Task<RunResult> AgentRunService::run_here(RunCaller caller, RunRequest req
       co_await world_.agents.graph(caller.reach.platform, of.agent.id, of.agent.active_version);
   check_run_order(order.kwargs, *graph);
   co_await check_given(std::nullopt, caller.reach, &order, graph);
+  const auto place = world_.here.take(caller.reach);
+  if (!place)
+    throw core::Error(core::ErrorKind::RateLimited, "Too many runs are carried out here at once.")
+        .with_code("too_many_runs")
+        .with_retry_after(std::chrono::seconds(1));
   Run run;
   run.id = request.id.value_or(RunId::make(world_.clock, world_.random));
   run.thread = ThreadId{run.id.uuid};

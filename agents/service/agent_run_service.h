@@ -27,6 +27,7 @@ struct RunServiceWorld {
   AgentService& agents;
   AssistantService& assistants;
   RunWorker& worker;
+  RunShares& here;  // the places of runs of which nothing is kept
   RunWaiters& waiters;
   RunStanding& standing;
   const core::Clock& clock;

@@ -23,7 +23,8 @@ struct Flight {
   Run run;
   oauth::PrincipalPtr principal;  // of a run that was claimed at its creation; else looked up
   std::shared_ptr<RunControl> control = std::make_shared<RunControl>();
-  std::shared_ptr<void> watch;      // over the principal
+  std::shared_ptr<void> watch;  // over the principal
+  RunShares::Place place;
   std::atomic<bool> closed{false};  // nothing more is written: lost, to be rolled back, or out of time
   std::atomic<bool> lost{false};
   std::atomic<bool> cancelled{false};
@@ -84,7 +85,8 @@ bool is_fenced(const core::Error& error) {
 }  // namespace
 
 struct RunWorker::Impl : std::enable_shared_from_this<RunWorker::Impl> {
-  Impl(RunWorkerWorld w, RunWorkerOptions o) : world(std::move(w)), options(std::move(o)) {}
+  Impl(RunWorkerWorld w, RunWorkerOptions o)
+      : world(std::move(w)), options(std::move(o)), shares(options.running) {}
 
   core::Task<> loop(std::stop_token stop);
   void launch(FlightPtr flight);
@@ -107,16 +109,18 @@ struct RunWorker::Impl : std::enable_shared_from_this<RunWorker::Impl> {
       const auto found = flights.find(flight->lease.run);
       if (found != flights.end() && found->second == flight) flights.erase(found);
     }
+    flight->place.reset();
     landed.notify_all();
     world.queue.wake();
   }
   std::size_t room() const {
     const std::lock_guard lock(mutex);
-    return draining || flights.size() >= options.running_max ? 0 : options.running_max - flights.size();
+    return draining ? 0 : shares.room();
   }
 
   const RunWorkerWorld world;
   const RunWorkerOptions options;
+  RunShares shares;
   mutable std::mutex mutex;
   std::condition_variable landed;
   std::map<RunId, FlightPtr> flights;
@@ -274,11 +278,13 @@ core::Task<> RunWorker::Impl::loop(std::stop_token stop) {
     try {
       const auto free = room();
       if (free > 0) {
-        auto claimed = co_await world.runs.claim(options.owner, std::min<std::size_t>(free, 64));
+        auto claimed =
+            co_await world.runs.claim(options.owner, std::min<std::size_t>(free, 64), shares.full());
         for (auto& one : claimed) {
           auto flight = std::make_shared<Flight>();
           flight->lease = std::move(one.lease);
           flight->run = std::move(one.run);
+          flight->place = shares.occupy({flight->lease.platform, flight->run.end_user});
           launch(std::move(flight));
         }
         found = !claimed.empty();
@@ -331,17 +337,22 @@ void RunWorker::stop() {
   impl_->beside.stop();
 }
 
-std::optional<std::string> RunWorker::claim_as() const {
-  const std::lock_guard lock(impl_->mutex);
-  const bool full = impl_->flights.size() >= impl_->options.running_max;
-  return impl_->started && !impl_->draining && !full ? std::optional(impl_->options.owner) : std::nullopt;
+std::optional<RunWorker::Claim> RunWorker::claim_as(const Reach& who) const {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    if (!impl_->started || impl_->draining) return std::nullopt;
+  }
+  auto place = impl_->shares.take(who);
+  if (!place) return std::nullopt;
+  return Claim{impl_->options.owner, std::move(place)};
 }
 
-void RunWorker::begin(RunLease lease, Run run, oauth::PrincipalPtr principal) {
+void RunWorker::begin(RunLease lease, Run run, oauth::PrincipalPtr principal, RunShares::Place place) {
   auto flight = std::make_shared<Flight>();
   flight->lease = std::move(lease);
   flight->run = std::move(run);
   flight->principal = std::move(principal);
+  flight->place = std::move(place);
   impl_->launch(std::move(flight));
 }
 

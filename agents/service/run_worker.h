@@ -12,6 +12,7 @@
 
 #include "agents/effects/gateway_effects.h"
 #include "agents/runtime/run.h"
+#include "agents/service/run_shares.h"
 #include "agents/service/run_standing.h"
 #include "agents/store/agent_service.h"
 #include "agents/store/event_log.h"
@@ -28,8 +29,8 @@
 namespace assistiv::agents {
 
 struct RunWorkerOptions {
-  std::string owner;              // tells this process from the others
-  std::size_t running_max = 256;  // runs at once
+  std::string owner;       // tells this process from the others
+  RunShareLimits running;  // runs at once
 };
 
 // All of it outlives the worker; the functions are thread-safe.
@@ -64,10 +65,15 @@ class RunWorker {
   void drain(std::chrono::milliseconds patience);
   void stop();
 
-  // The name under which RunStore::create may claim a run for begin(); nothing when there is no room.
-  std::optional<std::string> claim_as() const;
+  // The name under which RunStore::create may claim a run of theirs for begin(), with its place; nothing when
+  // there is no room for them.
+  struct Claim {
+    std::string owner;
+    RunShares::Place place;
+  };
+  std::optional<Claim> claim_as(const Reach& who) const;
   // Begins a run that was claimed at its creation by `principal`; null: who its key stands for is looked up.
-  void begin(RunLease lease, Run run, oauth::PrincipalPtr principal);
+  void begin(RunLease lease, Run run, oauth::PrincipalPtr principal, RunShares::Place place);
   bool is_running(RunId run) const;
   // As it was when it began here; nothing when it is not carried out here, or not of this reach.
   std::optional<Run> running_run(const Reach& reach, RunId run) const;

@@ -30,7 +30,9 @@ constexpr std::string_view kClaim =
     "= "
     "r.thread_id and b.status in ('pending', 'running') and (b.status = 'running' or (b.due_at, b.run_id) < "
     "(r.due_at, "
-    "r.run_id))) order by r.due_at, r.run_id limit $3::bigint for update of r skip locked) update agent_run "
+    "r.run_id))) and r.platform_id <> all($4::uuid[]) and not exists (select 1 from agent_thread u where "
+    "u.platform_id = r.platform_id and u.thread_id = r.thread_id and u.end_user_id = any($5::uuid[])) order "
+    "by r.due_at, r.run_id limit $3::bigint for update of r skip locked) update agent_run "
     "c set "
     "status = 'running', owner = $1, epoch = c.epoch + 1, journal = 0, attempt = c.attempt + 1, lease_until "
     "= now() + "
@@ -223,11 +225,15 @@ void roll_back(Transaction& tx, core::PlatformId platform, const Run& run) {
       {platform.str(), run.thread.str(), id, values, base[0].optional_text("base_interrupts")});
 }
 
-core::Task<std::vector<ClaimedRun>> RunStore::claim(std::string owner, std::size_t max) {
+core::Task<std::vector<ClaimedRun>> RunStore::claim(std::string owner, std::size_t max, ClaimExcept except) {
   // System scope: the runs of every platform.
   co_return co_await database_.run(Scope::system(), [=, this](Transaction& tx) {
     std::vector<ClaimedRun> out;
-    const auto taken = tx.exec(kClaim, {owner, lease_ms(options_), std::to_string(max)});
+    TextArray platforms, end_users;
+    for (const auto& one : except.platforms) platforms.add(one.str());
+    for (const auto& one : except.end_users) end_users.add(one.str());
+    const auto taken =
+        tx.exec(kClaim, {owner, lease_ms(options_), std::to_string(max), platforms.take(), end_users.take()});
     if (taken.empty()) return out;
     TextArray ids;
     for (const auto row : taken) ids.add(row.text("run_id"));

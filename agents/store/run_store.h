@@ -45,6 +45,12 @@ using RunEndHook = std::function<void(storage::Transaction&, const EndedRun&)>;
 
 enum class CancelAction { Interrupt, Rollback };
 
+// Whose runs a claim leaves in the queue.
+struct ClaimExcept {
+  std::vector<core::PlatformId> platforms;
+  std::vector<core::EndUserId> end_users;
+};
+
 struct RenewedRun {
   RunId run;
   std::optional<std::string> cancel_action;
@@ -79,7 +85,7 @@ class RunStore {
   // ---- the queue ----
 
   // Takes at most `max` runs that are due, of any platform: at most one of each thread, the oldest.
-  core::Task<std::vector<ClaimedRun>> claim(std::string owner, std::size_t max);
+  core::Task<std::vector<ClaimedRun>> claim(std::string owner, std::size_t max, ClaimExcept except = {});
   // For a thread that does not share the executor's loop: blocks, but never for a row that somebody holds.
   // Gives those that are still the owner's.
   std::vector<RenewedRun> renew(const std::vector<RunLease>& leases);

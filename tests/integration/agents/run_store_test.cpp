@@ -3,6 +3,7 @@
 #include <future>
 #include <set>
 
+#include "agents/service/run_shares.h"
 #include "support/agent_fixture.h"
 
 namespace assistiv::agents {
@@ -110,6 +111,61 @@ TEST_F(RunStoreTest, EachRunIsClaimedOnce) {
   }
   EXPECT_EQ(taken, runs);
   EXPECT_EQ(seen.size(), static_cast<std::size_t>(runs));
+}
+
+TEST_F(RunStoreTest, AClaimLeavesWhoseShareIsFull) {
+  const auto of_alice = make_run(as_alice_), of_bob = make_run(as_bob_), elsewhere = make_run(elsewhere_);
+  const auto ids = [](const std::vector<ClaimedRun>& claimed) {
+    std::set<std::string> out;
+    for (const auto& one : claimed) out.insert(one.run.id.str());
+    return out;
+  };
+  EXPECT_TRUE(run(runs_.claim("node-1", 10, {{platform_, other_platform_}, {}})).empty());
+  EXPECT_EQ(ids(run(runs_.claim("node-1", 10, {{other_platform_}, {alice_}}))),
+            std::set<std::string>{of_bob.id.str()});
+  EXPECT_EQ(ids(run(runs_.claim("node-1", 10, {{}, {alice_}}))), std::set<std::string>{elsewhere.id.str()});
+  EXPECT_EQ(claim_one().run.id, of_alice.id);
+}
+
+TEST(RunShares, NobodyTakesAllPlaces) {
+  const auto platform = [](std::uint8_t n) {
+    core::PlatformId out;
+    out.uuid.bytes[0] = n;
+    return out;
+  };
+  const auto user = [](std::uint8_t n) {
+    core::EndUserId out;
+    out.uuid.bytes[0] = n;
+    return out;
+  };
+  RunShares shares({.all = 8});
+  std::vector<RunShares::Place> places;
+  const auto fill = [&](const Reach& who) {
+    int n = 0;
+    while (auto place = shares.take(who)) {
+      places.push_back(std::move(place));
+      ++n;
+    }
+    return n;
+  };
+  const Reach alice{platform(1), user(1)}, bob{platform(1), user(2)}, other{platform(2), {}};
+  EXPECT_EQ(shares.room(), 4u);
+  EXPECT_EQ(fill(alice), 4);
+  ASSERT_EQ(shares.full().end_users.size(), 1u);
+  EXPECT_EQ(shares.full().end_users[0], *alice.end_user);
+  EXPECT_EQ(shares.room(), 2u) << "of the platform";
+  EXPECT_EQ(fill(bob), 2);
+  EXPECT_EQ(shares.full().platforms.size(), 1u);
+  EXPECT_EQ(fill(other), 2);
+  EXPECT_EQ(shares.room(), 0u);
+  places.clear();
+  EXPECT_EQ(shares.room(), 4u);
+  EXPECT_TRUE(shares.full().platforms.empty() && shares.full().end_users.empty());
+  // What is there counts, however much it is.
+  for (int i = 0; i < 9; ++i) places.push_back(shares.occupy(other));
+  EXPECT_EQ(fill(alice), 0);
+  RunShares one({.all = 1});
+  EXPECT_TRUE(one.take(alice));
 }
 
 TEST_F(RunStoreTest, AThreadRunsOneAfterTheOther) {
