@@ -209,14 +209,17 @@ Setting manifests_setting() {
                       &Config::manifests_dir);
 }
 
+Setting port_setting() {
+  return {"port", "TCP port; 0 takes a free one.", "8080", false, [](Config& c, const std::string& v) {
+            c.port = static_cast<std::uint16_t>(read_number(v, 0, 65535));
+          }};
+}
+
 // The one list of settings.
 const std::vector<Setting>& settings() {
   static const std::vector<Setting> list = {
       text_setting("listen_address", "Address to listen on.", "127.0.0.1", &Config::listen_address),
-      {"port", "TCP port; 0 takes a free one.", "8080", false,
-       [](Config& c, const std::string& v) {
-         c.port = static_cast<std::uint16_t>(read_number(v, 0, 65535));
-       }},
+      port_setting(),
       text_setting("data_dir", "Folder for the private database, keys and run file.", "./.assistiv",
                    &Config::data_dir),
       text_setting("database_url",

@@ -48,6 +48,7 @@ class DocumentReader {
     }
     const Json limits = document_.value("limits", Json::object());
     limits_ = read_limits(limits);
+    if (!limits_.max_active) limits_.max_active = kUsualActive;
     if (world_.ceiling) limits_ = tighter(limits_, *world_.ceiling);
     GraphDraft draft;
     auto graph = read_graph(document_, draft);

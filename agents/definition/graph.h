@@ -84,6 +84,9 @@ struct Policies {
 
 // What a run may use up, each bound checked before the act (docs/agents.md). Absent: the platform's own
 // bound.
+// Of a document that does not say "max_active_s".
+inline constexpr std::chrono::seconds kUsualActive{3600};
+
 struct Limits {
   int max_supersteps = 50;
   std::optional<std::int64_t> max_cost_nano_usd;

@@ -1,5 +1,6 @@
 #include "agents/runtime/bindings.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace assistiv::agents {
@@ -26,18 +27,30 @@ core::Json or_object(const core::Json& json) {
   return json.is_object() ? json : core::Json::object();
 }
 
+}  // namespace
+
+// An expression has a bound of its own, and takes what it uses from the task's.
 template <class F>
-auto evaluated(F act) {
+auto Bindings::evaluated(F act) const {
+  cel::Budget left;
+  left.steps = std::min(left.steps, budget_->steps);
+  left.bytes = std::min(left.bytes, budget_->bytes);
+  const auto given = left;
+  const auto settle = [&] {
+    budget_->steps -= given.steps - left.steps;
+    budget_->bytes -= given.bytes - left.bytes;
+  };
   try {
-    return act();
+    auto out = act(left);
+    settle();
+    return out;
   } catch (const cel::EvaluationError& e) {
+    settle();
     throw core::Error(core::ErrorKind::Unprocessable, e.what()).with_code("expression_failed");
   }
 }
 
-}  // namespace
-
-Bindings::Bindings(const TaskRun& task) {
+Bindings::Bindings(const TaskRun& task) : budget_(task.budget) {
   auto& level = *task.level;
   if (level.state.is_null()) level.state = pregel::to_json(level.head.values);
   scope_.bind("state", level.state);
@@ -59,18 +72,15 @@ void Bindings::set(const std::string& name, core::Json value) {
 }
 
 core::Json Bindings::render(const cel::Template& form) const {
-  cel::Budget budget;
-  return evaluated([&] { return form.render(scope_, budget); });
+  return evaluated([&](cel::Budget& budget) { return form.render(scope_, budget); });
 }
 
 core::Json Bindings::evaluate(const cel::Expression& expression) const {
-  cel::Budget budget;
-  return evaluated([&] { return expression.evaluate(scope_, budget); });
+  return evaluated([&](cel::Budget& budget) { return expression.evaluate(scope_, budget); });
 }
 
 bool Bindings::test(const cel::Expression& expression) const {
-  cel::Budget budget;
-  return evaluated([&] { return expression.test(scope_, budget); });
+  return evaluated([&](cel::Budget& budget) { return expression.test(scope_, budget); });
 }
 
 std::string Bindings::text(const cel::Template& form) const {

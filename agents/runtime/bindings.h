@@ -1,6 +1,7 @@
 #pragma once
 // The names that the expressions of a node see (docs/cel.md). Internal to runtime/.
 #include <deque>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -17,13 +18,18 @@ class Bindings {
   Bindings& operator=(const Bindings&) = delete;
 
   void set(const std::string& name, core::Json value);
-  // Each throws Error{Unprocessable} with the code "expression_failed".
+  // Each throws Error{Unprocessable} with the code "expression_failed", also when the task's expressions have
+  // used up what they have together.
   core::Json render(const cel::Template& form) const;
   core::Json evaluate(const cel::Expression& expression) const;
   bool test(const cel::Expression& expression) const;
   std::string text(const cel::Template& form) const;  // rendered; what is no string as JSON
 
  private:
+  template <class F>
+  auto evaluated(F act) const;
+
+  std::shared_ptr<cel::Budget> budget_;
   std::deque<core::Json> values_;  // bound by reference: they must not move
   cel::Scope scope_;
 };

@@ -161,7 +161,10 @@ core::Task<void> run_tasks(std::shared_ptr<RunState> run, std::shared_ptr<Level>
       inner.push_back(std::move(task));
     }
   }
-  for (auto& task : inner) co_await carry_out(std::move(task), step);
+  for (auto& task : inner) {
+    co_await carry_out(std::move(task), step);
+    co_await give_way(run);
+  }
   if (step->failure) co_return;
   co_await run_all(run, std::move(beside));
 }
@@ -217,6 +220,7 @@ core::Task<std::optional<LevelEnd>> take_step(std::shared_ptr<RunState> run, std
   run->meter.begin_step();
   level->now = level->head.at;
   level->sends = 0;
+  level->send_bytes = 0;
   auto step = std::make_shared<Step>();
   step->tasks = std::move(tasks);
   co_await run_tasks(run, level, step);
@@ -272,13 +276,20 @@ void record_fact(const TaskRun& task, Fact fact, std::string key, core::Json val
 
 void record_checkpoint(RunState& run, Level& level, pregel::Checkpoint next) {
   auto row = checkpoint_row(level.stored, next, level.program->untracked(), metadata_of(run, level, next));
-  run.recorder.buffer().checkpoints.push_back(std::move(row));
+  run.recorder.checkpoint(std::move(row));
   run.recorder.buffer().totals = run.meter.totals();
   if (level.above) {
     level.above->pending.tasks[level.above_task].child = next.id;
     run.recorder.buffer().tasks.push_back({level.above->head.id, level.above_task, Fact::Child, "", next.id});
   }
   level.stored = level.head = std::move(next);
+}
+
+core::Task<void> give_way(std::shared_ptr<RunState> run) {
+  constexpr std::chrono::milliseconds kTurn{5};
+  if (std::chrono::steady_clock::now() - run->turn_began < kTurn) co_return;
+  co_await core::sleep_for(std::chrono::milliseconds(0));
+  run->turn_began = std::chrono::steady_clock::now();
 }
 
 core::Task<LevelEnd> run_level(std::shared_ptr<RunState> run, std::shared_ptr<Level> level) {
@@ -305,6 +316,7 @@ core::Task<LevelEnd> run_level(std::shared_ptr<RunState> run, std::shared_ptr<Le
       co_await run->recorder.flush(false);
     if (const auto end = co_await take_step(run, level, std::move(tasks))) co_return *end;
     began = true;
+    co_await give_way(run);
   }
 }
 

@@ -116,7 +116,22 @@ void go_on_empty(const Graph& graph, const MapNode& map, pregel::TaskResult& int
   into.passes = {at->node};
 }
 
-NodeOutcome run_map(const TaskRun& task, const MapNode& node) {
+// One step's maps together write what is one state: what their tasks are given counts while it is made.
+void add_send(const TaskRun& task, const std::string& node, core::Json input, pregel::TaskResult& into) {
+  pregel::Value value(std::move(input));
+  const auto max = task.run->meter.limits().max_state_bytes;
+  task.level->send_bytes += value.bytes();
+  if (task.level->send_bytes > static_cast<std::size_t>(max)) {
+    throw core::Error(core::ErrorKind::Unprocessable,
+                      "the inputs of the tasks that maps make in one step are over max_state_bytes (" +
+                          std::to_string(max) + ")")
+        .with_code("STATE_TOO_LARGE");
+  }
+  into.sends.push_back({node, std::move(value), task.node->id});
+}
+
+core::Task<NodeOutcome> run_map(TaskRun task, const MapNode* map) {
+  const auto& node = *map;
   NodeOutcome out;
   Bindings names(task);
   const auto items = names.evaluate(node.over);
@@ -142,10 +157,11 @@ NodeOutcome run_map(const TaskRun& task, const MapNode& node) {
       if (node.as != "item") item.set(node.as, items[i]);
       input = item.render(*node.input);
     }
-    out.result.sends.push_back({node.node, pregel::Value(std::move(input)), task.node->id});
+    add_send(task, node.node, std::move(input), out.result);
+    co_await give_way(task.run);
   }
   if (items.empty()) go_on_empty(task.level->program->graph(), node, out.result);
-  return out;
+  co_return out;
 }
 
 NodeOutcome run_approval(const TaskRun& task, const ApprovalNode& node) {
@@ -390,7 +406,7 @@ core::Task<NodeOutcome> run_node(TaskRun task) {
   if (const auto* tool = std::get_if<ToolNode>(&body)) co_return co_await run_tool(task, tool);
   if (std::holds_alternative<AgentNode>(body)) co_return co_await run_agent(task);
   if (const auto* router = std::get_if<RouterNode>(&body)) co_return run_router(task, *router);
-  if (const auto* map = std::get_if<MapNode>(&body)) co_return run_map(task, *map);
+  if (const auto* map = std::get_if<MapNode>(&body)) co_return co_await run_map(task, map);
   if (const auto* subgraph = std::get_if<SubgraphNode>(&body))
     co_return co_await run_subgraph(task, subgraph);
   if (const auto* approval = std::get_if<ApprovalNode>(&body)) co_return run_approval(task, *approval);

@@ -8,6 +8,10 @@ namespace {
 
 // Steps that may wait for their write before the run waits for it.
 constexpr std::uint64_t kBehindMax = 32;
+// And bytes of them.
+constexpr std::size_t kPendingMax = 8 << 20;
+// A run that writes at its end only keeps all of it until then.
+constexpr std::size_t kBufferMax = 64 << 20;
 
 }  // namespace
 
@@ -26,7 +30,13 @@ void Recorder::event(std::string method, std::string ns, std::string node, core:
                  std::move(node), world_.clock.now(), std::move(data)};
   // Nothing is written before the end: those who watch see it now, with the number that it will have.
   if (durability_ == Durability::Exit) world_.journal.show(event);
+  bytes_ += bytes_of(event.data);
   buffer_.events.push_back(std::move(event));
+}
+
+void Recorder::checkpoint(CheckpointRow row) {
+  bytes_ += bytes_of(row.body);
+  buffer_.checkpoints.push_back(std::move(row));
 }
 
 void Recorder::show(std::string method, std::string ns, std::string node, core::Json data) {
@@ -36,6 +46,13 @@ void Recorder::show(std::string method, std::string ns, std::string node, core::
 
 core::Task<void> Recorder::flush(bool must) {
   if (shared_->error) std::rethrow_exception(shared_->error);
+  if (bytes_ > kBufferMax) {
+    const auto shared = shared_;
+    while (shared->writing) co_await shared->moved.wait_for(std::chrono::seconds(1));
+    if (shared->error) std::rethrow_exception(shared->error);
+    shared->error = std::make_exception_ptr(write_too_large(bytes_));
+    std::rethrow_exception(shared->error);
+  }
   if (durability_ == Durability::Exit || buffer_.empty()) co_return;
   co_await write_out(must || durability_ == Durability::Sync ||
                      shared_->queued - shared_->durable >= kBehindMax);
@@ -47,10 +64,14 @@ core::Task<void> Recorder::finish() {
 
 core::Task<void> Recorder::write_out(bool wait) {
   const auto shared = shared_;
+  // What waits is written together.
+  while (shared->writing && shared->bytes > 0 && shared->bytes + bytes_ > kPendingMax && !shared->error)
+    co_await shared->moved.wait_for(std::chrono::seconds(1));
   const auto ticket = ++shared->queued;
   auto totals = buffer_.totals;
   merge(shared->pending, std::exchange(buffer_, {}));
   buffer_.totals = std::move(totals);
+  shared->bytes += std::exchange(bytes_, 0);
   if (!shared->writing) {
     shared->writing = true;
     if (wait) {
@@ -70,6 +91,7 @@ core::Task<void> Recorder::write_out(bool wait) {
 core::Task<void> Recorder::drain(std::shared_ptr<Shared> shared, Journal* journal) {
   while (shared->durable < shared->queued && !shared->error) {
     const auto upto = shared->queued;
+    shared->bytes = 0;
     try {
       co_await journal->commit(std::exchange(shared->pending, {}));
     } catch (...) {

@@ -1,6 +1,7 @@
 #pragma once
 // A run's pen: gathers what happened and writes it as the run's durability asks. Internal to runtime/; used
 // by the coroutines of one run on one thread.
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -18,11 +19,13 @@ class Recorder {
   JournalWrite& buffer() { return buffer_; }
   // Recorded when the run's modes ask for it, or when it is always recorded (`always`).
   void event(std::string method, std::string ns, std::string node, core::Json data, bool always = false);
+  void checkpoint(CheckpointRow row);
   bool wants(const std::string& mode) const { return modes_.contains(mode); }
   void show(std::string method, std::string ns, std::string node, core::Json data);
 
   // The end of a super-step, or a fact that should be kept. `must`: it has to be durable before anything else
-  // is done, whatever the durability (but Exit). Throws what the journal threw, now or earlier.
+  // is done, whatever the durability (but Exit). Throws what the journal threw, now or earlier, and
+  // "STATE_TOO_LARGE" when the next write has become larger than one may be.
   core::Task<void> flush(bool must);
   // The last write of this attempt; durable when it returns.
   core::Task<void> finish();
@@ -31,6 +34,7 @@ class Recorder {
  private:
   struct Shared {
     JournalWrite pending;
+    std::size_t bytes = 0;      // of it
     std::uint64_t queued = 0;   // tickets given
     std::uint64_t durable = 0;  // tickets done
     bool writing = false;
@@ -45,6 +49,7 @@ class Recorder {
   std::set<std::string> modes_;
   std::int64_t next_seq_;
   JournalWrite buffer_;
+  std::size_t bytes_ = 0;  // of its checkpoints and events
   std::shared_ptr<Shared> shared_;
 };
 

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "agents/cel/expression.h"
 #include "agents/pregel/step.h"
 #include "agents/runtime/meter.h"
 #include "agents/runtime/recorder.h"
@@ -37,6 +38,7 @@ struct RunState {
   pregel::CheckpointIds ids;
   std::map<std::string, pregel::Value, std::less<>> answers;  // to interrupts of this run, wherever they are
   int slots;                                                  // acts that may begin now
+  std::chrono::steady_clock::time_point turn_began = std::chrono::steady_clock::now();  // of the thread
   core::AsyncEvent slot_free;
 };
 
@@ -51,11 +53,15 @@ struct Level {
   core::Time now;                             // of this step: `run.now`
   core::Json state;                           // of this step, for expressions; null: not built yet
   std::size_t sends = 0;                      // that the maps of this step have made
+  std::size_t send_bytes = 0;                 // of the inputs that the maps of this step have made
   std::stop_token stop;                       // the run was cancelled, or a sibling of the task above failed
   // In a task: where its head is noted.
   std::shared_ptr<Level> above;
   std::string above_task;
 };
+
+// What all expressions of one task may use together, over its attempts.
+inline constexpr cel::Budget kTaskBudget{.steps = 250'000, .bytes = 64 << 20};
 
 // One task while it runs.
 struct TaskRun {
@@ -65,6 +71,7 @@ struct TaskRun {
   const Node* node = nullptr;
   std::stop_token stop;
   std::shared_ptr<std::chrono::steady_clock::time_point> progress = {};  // of a task with an idle timeout
+  std::shared_ptr<cel::Budget> budget = std::make_shared<cel::Budget>(kTaskBudget);
 
   void moved() const {
     if (progress) *progress = std::chrono::steady_clock::now();
@@ -79,6 +86,10 @@ struct NodeOutcome {
 
 // Ends a run that was cancelled.
 core::Error cancelled_error();
+
+// Lets the others of the thread have their turn when the run has kept it for long: a graph that does nothing
+// outside suspends nowhere else.
+core::Task<void> give_way(std::shared_ptr<RunState> run);
 
 // Runs one attempt of a node. Throws core::Error.
 core::Task<NodeOutcome> run_node(TaskRun task);
