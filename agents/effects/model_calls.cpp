@@ -202,7 +202,7 @@ core::Task<ModelAnswer> place_model_call(const RunContext* context, ModelCall ca
         std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
     log_attempt(*context, call, models[i], request_id, *attempt, took.count());
     spent.cost = spent.cost + attempt->facts.cost;
-    spent.tokens += core::total_tokens(attempt->facts.usage);
+    spent.tokens += core::total_tokens(attempt->facts.usage) + attempt->facts.failed_tokens;
     if (attempt->turn) {
       auto out = answer_of(id, *attempt->turn);
       out.cost_nano_usd = spent.cost.nanos;

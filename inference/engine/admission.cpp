@@ -135,10 +135,9 @@ billing::Payer payer_of(const oauth::Principal& principal) {
   return {principal.platform_id, principal.end_user_id};
 }
 
-std::string tag_of(const InferenceCall& call) {
+std::string tag_of(const core::HttpHeaders& headers) {
   for (const std::string_view name : {"x-aig-tag", "x-tag"})
-    if (const auto tag = call.headers.get(name); tag && !tag->empty())
-      return std::string(tag->substr(0, kTagMax));
+    if (const auto tag = headers.get(name); tag && !tag->empty()) return std::string(tag->substr(0, kTagMax));
   return {};
 }
 
@@ -147,7 +146,7 @@ billing::CallFacts call_facts(const InferenceCall& call) {
   out.request_id = call.request_id;
   out.request_type = call.request_type;
   out.model = call.request.model;
-  out.tag = tag_of(call);
+  out.tag = tag_of(call.headers);
   out.key_id = call.principal->key_id.str();
   out.run_id = call.run_id;
   return out;

@@ -7,8 +7,6 @@
 namespace assistiv::inference {
 
 billing::Payer payer_of(const oauth::Principal& principal);
-// What the caller wants the call to be summed up under: x-aig-tag, or x-tag. At most 128 bytes.
-std::string tag_of(const InferenceCall& call);
 // What the usage row says of the call before a target is chosen.
 billing::CallFacts call_facts(const InferenceCall& call);
 

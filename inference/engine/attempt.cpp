@@ -111,7 +111,14 @@ Failed failed_with(Fault::Kind kind, std::string message) {
 
 void add_failed_cost(CallState& state, const Meter& meter) {
   state.failed_cost = state.facts.cost = state.failed_cost + meter.cost();
-  state.failed_tokens += core::total_tokens(meter.usage());
+  state.failed_tokens = state.facts.failed_tokens = state.failed_tokens + core::total_tokens(meter.usage());
+}
+
+// The caller has left an attempt: what it may be billed for is settled now, so that who pays can tell.
+[[noreturn]] void throw_left(CallState& state, Meter& meter) {
+  meter.settle(CallOutcome::ClientGone);
+  add_failed_cost(state, meter);
+  throw_gone();
 }
 
 bool is_error_body(const core::Json& json) {
@@ -166,7 +173,7 @@ core::Task<std::optional<Failed>> read_whole(EnginePtr engine, StatePtr state,
   } catch (const OutboundError& error) {
     failed = Failed{fault_of(error), {}};
   }
-  if (state->call.gone.stop_requested() && failed) throw_gone();  // the meter settles as ClientGone
+  if (state->call.gone.stop_requested() && failed) throw_left(*state, *meter);
   const auto json = failed ? std::nullopt : core::try_parse_json(body, 256);
   if (!failed && (!json || !json->is_object()))
     failed = failed_with(Fault::Kind::Upstream, "The provider's answer is not JSON.");
@@ -209,7 +216,11 @@ core::Task<std::optional<Failed>> begin_stream(StatePtr state, std::unique_ptr<c
   Pieces early;
   for (bool begun = false; !begun;) {
     auto pieces = co_await live->step(kForever, state->call.gone);
-    if (!pieces) throw_gone();
+    if (!pieces) {
+      live->abandon(CallOutcome::ClientGone);
+      add_failed_cost(*state, live->meter());
+      throw_gone();
+    }
     if (pieces->empty()) co_return failed_with(Fault::Kind::Truncated, "The provider's stream was empty.");
     for (auto& piece : *pieces) {
       if (!begun && !piece.events.empty())
@@ -255,6 +266,8 @@ core::Task<std::optional<Failed>> call_target(EnginePtr engine, StatePtr state,
     request.stop = abort.get_token();
     on_gone.emplace(state->call.gone, AbortOn{abort});
   }
+  // Nothing was sent yet, and nothing is billed: the hold may have taken its time.
+  if (state->call.gone.stop_requested()) throw_gone();
   try {
     meter->sent();
     reply = co_await engine->world.upstream.open(std::move(request));
@@ -267,11 +280,14 @@ core::Task<std::optional<Failed>> call_target(EnginePtr engine, StatePtr state,
     failed = Failed{fault_of(error), {}};
   }
   if (failed) {
-    if (state->call.gone.stop_requested()) throw_gone();
+    if (state->call.gone.stop_requested()) throw_left(*state, *meter);
     meter->settle(CallOutcome::UpstreamError, failed->fault.message);
     co_return failed;
   }
   if (reply->status() >= 300) co_return co_await refused(engine, state, std::move(reply), std::move(meter));
+  // From here on the reader itself is told: what breaks now is the provider's.
+  on_gone.reset();
+  if (abort.stop_requested()) throw_left(*state, *meter);
   if (state->wants_stream()) co_return co_await begin_stream(state, std::move(reply), std::move(meter));
   co_return co_await read_whole(engine, state, std::move(reply), std::move(meter));
 }

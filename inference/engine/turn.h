@@ -39,6 +39,9 @@ struct CallBound {
   std::int64_t least_tokens = 0;
 };
 
+// What the caller wants a call to be summed up under: x-aig-tag, or x-tag. At most 128 bytes.
+std::string tag_of(const core::HttpHeaders& headers);
+
 struct InferenceCall {
   oauth::PrincipalPtr principal;  // never an operator's
   std::string request_id;
@@ -68,9 +71,10 @@ struct TurnFacts {
   std::string model;           // the slug that was served: the one asked for, or a fallback
   std::string provider_model;  // as the provider names it
   int attempts = 0;
-  core::NanoUsd cost;      // known once settled
-  core::Usage usage;       // of the attempt that answered, with estimates where it said none; as `cost`
-  bool estimated = false;  // a token count that no provider gave
+  core::NanoUsd cost;  // known once settled
+  core::Usage usage;   // of the attempt that answered, with estimates where it said none; as `cost`
+  std::int64_t failed_tokens = 0;  // of the other attempts; their cost is in `cost`
+  bool estimated = false;          // a token count that no provider gave
   std::vector<std::string> dropped;
   std::chrono::microseconds overhead{0};  // ours, before the winning request was sent
   core::HttpHeaders rate_limits;          // x-ratelimit-*

@@ -108,6 +108,7 @@ class FakeUpstream final : public core::UpstreamClient {
       }
       if (script_.hangs) {
         co_await core::sleep_for(patience, wake.stop_possible() ? wake : stop_);
+        if (stop_.stop_requested()) throw core::OutboundError(core::OutboundFailure::Cancelled, "stopped");
         co_return std::nullopt;
       }
       ended_ = true;

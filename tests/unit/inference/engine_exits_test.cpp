@@ -184,6 +184,61 @@ TEST(EngineExits, a_caller_who_leaves_before_the_head_cancels_the_provider) {
   EXPECT_EQ(world.ledger.settlements()[0].outcome, CallOutcome::ClientGone);
 }
 
+// Five in a row would keep everybody else from the provider.
+TEST(EngineExits, a_caller_who_leaves_before_the_first_word_pays_the_input_and_says_nothing_of_the_provider) {
+  EngineWorld world;
+  world.targets.settings.attempts_max = 1;
+  world.offer({test::test_target("one")});
+  for (int i = 0; i < 6; ++i) {
+    world.gone = std::stop_source();
+    world.upstream.next(hanging({kRole}));
+    auto reply = world.io.start(world.service().run(world.call(kStreamBody)));
+    while (world.upstream.requests().size() <= static_cast<std::size_t>(i)) std::this_thread::yield();
+    world.gone.request_stop();
+    EXPECT_EQ(reply.get().status, 499);
+    const auto settled = world.ledger.settlements().back();
+    EXPECT_EQ(settled.outcome, CallOutcome::ClientGone);
+    EXPECT_GT(settled.cost.nanos, 0);
+  }
+  world.gone = std::stop_source();
+  world.upstream.next(ScriptedReply::json(200, kReply));
+  EXPECT_EQ(world.run(world.call(kBody)).status, 200);
+  EXPECT_EQ(world.ledger.settlements().size(), 7U);
+}
+
+core::Task<TurnFacts> facts_of_a_failure(InferenceService* service, InferenceCall call) {
+  try {
+    co_await service->complete(std::move(call));
+  } catch (const TurnError& error) {
+    co_return error.facts();
+  }
+  co_return TurnFacts();
+}
+
+TEST(EngineExits, who_pays_is_told_what_a_call_cost_that_he_cancelled) {
+  EngineWorld world;
+  world.offer({test::test_target("one")});
+  ScriptedReply hangs;
+  hangs.hangs = true;
+  world.upstream.next(hangs);
+  auto facts = world.io.start(facts_of_a_failure(&world.service(), world.call(kBody)));
+  while (world.upstream.requests().empty()) std::this_thread::yield();
+  world.gone.request_stop();
+  const auto told = facts.get();
+  EXPECT_GT(told.cost.nanos, 0);
+  EXPECT_EQ(told.cost, world.ledger.settlements().at(0).cost);
+  EXPECT_GT(told.failed_tokens, 0);
+}
+
+TEST(EngineExits, a_caller_who_left_before_the_call_was_sent_pays_nothing) {
+  EngineWorld world;
+  world.offer({test::test_target("one")});
+  world.gone.request_stop();
+  EXPECT_EQ(world.run(world.call(kStreamBody)).status, 499);
+  EXPECT_TRUE(world.upstream.requests().empty());
+  for (const auto& settled : world.ledger.settlements()) EXPECT_EQ(settled.cost.nanos, 0);
+}
+
 // What a hold did not cover is the ledger's to cut, because it counts and logs it; the caller is told what he
 // pays.
 TEST(EngineExits, a_cost_over_the_hold_is_told_to_the_ledger_as_it_was) {
