@@ -137,6 +137,8 @@ core::Task<TaskView> cancel(const Desk* desk, RunId id, std::stop_token stop) {
   ThreadPatch patch;
   patch.metadata = {{kCanceled, std::move(ids)}};
   co_await desk->world.threads.update(desk->caller.reach, view.first.thread, std::move(patch));
+  // Nor does what it waited for wake it: a connection, an approval, its time.
+  co_await desk->world.threads.forget_waits(desk->caller.reach, view.first.thread);
   view.interrupts = Json::object();
   co_return view;
 }

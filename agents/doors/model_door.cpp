@@ -120,6 +120,10 @@ core::NanoUsd cost_of(const DoorAnswer& answer) {
   return {answer.totals.cost_nano_usd};
 }
 
+core::NanoUsd cost_of(const Run& run) {
+  return {run.usage.is_object() ? totals_of(run.usage).cost_nano_usd : 0};
+}
+
 // ---- what is asked ----
 
 // What is said in a conversation that has a thread already.
@@ -186,8 +190,13 @@ core::Task<> give_up(TurnPtr turn) {
 }
 
 core::Task<DoorAnswer> whole_answer(TurnPtr turn, SteadyClock::duration patience, std::stop_token stop) {
-  const auto result =
-      co_await turn->world.runs.wait(turn->caller.reach, turn->run.id, SteadyClock::now() + patience, stop);
+  std::optional<RunResult> result;
+  try {
+    result =
+        co_await turn->world.runs.wait(turn->caller.reach, turn->run.id, SteadyClock::now() + patience, stop);
+  } catch (const core::Error& error) {
+    if (error.kind() != core::ErrorKind::Unavailable) throw;
+  }
   if (!result) {
     co_await give_up(turn);
     throw core::Error(core::ErrorKind::Unavailable, std::string(inference::kStoppingMessage));
@@ -229,10 +238,18 @@ Json reply_body(const ModelTurn& turn, const DoorAnswer& answer) {
 }
 
 core::Task<core::HttpReply> whole_reply(TurnPtr turn) {
-  const auto answer = co_await whole_answer(turn, kWaitMax, turn->call.gone);
-  auto reply = core::json_reply(200, core::dump_json(reply_body(*turn, answer)));
+  core::HttpReply reply;
+  std::optional<core::Error> failure;
+  try {
+    const auto answer = co_await whole_answer(turn, kWaitMax, turn->call.gone);
+    reply = core::json_reply(200, core::dump_json(reply_body(*turn, answer)));
+  } catch (const core::Error& error) {
+    failure = error;
+  }
+  // What failed may have cost something, too, and names its run.
+  if (failure) reply = inference::error_reply(turn->call.dialect, *failure, turn->call.request_id);
   add_headers(reply.headers, *turn);
-  reply.headers.set("x-aig-cost-usd", core::format_usd(cost_of(answer)));
+  if (turn->run.is_over()) reply.headers.set("x-aig-cost-usd", core::format_usd(cost_of(turn->run)));
   co_return reply;
 }
 

@@ -87,6 +87,13 @@ bool act_outside(const Level& level, const std::vector<PlannedTask>& tasks) {
   });
 }
 
+// The thread stands where another graph, or another version of this one, has left it.
+core::Error no_such_node(const std::string& node) {
+  return core::Error(core::ErrorKind::Unprocessable,
+                     "the thread goes on at \"" + node + "\", which this graph does not have: give an input")
+      .with_code("no_such_node");
+}
+
 core::Task<void> carry_out(TaskRun task, std::shared_ptr<Step> step) {
   try {
     tell_start(*task.run, *task.level, *task.task);
@@ -147,7 +154,9 @@ core::Task<void> run_tasks(std::shared_ptr<RunState> run, std::shared_ptr<Level>
     if (found != level->pending.tasks.end() &&
         (found->second.result || pregel::parked(level->pending, planned.id)))
       continue;
-    TaskRun task{run, level, &planned, level->program->graph().node(planned.node), step->stop.get_token()};
+    const auto* node = level->program->graph().node(planned.node);
+    if (node == nullptr) throw no_such_node(planned.node);
+    TaskRun task{run, level, &planned, node, step->stop.get_token()};
     ++step->running;
     if (const int lanes = lanes_of(*level, planned); lanes > 0 && acts_outside(*task.node)) {
       auto& group = bounded[planned.origin];

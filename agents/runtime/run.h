@@ -26,7 +26,7 @@ struct RunSpec {
   std::string thread;
   int attempt = 1;
   std::shared_ptr<const Graph> graph;
-  Limits limits;                    // the least of definition, request and what the user has left
+  Limits limits;                    // the least of definition and request
   std::optional<core::Json> input;  // absent: go on
   // LangGraph's Command; null members are absent.
   bool resumes = false;

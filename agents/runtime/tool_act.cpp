@@ -34,6 +34,12 @@ core::Json tool_result(std::string text, bool is_error, core::Json json = nullpt
           {"is_error", is_error}};
 }
 
+// Answers come from outside: a member may be of any type.
+std::string text_of_member(const core::Json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
 bool says_yes(const core::Json& answer) {
   if (answer.is_boolean()) return answer.get<bool>();
   if (answer.is_string()) return answer == "approve" || answer == "yes" || answer == "accept";
@@ -57,7 +63,7 @@ bool approved(const TaskRun& task, ToolAct& act, ActOutcome& outcome) {
   }
   const auto& said = answer->json();
   if (!says_yes(said)) {
-    const auto reason = said.is_object() ? said.value("reason", std::string()) : std::string();
+    const auto reason = said.is_object() ? text_of_member(said, "reason") : std::string();
     outcome.value = tool_result("The call was refused." + (reason.empty() ? "" : " " + reason), true);
     return false;
   }
@@ -85,7 +91,7 @@ bool certain(const TaskRun& task, const ToolAct& act, ActOutcome& outcome) {
     return false;
   }
   const auto& said = answer->json();
-  const auto action = said.is_object()   ? said.value("action", std::string())
+  const auto action = said.is_object()   ? text_of_member(said, "action")
                       : said.is_string() ? said.get<std::string>()
                                          : "";
   if (action == "retry") return true;

@@ -14,6 +14,8 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
+constexpr std::size_t kIdempotencyKeyMax = 300;  // 255 of a client's, and what a door adds
+
 // Between two looks at a run that another process has, when no notice comes.
 constexpr std::chrono::milliseconds kLookEvery{1000};
 
@@ -103,8 +105,12 @@ core::Task<> AgentRunService::check_given(std::optional<ThreadId> id, Reach reac
 }
 
 core::Task<CreatedRun> AgentRunService::create(RunCaller caller, RunRequest request) {
+  if (request.idempotency_key &&
+      (request.idempotency_key->empty() || request.idempotency_key->size() > kIdempotencyKeyMax))
+    throw core::bad_request("An Idempotency-Key has 1 to 255 characters.", "Idempotency-Key");
   const auto of = co_await world_.assistants.resolve(caller.reach, assistant_name(request.body));
   auto order = read_run_order(request.body, of.assistant);
+  if (!caller.tag.empty()) order.kwargs["tag"] = caller.tag;
   const int version = co_await version_for(caller, request, of, order.resumes);
   const auto graph = co_await world_.agents.graph(caller.reach.platform, of.agent.id, version);
   check_run_order(order.kwargs, *graph);
@@ -148,23 +154,21 @@ core::Task<std::optional<RunResult>> AgentRunService::wait(Reach reach, RunId id
   const ThreadKey key{reach.platform, run.thread};
   const auto waiter = world_.waiters.expect(key, id);
   const Forget forget{world_.waiters, key, waiter};
-  // It may have ended between the look and now.
-  bool look = true;
   while (true) {
     {
       const std::lock_guard lock(waiter->mutex);
       if (waiter->result) co_return waiter->result;
       if (waiter->stopping) throw stopping_error();
     }
-    // Of a run that is carried out here the end is told, not looked for.
-    if (look && !world_.worker.is_running(id)) {
+    // Of a run that is carried out here the end is told, not looked for. Another may have ended between the
+    // look and now.
+    if (!world_.worker.is_running(id)) {
       run = co_await world_.runs.get(reach, id);
       if (run.is_over()) co_return co_await result_of(reach, std::move(run));
     }
     const auto now = Steady::now();
     if (stop.stop_requested() || now >= deadline) co_return std::nullopt;
     co_await waiter->news.wait_for(std::min<Steady::duration>(deadline - now, kLookEvery), stop);
-    look = true;
   }
 }
 
@@ -204,8 +208,8 @@ core::Task<RunResult> AgentRunService::run_here(RunCaller caller, RunRequest req
   spec.durability = Durability::Async;
   if (run.end_user) spec.user = co_await world_.user(caller.reach.platform, *run.end_user);
   EphemeralJournal journal(std::move(watch));
-  const auto effects = world_.effects(
-      {caller.principal, of.agent.slug, run.agent_version, "", caller.traceparent, of.agent.id.str()});
+  const auto effects = world_.effects({caller.principal, of.agent.slug, run.agent_version, caller.tag,
+                                       caller.traceparent, of.agent.id.str()});
   auto control = std::make_shared<RunControl>();
   const auto watch_caller = world_.standing.watch(
       {caller.reach.platform, run.end_user, caller.principal->key_id, of.agent.id, of.agent.slug}, control);

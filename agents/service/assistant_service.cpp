@@ -104,6 +104,10 @@ void check_assistant(const Assistant& one) {
                                       {"/metadata", &one.metadata}}) {
     if (!value->is_object()) throw core::bad_request("This must be an object.", member);
   }
+  // As a run's own config is read: what stands here comes into every run.
+  const core::JsonReader config(one.config, "/config");
+  config.optional_integer("recursion_limit", 1, 1'000'000);
+  config.object("configurable");
   if (bytes_of(one) > kAssistantBytesMax)
     throw core::bad_request("An assistant's config, context and metadata have at most " +
                             std::to_string(kAssistantBytesMax) + " bytes together.");

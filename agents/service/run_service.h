@@ -27,6 +27,7 @@ struct RunCaller {
   Reach reach;
   std::string request_id;
   std::string traceparent;
+  std::string tag = {};  // of x-aig-tag, for the usage rows
 };
 
 struct RunRequest {

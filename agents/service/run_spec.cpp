@@ -59,7 +59,7 @@ void merge_objects(Json& into, const Json& over) {
   if (over.is_object()) into.update(over);
 }
 
-// The assistant's, then the request's; lists of tags add up.
+// The assistant's, then the request's over it; the members of "configurable" one by one.
 Json merged_config(const Json& body, const Assistant& assistant) {
   const core::JsonReader reader(body);
   const auto own = object_or_empty(reader, "config");
@@ -68,6 +68,7 @@ Json merged_config(const Json& body, const Assistant& assistant) {
   config.object("configurable");
   Json out = assistant.config.is_object() ? assistant.config : Json::object();
   Json configurable = out.value("configurable", Json::object());
+  if (!configurable.is_object()) configurable = Json::object();  // of an assistant from before it was checked
   for (const auto& [name, value] : own.items()) {
     if (name == "configurable") {
       merge_objects(configurable, value);

@@ -62,12 +62,32 @@ core::metrics::Counter& runs_counter(const std::string& end) {
                                 {{"end", end}});
 }
 
+// One line for each run that is over or parked; what failed is found by its platform.
+void log_end(const RunLease& lease, const Run& run, const RunOutcome& outcome) {
+  core::log::Fields fields = {{"run_id", run.id.str()},
+                              {"thread_id", run.thread.str()},
+                              {"platform_id", lease.platform.str()},
+                              {"gen_ai.agent.name", graph_id_of(run.kwargs)},
+                              {"agent_version", run.agent_version},
+                              {"status", to_string(outcome.view.status)},
+                              {"attempt", run.attempt},
+                              {"supersteps", outcome.totals.supersteps},
+                              {"llm_calls", outcome.totals.llm_calls},
+                              {"tool_calls", outcome.totals.tool_calls},
+                              {"ms", outcome.totals.active_ms},
+                              {"cost_nano_usd", outcome.totals.cost_nano_usd}};
+  if (run.end_user) fields.emplace_back("end_user_id", run.end_user->str());
+  if (!outcome.view.error_code.empty()) fields.emplace_back("error.type", outcome.view.error_code);
+  core::log::info("agent.run", std::move(fields));
+}
+
 // A run that cannot be carried out at all.
-JournalWrite failed_write(const Run& run, const core::Error& error) {
+JournalWrite failed_write(const Run& run, const core::Error& error, core::Time now) {
   JournalWrite out;
   out.totals = totals_of(run.usage);
   RunEvent event;
   event.method = "error";
+  event.at = now;
   event.data = {{"error", std::string(error.code())}, {"message", error.message()}};
   out.events.push_back(std::move(event));
   out.view.emplace();
@@ -158,6 +178,9 @@ core::Task<> RunWorker::Impl::fly(FlightPtr flight) {
         "agents.run_not_kept",
         {{"run_id", flight->run.id.str()}, {"error", error.message()}, {"detail", error.detail()}});
     runs_counter("fault").add();
+  } catch (const std::exception& error) {
+    core::log::error("agents.run_not_kept", {{"run_id", flight->run.id.str()}, {"error", error.what()}});
+    runs_counter("fault").add();
   }
   world.queue.release(flight->lease.run);
   unlist(flight);
@@ -214,8 +237,9 @@ core::Task<std::optional<RunOutcome>> RunWorker::Impl::attempt(FlightPtr flight)
   GuardedJournal journal(
       make_journal(world.database, world.journal, world.log, flight->lease, spec->next_seq - 1), flight);
   const auto effects =
-      world.effects({flight->principal, graph_id_of(flight->run.kwargs), flight->run.agent_version, "",
-                     flight->run.traceparent, AgentId{flight->run.agent}.str()});
+      world.effects({flight->principal, graph_id_of(flight->run.kwargs), flight->run.agent_version,
+                     flight->run.kwargs.value("tag", std::string()), flight->run.traceparent,
+                     AgentId{flight->run.agent}.str()});
   try {
     co_return co_await execute(std::move(*spec), {*effects, journal, world.clock, world.random, beside},
                                flight->control);
@@ -237,13 +261,14 @@ core::Task<std::optional<RunOutcome>> RunWorker::Impl::attempt(FlightPtr flight)
 }
 
 core::Task<> RunWorker::Impl::refuse(FlightPtr flight, core::Error error) {
-  auto write = failed_write(flight->run, error);
+  auto write = failed_write(flight->run, error, world.clock.now());
   RunOutcome outcome;
   outcome.view = *write.view;
   outcome.totals = write.totals;
   const auto receipt = co_await world.journal.append(flight->lease, std::move(write));
   if (!receipt.applied) co_return;
   runs_counter("refused").add();
+  log_end(flight->lease, flight->run, outcome);
   world.ended(flight->lease, flight->run, outcome);
 }
 
@@ -261,6 +286,7 @@ core::Task<> RunWorker::Impl::settle(FlightPtr flight, std::optional<RunOutcome>
     runs_counter("handed_over").add();
   } else if (wrote_end) {
     runs_counter(std::string(to_string(outcome->view.status))).add();
+    log_end(flight->lease, flight->run, *outcome);
     world.ended(flight->lease, flight->run, *outcome);
   }
 }

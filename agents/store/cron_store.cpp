@@ -300,8 +300,13 @@ CronStore::Fired CronStore::fire_one(Transaction& tx) const {
   try {
     input = make_run_(tx, cron);
   } catch (const core::Error& e) {
-    if (e.kind() != core::ErrorKind::InvalidArgument) throw;
+    if (e.kind() == core::ErrorKind::Unavailable) throw;
     cron.last_error = e.message();
+  } catch (const Json::exception&) {
+    cron.last_error = "The request of this schedule cannot be read.";
+  }
+  // Its next time comes: one schedule that cannot fire must not keep the others from it.
+  if (cron.last_error) {
     write_cron(tx, cron, false);
     return Fired::Nothing;
   }

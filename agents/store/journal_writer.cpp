@@ -125,9 +125,11 @@ core::Task<> JournalWriter::write_batch(std::shared_ptr<State> state,
   auto pause = std::chrono::milliseconds(20);
   std::exception_ptr fault;
   bool in_doubt = false;
+  bool away = false;  // the database, at the last try
   while (true) {
     fault = nullptr;
     bool again = false;
+    away = false;
     try {
       const auto outcomes = co_await state->commit(batch);
       bool ended = false;
@@ -144,7 +146,8 @@ core::Task<> JournalWriter::write_batch(std::shared_ptr<State> state,
     } catch (const core::Error& e) {
       // Whether it was committed is found out by trying again: what is in the journal is not written twice.
       in_doubt = in_doubt || e.kind() == core::ErrorKind::Unavailable;
-      again = e.kind() == core::ErrorKind::Unavailable && std::chrono::steady_clock::now() < deadline;
+      away = e.kind() == core::ErrorKind::Unavailable;
+      again = away && std::chrono::steady_clock::now() < deadline;
       fault = std::current_exception();
     } catch (...) {
       fault = std::current_exception();
@@ -153,9 +156,9 @@ core::Task<> JournalWriter::write_batch(std::shared_ptr<State> state,
     co_await core::sleep_for(pause);
     pause = std::min(pause * 2, std::chrono::milliseconds(500));
   }
-  // One that cannot be written must not take the others with it.
+  // One that cannot be written must not take the others with it; a database that is away takes all.
   for (auto& one : batch) {
-    if (batch.size() > 1) {
+    if (batch.size() > 1 && !away) {
       co_await write_batch(state, {one});
     } else {
       one->fault = fault;

@@ -26,7 +26,7 @@ struct Run {
   core::Uuid assistant;
   std::string status;  // "pending", "running", "success", "error", "timeout", "interrupted"
   core::Json metadata;
-  core::Json kwargs;               // the request as it was sent
+  core::Json kwargs;               // what it is carried out with (service/run_spec.h)
   std::string multitask_strategy;  // "reject", "enqueue", "interrupt", "rollback"
   int attempt = 0;
   std::optional<std::string> cancel_action;  // "interrupt" or "rollback": it has been asked for

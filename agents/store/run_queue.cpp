@@ -19,6 +19,7 @@ using storage::Transaction;
 using Steady = std::chrono::steady_clock;
 
 constexpr std::size_t kSweepMax = 200;
+constexpr int kSweepsMax = 50;  // of one kind in one upkeep: lost runs are looked for in between
 
 }  // namespace
 
@@ -28,7 +29,7 @@ struct RunQueue::Keeper {
     RunLease lease;
     LeaseWatch watch;
     Steady::time_point good_until;
-    bool told_cancel = false;
+    std::optional<std::string> told_cancel;  // the action that the watch has heard
   };
 
   Keeper(RunStore& store, RunQueueOptions limits) : runs(store), options(limits) {}
@@ -70,7 +71,8 @@ struct RunQueue::Keeper {
           continue;
         }
         if (found->renewed) it->second.good_until = began + options.lease;
-        if (!found->cancel_action || std::exchange(it->second.told_cancel, true)) continue;
+        if (found->cancel_action == it->second.told_cancel) continue;
+        it->second.told_cancel = found->cancel_action;
         news.emplace_back(it->second.watch, LeaseNews{false, found->cancel_action});
       }
     }
@@ -154,7 +156,7 @@ void RunQueue::hold(RunLease lease, LeaseWatch watch) {
   const std::lock_guard lock(keeper_->mutex);
   const auto run = lease.run;
   keeper_->held.insert_or_assign(
-      run, Keeper::Held{std::move(lease), std::move(watch), Steady::now() + options_.lease, false});
+      run, Keeper::Held{std::move(lease), std::move(watch), Steady::now() + options_.lease, {}});
 }
 
 void RunQueue::release(RunId run) {
@@ -182,15 +184,18 @@ void RunQueue::on_notify(std::string_view topic, std::string_view payload) {
 core::Task<> RunQueue::keep_up(std::stop_token stop) {
   while (!stop.stop_requested()) {
     try {
-      co_await sweep();
+      co_await sweep(stop);
     } catch (const core::Error& e) {
       core::log::warn("agents.upkeep_failed", {{"detail", e.detail()}});
+    } catch (const std::exception& e) {
+      // Of one row that cannot be read: lost runs are to be taken back all the same.
+      core::log::error("agents.upkeep_failed", {{"detail", e.what()}});
     }
     co_await core::sleep_for(options_.upkeep, stop);
   }
 }
 
-core::Task<> RunQueue::sweep() {
+core::Task<> RunQueue::sweep(std::stop_token stop) {
   const auto reaped = co_await runs_.reap(kSweepMax);
   if (reaped.queued_again + reaped.exhausted + reaped.cancelled > 0) {
     core::log::warn("agents.runs_taken_back", {{"queued_again", reaped.queued_again},
@@ -203,12 +208,21 @@ core::Task<> RunQueue::sweep() {
     const auto settled = co_await care_.waits->check_noted(kSweepMax);
     if (expired + settled > 0) wake();
   }
-  if (care_.items != nullptr) co_await care_.items->sweep(kSweepMax);
-  co_await threads_.sweep(kSweepMax);
-  const int days = options_.keep_events_days;
-  // System scope: the events of every platform.
-  co_await database_.run(Scope::system(),
-                         [days](Transaction& tx) { EventStore::discard_old(tx, days, kSweepMax); });
+  co_await discard(stop);
+}
+
+// What has outlived its time: as much as there is, for nobody deletes it otherwise.
+core::Task<> RunQueue::discard(std::stop_token stop) {
+  bool more = true;
+  for (int i = 0; more && i < kSweepsMax && !stop.stop_requested(); ++i) {
+    const auto items = care_.items != nullptr ? co_await care_.items->sweep(kSweepMax) : 0;
+    const auto threads = co_await threads_.sweep(kSweepMax);
+    const int days = options_.keep_events_days;
+    // System scope: the events of every platform.
+    const auto events = co_await database_.run(
+        Scope::system(), [days](Transaction& tx) { return EventStore::discard_old(tx, days, kSweepMax); });
+    more = std::max({items, threads, events}) >= kSweepMax;
+  }
 }
 
 }  // namespace assistiv::agents

@@ -74,7 +74,8 @@ class RunQueue {
  private:
   struct Keeper;
   core::Task<> keep_up(std::stop_token stop);
-  core::Task<> sweep();
+  core::Task<> sweep(std::stop_token stop);
+  core::Task<> discard(std::stop_token stop);
 
   storage::Database& database_;
   RunStore& runs_;

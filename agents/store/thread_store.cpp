@@ -311,6 +311,14 @@ core::Task<> ThreadStore::update_state(Reach reach, ThreadId id, StateUpdate upd
   });
 }
 
+core::Task<> ThreadStore::forget_waits(Reach reach, ThreadId id) {
+  co_await database_.run(Scope::tenant(reach.platform), [=](Transaction& tx) {
+    require(read_one(tx, reach, id, true));
+    tx.exec("delete from agent_wait where platform_id = $1::uuid and thread_id = $2::uuid",
+            {reach.platform.str(), id.str()});
+  });
+}
+
 core::Task<std::size_t> ThreadStore::sweep(std::size_t max) {
   // System scope: the threads of every platform.
   co_return co_await database_.run(Scope::system(), [=](Transaction& tx) {

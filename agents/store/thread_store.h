@@ -107,6 +107,9 @@ class ThreadStore {
   // Conflict ("thread_busy") while a run is pending or running.
   core::Task<> update_state(Reach reach, ThreadId id, StateUpdate update);
 
+  // Nothing but an answer wakes what is parked on the thread now.
+  core::Task<> forget_waits(Reach reach, ThreadId id);
+
   // Applies the TTL of at most `max` threads that are not busy; for any node's background work.
   core::Task<std::size_t> sweep(std::size_t max);
 

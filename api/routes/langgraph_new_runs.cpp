@@ -167,7 +167,10 @@ core::Task<core::HttpReply> create_batch(Services* s, PostsPtr posts, Call call)
   const auto bodies = call.body;
   for (const auto& body : *bodies) {
     call.body = std::make_shared<const Json>(body);
-    const auto post = std::make_shared<const RunPost>(co_await read_post(s, call));
+    auto one = co_await read_post(s, call);
+    // One key for the request is one for each of its runs.
+    if (one.request.idempotency_key) *one.request.idempotency_key += "#" + std::to_string(out.size());
+    const auto post = std::make_shared<const RunPost>(std::move(one));
     out.push_back(run_view((co_await make_run(s, posts, post)).run));
   }
   co_return plain(out);

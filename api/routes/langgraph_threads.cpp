@@ -62,6 +62,8 @@ core::Task<core::HttpReply> create_thread(Services* s, Call call) {
   input.metadata = langgraph::object_of(body, "metadata");
   input.ttl = thread_ttl_of(body);
   input.existing_is_fine = langgraph::text_of(body, "if_exists") == "do_nothing";
+  const bool was_there =
+      input.id && input.existing_is_fine && (co_await threads.find(caller.reach, *input.id)).has_value();
   auto thread = co_await threads.create(caller.reach, std::move(input));
   // Of a thread that was there, its state stays as it is.
   if (steps.empty() || thread.head) co_return plain(langgraph::thread_view(thread));
@@ -73,7 +75,7 @@ core::Task<core::HttpReply> create_thread(Services* s, Call call) {
     failure = std::current_exception();
   }
   if (failure) {
-    co_await threads.remove(caller.reach, thread.id);
+    if (!was_there) co_await threads.remove(caller.reach, thread.id);
     std::rethrow_exception(failure);
   }
   co_return plain(langgraph::thread_view(thread));
