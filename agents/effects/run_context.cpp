@@ -6,6 +6,7 @@
 
 #include "core/encoding.h"
 #include "core/random.h"
+#include "oauth/principal.h"
 
 namespace assistiv::agents {
 namespace {
@@ -43,6 +44,9 @@ void log_act(std::string_view event, const RunContext& context, const Act& act, 
                               {"trace_id", span.trace_id},
                               {"span_id", span.span_id},
                               {"ms", ms}};
+  const auto& principal = *context.identity.principal;
+  fields.emplace_back("platform_id", principal.platform_id.str());
+  if (principal.end_user_id) fields.emplace_back("end_user_id", principal.end_user_id->str());
   if (failure != nullptr) fields.emplace_back("error.type", failure->code());
   std::move(more.begin(), more.end(), std::back_inserter(fields));
   core::log::info(event, std::move(fields));

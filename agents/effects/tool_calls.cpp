@@ -27,6 +27,7 @@ mcp::CallContext call_context(const RunContext& context, const Act& act, const T
   out.principal = context.identity.principal;
   out.app = from.connector;
   out.request_id = request_id_of(context, act);
+  out.run_id = act.run;
   out.traceparent = span.traceparent;
   out.stop = act.stop;
   return out;
@@ -180,13 +181,15 @@ core::Task<ToolAnswer> place_tool_call(const RunContext* context, ToolCall call)
   const auto span = begin_span(*context, call.act);
   const auto name = call.from.connector + "_" + call.tool;
   const auto start = std::chrono::steady_clock::now();
+  auto asked = call_context(*context, call.act, call.from, span);
+  const auto request_id = asked.request_id;
   const auto called =
-      co_await call_door(&context->world.tools, call_context(*context, call.act, call.from, span), name,
-                         std::move(call.arguments));
+      co_await call_door(&context->world.tools, std::move(asked), name, std::move(call.arguments));
   const auto took =
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
   const auto failure = failure_of(called, call.act);
-  core::log::Fields fields = {{"gen_ai.operation.name", "execute_tool"}, {"gen_ai.tool.name", name}};
+  core::log::Fields fields = {
+      {"gen_ai.operation.name", "execute_tool"}, {"gen_ai.tool.name", name}, {"request_id", request_id}};
   if (called.result && !called.result->code.empty()) fields.emplace_back("outcome", called.result->code);
   log_act("agent.tool_call", *context, call.act, span, took.count(), failure ? &*failure : nullptr,
           std::move(fields));

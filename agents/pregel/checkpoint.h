@@ -75,6 +75,7 @@ struct TaskRecord {
   std::map<std::string, Value, std::less<>> steps;  // key of a model call, a tool call, ... -> what it gave
   std::set<std::string, std::less<>> started;       // keys of acts that may have happened without a record
   std::string child;                                // head of its subgraph
+  int thrown_away = 0;                              // attempts whose steps could not be used
 };
 
 // Kept beside a checkpoint until the next one is there.

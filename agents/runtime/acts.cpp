@@ -194,7 +194,10 @@ Act act_of(const TaskRun& task, std::string key) {
   act.ns = task.level->head.ns;
   act.node = task.node->id;
   act.task = task.task->id;
-  act.idempotency_key = core::sha256_hex(act.thread + "\n" + act.task + "\n" + key).substr(0, 32);
+  auto once = act.thread + "\n" + act.task + "\n" + key;
+  // An answer that could not be used is not asked for again.
+  if (const int round = task.record().thrown_away; round > 0) once += "\n" + std::to_string(round);
+  act.idempotency_key = core::sha256_hex(once).substr(0, 32);
   act.key = std::move(key);
   act.stop = task.stop;
   return act;

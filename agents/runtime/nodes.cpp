@@ -181,7 +181,7 @@ NodeOutcome run_approval(const TaskRun& task, const ApprovalNode& node) {
     return out;
   }
   const auto& said = answer->json();
-  if (said.is_object() && said.value("__expired__", false)) {
+  if (said.is_object() && said.value("__expired__", core::Json()) == true) {
     if (node.on_expire.empty()) {
       throw core::Error(core::ErrorKind::DeadlineExceeded, "nobody answered in time")
           .with_code("approval_expired");

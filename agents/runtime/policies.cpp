@@ -186,6 +186,7 @@ core::Task<NodeOutcome> run_with_policies(TaskRun task) {
     // What an attempt recorded and could not use is not kept for the next one.
     const bool unusable = error->code() == "invalid_output" || error->code() == "tool_error";
     if (unusable && !std::holds_alternative<AgentNode>(task.node->body)) task.record().steps.clear();
+    if (unusable) ++task.record().thrown_away;
     co_await core::sleep_for(pause_before(*retry, attempt, task.run->world.random), task.stop);
   }
 }

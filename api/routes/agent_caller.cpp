@@ -6,6 +6,7 @@
 
 #include "api/routes/routes.h"
 #include "core/error.h"
+#include "inference/engine/turn.h"
 #include "oauth/identity/authenticator.h"
 #include "oauth/identity/identity_service.h"
 
@@ -47,7 +48,8 @@ core::Task<agents::RunCaller> run_caller(const Services& services, const Call& c
   out.principal = call.principal;
   out.reach = {call.principal->platform_id, call.principal->end_user_id};
   out.request_id = call.request.request_id;
-  out.traceparent = std::string(call.request.headers.get("traceparent").value_or(""));
+  out.traceparent = call.request.traceparent;
+  out.tag = inference::tag_of(call.request.headers);
   const auto named = call.request.headers.get(kEndUserHeader);
   if (!named) co_return out;
   if (call.request.headers.count(kEndUserHeader) > 1)

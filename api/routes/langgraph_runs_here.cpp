@@ -1,6 +1,6 @@
 // Runs of which nothing is kept: carried out beside the reply, which is fed from memory.
-#include <deque>
 #include <mutex>
+#include <string>
 #include <utility>
 
 #include "api/routes/langgraph_run_streams.h"
@@ -17,29 +17,42 @@ using SinkPtr = std::shared_ptr<core::EventSink>;
 
 constexpr std::chrono::seconds kStreamBeat{5};
 constexpr std::chrono::seconds kNewlineBeat{1};
-constexpr std::size_t kWaitingMax = 4096;  // events that the client has not taken yet
+constexpr std::size_t kWaitingMax = 8 << 20;  // bytes that the client has not taken yet
+
+agents::LegacyEvents encoder_of(const RunHere& here) {
+  agents::StreamedRun run;
+  run.run = here.request.id->str();
+  run.thread = run.run;
+  run.assistant = run.graph = here.request.body.value("assistant_id", std::string());
+  return agents::LegacyEvents(run, {here.modes, here.subgraphs, false});
+}
 
 // Between the run and its reply.
 struct Errand {
+  explicit Errand(RunHere what) : here(std::move(what)), out(encoder_of(here)), text(out.begin(1)) {}
+
   RunHere here;
   std::stop_source stop;
   core::AsyncEvent news;
 
   std::mutex mutex;
-  std::deque<agents::RunEvent> events;
+  agents::LegacyEvents out;
+  std::string text;  // of events that are not taken yet
   bool begun = false;
   bool done = false;
   std::optional<agents::RunResult> result;
   std::optional<core::Error> error;
 
   void add(const agents::RunEvent& event) {
+    bool full = false;
     {
       const std::lock_guard lock(mutex);
       begun = true;
-      // Who reads so slowly loses the run: there is nothing to come back to.
-      if (events.size() >= kWaitingMax) stop.request_stop();
-      if (events.size() < kWaitingMax) events.push_back(event);
+      full = text.size() > kWaitingMax;
+      if (!full) text += out.encode(event);
     }
+    // Who reads so slowly loses the run: there is nothing to come back to.
+    if (full) stop.request_stop();
     news.set();
   }
   void finish(std::optional<agents::RunResult> with, std::optional<core::Error> fault) {
@@ -51,9 +64,13 @@ struct Errand {
     }
     news.set();
   }
-  std::deque<agents::RunEvent> take() {
+  // With the stream's end, once the run is over.
+  std::string take() {
     const std::lock_guard lock(mutex);
-    return std::exchange(events, {});
+    if (done && !out.ended())
+      text += out.close(error ? Json{{"error", error->code()}, {"message", error->message()}}
+                              : result->run.error);
+    return std::exchange(text, {});
   }
   bool is_done() {
     const std::lock_guard lock(mutex);
@@ -82,8 +99,7 @@ core::Task<> carry_out_here(ErrandPtr errand, bool watched, std::stop_token stop
 }
 
 core::Task<ErrandPtr> set_out(RunHere here, bool watched) {
-  auto errand = std::make_shared<Errand>();
-  errand->here = std::move(here);
+  auto errand = std::make_shared<Errand>(std::move(here));
   const auto executor = co_await core::current_executor();
   errand->here.gateway->background->spawn(
       executor, "agents.here",
@@ -122,22 +138,10 @@ core::Task<> pump_here_answer(ErrandPtr errand, SinkPtr sink) {
 }
 
 core::Task<> pump_here_events(ErrandPtr errand, SinkPtr sink) {
-  agents::StreamedRun run;
-  run.run = errand->here.request.id->str();
-  run.thread = run.run;
-  const auto& body = errand->here.request.body;
-  run.assistant = run.graph = body.value("assistant_id", std::string());
-  agents::LegacyEvents out(run, {errand->here.modes, errand->here.subgraphs, false});
-  auto text = out.begin(1);
+  std::string text;
   while (true) {
     const bool last = errand->is_done();
-    for (const auto& event : errand->take()) text += out.encode(event);
-    if (last && !out.ended()) {
-      const std::lock_guard lock(errand->mutex);
-      text += out.close(errand->error
-                            ? Json{{"error", errand->error->code()}, {"message", errand->error->message()}}
-                            : errand->result->run.error);
-    }
+    text += errand->take();
     if (!text.empty() && !co_await sink->write(std::exchange(text, {}))) break;
     if (last) co_return;
     // Also while the server is stopping: it waits for replies for a while, and this one has no other end.

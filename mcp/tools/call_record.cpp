@@ -24,6 +24,7 @@ constexpr std::size_t kSubjectBytesMax = 128;  // an unknown tool's name is the 
 core::Json what_is_called(const CallRecord& record) {
   core::Json out = {{"arguments_sha256", record.arguments_sha256}};
   if (!record.app.empty()) out["app"] = record.app;
+  if (!record.run_id.empty()) out["run_id"] = record.run_id;
   if (record.decision) {
     out["decision"] = verdict_name(record.decision->verdict);
     out["rule"] = decided_by_name(record.decision->rule);
@@ -114,6 +115,7 @@ std::string_view call_end_name(CallEnd end) {
 CallRecord::CallRecord(const CallContext& context, std::string tool_name, const core::Json& arguments)
     : principal(context.principal),
       request_id(context.request_id),
+      run_id(context.run_id),
       tool(std::move(tool_name)),
       arguments_sha256(core::sha256_hex(canonical_json(arguments))),
       started(std::chrono::steady_clock::now()) {}

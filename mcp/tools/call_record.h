@@ -39,6 +39,7 @@ struct CallRecord {
 
   oauth::PrincipalPtr principal;
   std::string request_id;
+  std::string run_id;  // of an agent run, else empty
   std::string tool;
   std::string arguments_sha256;  // of the canonical JSON
   std::chrono::steady_clock::time_point started;

@@ -61,6 +61,7 @@ struct CallContext {
   // What the session, or the modern request, works with; null: everything that the caller may use.
   std::shared_ptr<const ToolSelection> selection;
   std::string request_id;
+  std::string run_id;  // of an agent run, else empty
   std::string traceparent;
   std::stop_token stop;          // requested when the call is cancelled
   bool keep_results = false;     // the caller can read what is kept of a result that is cut (result_keeper.h)

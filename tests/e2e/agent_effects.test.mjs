@@ -80,6 +80,7 @@ describe('What agents do outside', () => {
     const entries = () => world.audit(platform, `&event=tool.called&end_user_id=${user.id}`);
     await eventually(async () => (await entries()).length > 0, 'the call is in the trail');
     assert.equal((await entries()).length, 1);
+    assert.equal((await entries())[0].details.run_id, values.run);
   });
 
   test('what is not granted is no tool of the agent\'s, and a budget that is used up ends the run', async () => {

@@ -544,6 +544,22 @@ TEST(Policies, ANodeIsRetriedAndThenItsHandlerRuns) {
   EXPECT_EQ(world.effects.model_calls.size(), 6U);
 }
 
+TEST(Policies, AnAnswerThatCouldNotBeUsedIsNotAskedForAgain) {
+  AgentWorld world;
+  world.effects.model = [](const ModelCall&) -> ModelAnswer { return {message("no JSON"), "gpt", 1, 1}; };
+  auto graph = llm_graph();
+  for (auto& one : graph.raw().nodes) {
+    std::get<LlmNode>(one.body).response_schema = {{"type", "object"}};
+    one.policies.retry = RetryPolicy{3,     std::chrono::milliseconds(1), 1, std::chrono::milliseconds(1),
+                                     false, {RetryOn::InvalidOutput}};
+  }
+  world.run(world.input(graph.build(), {{"messages", "hi"}}));
+  std::set<std::string> keys;
+  for (const auto& call : world.effects.model_calls) keys.insert(call.act.idempotency_key);
+  EXPECT_GE(keys.size(), 3U);
+  EXPECT_EQ(keys.size(), world.effects.model_calls.size());
+}
+
 TEST(Policies, AnAttemptEndsAtItsTimeout) {
   AgentWorld world;
   world.effects.wait_for_stop = true;
