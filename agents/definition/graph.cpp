@@ -1,6 +1,7 @@
 #include "agents/definition/graph.h"
 
 #include <algorithm>
+#include <set>
 
 namespace assistiv::agents {
 
@@ -51,6 +52,25 @@ std::string_view Node::type() const {
                                                 "subgraph", "approval", "transform", "http",   "end"};
   static_assert(std::variant_size_v<NodeBody> == std::size(kNames));
   return kNames[body.index()];
+}
+
+namespace {
+
+bool asks_platform_within(const Graph& graph, std::set<const Graph*>& seen) {
+  if (!seen.insert(&graph).second) return false;
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) {
+    if (const auto* approval = std::get_if<ApprovalNode>(&node.body))
+      return approval->who != Approver::EndUser;
+    const auto* inner = std::get_if<SubgraphNode>(&node.body);
+    return inner != nullptr && inner->local && asks_platform_within(*inner->local, seen);
+  });
+}
+
+}  // namespace
+
+bool asks_platform(const Graph& graph) {
+  std::set<const Graph*> seen;
+  return asks_platform_within(graph, seen);
 }
 
 const Node* Graph::node(std::string_view id) const {

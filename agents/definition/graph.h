@@ -290,6 +290,9 @@ struct Graph {
 };
 using GraphPtr = std::shared_ptr<const Graph>;
 
+// Whether an approval in it, or in a graph within it, is not the end user's alone to give.
+bool asks_platform(const Graph& graph);
+
 // The state keys that a node writes: those of `write`, or without it an llm's and an agent's messages key and
 // a subgraph's output keys that the graph has too.
 std::vector<std::string> written_keys(const Graph& graph, const Node& node);

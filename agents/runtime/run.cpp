@@ -58,8 +58,14 @@ void check_answer(const std::vector<pregel::Interrupt>& open, const std::string&
   }
 }
 
+bool may_steer(const RunSpec& spec) {
+  return spec.by == "platform" || !asks_platform(*spec.graph);
+}
+
 void record_command(RunState& run, Level& level) {
   const auto& spec = run.spec;
+  if (!may_steer(spec) && !(spec.update.is_null() && spec.go_to.is_null()))
+    throw platform_only("In a graph that asks its platform, an end user's key sends no update and no goto.");
   auto& rows = run.recorder.buffer().tasks;
   auto command = pregel::command_result(*level.program, spec.update, spec.go_to, run.world.random);
   if (spec.resumes) {
@@ -95,7 +101,11 @@ core::Task<Earlier> load_base(std::shared_ptr<RunState> run, std::shared_ptr<Lev
   if (head) run->ids.seen(head->checkpoint.id);
   auto earlier = earlier_of(*run, head);
   const auto& wanted = run->spec.checkpoint;
-  if (!wanted.empty() && !earlier.any() && (!head || head->checkpoint.id != wanted)) {
+  const bool forks = !wanted.empty() && !earlier.any() && (!head || head->checkpoint.id != wanted);
+  if (forks && !may_steer(run->spec))
+    throw platform_only(
+        "In a graph that asks its platform, an end user's key goes on from where the thread stands.");
+  if (forks) {
     head = co_await run->world.journal.load("", wanted);
     if (!head) throw core::not_found("there is no checkpoint " + wanted);
     earlier = earlier_of(*run, head);
@@ -249,6 +259,10 @@ core::Task<RunOutcome> conclude(std::shared_ptr<RunState> run, std::shared_ptr<L
 }
 
 }  // namespace
+
+core::Error platform_only(std::string message) {
+  return core::forbidden(std::move(message)).with_code("platform_only");
+}
 
 core::Task<RunOutcome> execute(RunSpec spec, RunWorld world, std::shared_ptr<RunControl> control) {
   auto run = std::make_shared<RunState>(std::move(spec), world, std::move(control));

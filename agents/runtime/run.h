@@ -13,6 +13,7 @@
 #include "agents/runtime/journal.h"
 #include "core/async.h"
 #include "core/clock.h"
+#include "core/error.h"
 #include "core/random.h"
 
 namespace assistiv::agents {
@@ -46,6 +47,10 @@ struct RunSpec {
   RunTotals totals;     // of earlier attempts
   std::int64_t next_seq = 1;  // of the thread's events
 };
+
+// In a graph that asks its platform, only the platform goes on from elsewhere than where the thread stands,
+// and sends updates and gotos.
+core::Error platform_only(std::string message);
 
 struct RunWorld {
   Effects& effects;

@@ -67,6 +67,17 @@ NewRun run_of_order(const ResolvedAssistant& of, RunOrder order, int version) {
   return out;
 }
 
+// What the executor refuses an end user in a graph that asks its platform.
+void check_steering(const core::Json& kwargs, const std::optional<CheckpointId>& head) {
+  const auto& command = kwargs.at("command");
+  if (command.is_object() && (command.contains("update") || command.contains("goto")))
+    throw platform_only("In a graph that asks its platform, an end user's key sends no update and no goto.");
+  const auto from = kwargs.at("checkpoint_id").get<std::string>();
+  if (!from.empty() && !(head && head->str() == from))
+    throw platform_only(
+        "In a graph that asks its platform, an end user's key goes on from where the thread stands.");
+}
+
 core::Error stopping_error() {
   return core::Error(core::ErrorKind::Unavailable, "The server is stopping; the run goes on elsewhere.")
       .with_retry_after(std::chrono::seconds(1));
@@ -115,6 +126,11 @@ core::Task<CreatedRun> AgentRunService::create(RunCaller caller, RunRequest requ
   const auto graph = co_await world_.agents.graph(caller.reach.platform, of.agent.id, version);
   check_run_order(order.kwargs, *graph);
   order.kwargs["by"] = caller.reach.end_user ? "end_user" : "platform";
+  if (caller.is_end_user() && asks_platform(*graph)) {
+    const auto thread =
+        request.thread ? co_await world_.threads.find(caller.reach, *request.thread) : std::nullopt;
+    check_steering(order.kwargs, thread ? thread->head : std::nullopt);
+  }
   co_await check_given(request.thread, caller.reach, &order, graph);
   const auto max_wait = run_spec_of(order.kwargs, graph).limits.max_wait;
   auto input = run_of_order(of, std::move(order), version);
@@ -181,6 +197,8 @@ core::Task<RunResult> AgentRunService::run_here(RunCaller caller, RunRequest req
   const auto graph =
       co_await world_.agents.graph(caller.reach.platform, of.agent.id, of.agent.active_version);
   check_run_order(order.kwargs, *graph);
+  order.kwargs["by"] = caller.reach.end_user ? "end_user" : "platform";
+  if (caller.is_end_user() && asks_platform(*graph)) check_steering(order.kwargs, std::nullopt);
   co_await check_given(std::nullopt, caller.reach, &order, graph);
   const auto place = world_.here.take(caller.reach);
   if (!place)

@@ -28,6 +28,9 @@ struct RunCaller {
   std::string request_id;
   std::string traceparent;
   std::string tag = {};  // of x-aig-tag, for the usage rows
+
+  // An end user asks, or a platform that acts for one: not the platform itself.
+  bool is_end_user() const { return reach.end_user.has_value(); }
 };
 
 struct RunRequest {

@@ -116,6 +116,11 @@ std::string checkpoint_of(const Json& body, const Json& config) {
   return id;
 }
 
+bool says_expired(const Json& resume) {
+  if (!resume.is_object()) return false;
+  return is_expiry(resume) || std::any_of(resume.begin(), resume.end(), is_expiry);
+}
+
 Json command_of(const core::JsonReader& reader) {
   const auto* given = reader.object("command");
   if (given == nullptr) return nullptr;
@@ -124,6 +129,8 @@ Json command_of(const core::JsonReader& reader) {
     const auto found = given->find(name);
     if (found != given->end() && !found->is_null()) out[name] = *found;
   }
+  if (says_expired(out.value("resume", Json())))
+    throw core::bad_request("\"__expired__\" is not for clients to say.", "/command/resume");
   if (out.empty()) throw core::bad_request("A command has \"resume\", \"update\" or \"goto\".", "/command");
   return out;
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "agents/pregel/step.h"
+#include "agents/runtime/run.h"
 #include "agents/service/state_step.h"
 #include "agents/service/state_view.h"
 #include "core/error.h"
@@ -83,7 +84,8 @@ class StateService : public ThreadStates {
   }
 
   core::Task<Json> update(Reach reach, ThreadId id, StateChange change) override {
-    auto base = co_await base_of(reach, id, change.ns, change.checkpoint);
+    if (change.own) co_await check_own(reach, id);
+    auto base = co_await base_of(reach, id, change.ns, change.checkpoint, change.own);
     StateUpdate update;
     if (!change.ns.empty()) update.tasks.push_back(co_await child_fact(reach, id, change.ns));
     StateWrite write;
@@ -99,13 +101,19 @@ class StateService : public ThreadStates {
     co_return checkpoint_json(id.str(), next.ns, next.id, base.metadata["parents"]);
   }
 
-  core::Task<> replay(Reach reach, ThreadId id, std::vector<Superstep> steps) override {
+  core::Task<> replay(Reach reach, ThreadId id, std::vector<Superstep> steps, bool own) override {
     if (steps.empty()) co_return;
-    auto base = co_await base_of(reach, id, "", {});
+    auto base = co_await base_of(reach, id, "", {}, own);
     StateUpdate update;
     for (auto& step : steps) co_await add_step(&base, &update, std::move(step));
     update.view = view_of(*base.from.program, base.from.base);
     co_await threads_.update_state(reach, id, std::move(update));
+  }
+
+  core::Task<> check_own(Reach reach, ThreadId id) override {
+    const auto thread = co_await threads_.get(reach, id);
+    const auto origin = co_await origin_of(reach, thread, co_await threads_.state(reach, id, "", {}));
+    co_await check_origin(reach, origin);
   }
 
  private:
@@ -161,6 +169,25 @@ class StateService : public ThreadStates {
     co_return nullptr;
   }
 
+  // The version that made the state, and the one that goes on from it.
+  core::Task<> check_origin(Reach reach, Origin origin) {
+    if (!origin.agent) co_return;
+    auto graph = co_await graph_of(reach, origin);
+    bool asks = graph && asks_platform(*graph);
+    try {
+      if (!asks) {
+        origin.version = (co_await agents_.get(reach.platform, origin.agent->str())).agent.active_version;
+        graph = co_await graph_of(reach, origin);
+        asks = graph && asks_platform(*graph);
+      }
+    } catch (const core::Error& error) {
+      if (error.kind() != core::ErrorKind::NotFound) throw;  // else nothing of it goes on
+    }
+    if (asks)
+      throw platform_only(
+          "In a graph that asks its platform, an end user's key neither writes nor copies a state.");
+  }
+
   core::Task<Json> described(Reach reach, ThreadId id, StoredCheckpoint stored, GraphPtr graph, bool is_head,
                              int depth) {
     StateOf state{id.str(), stored, nullptr, is_head};
@@ -181,12 +208,14 @@ class StateService : public ThreadStates {
     co_return out;
   }
 
-  core::Task<Base> base_of(Reach reach, ThreadId id, std::string ns, std::optional<CheckpointId> checkpoint) {
+  core::Task<Base> base_of(Reach reach, ThreadId id, std::string ns, std::optional<CheckpointId> checkpoint,
+                           bool own) {
     const auto thread = co_await threads_.get(reach, id);
     if (thread.head) ids_.seen(thread.head->str());
     auto stored = co_await threads_.state(reach, id, ns, checkpoint);
     if (!stored && (checkpoint || !ns.empty())) throw no_such_checkpoint();
     const auto origin = co_await origin_of(reach, thread, stored);
+    if (own) co_await check_origin(reach, origin);
     const auto graph = graph_in(co_await graph_of(reach, origin), ns);
     if (!graph) throw no_graph();
     Base out;

@@ -30,6 +30,7 @@ struct StateChange {
   std::string as_node;                     // "": the node that ran last
   std::optional<CheckpointId> checkpoint;  // from there instead of the head: a fork
   std::string ns;                          // of a subgraph that is open; "" is the root
+  bool own = false;                        // an end user asks for it
 };
 
 // What one node is said to have done.
@@ -55,7 +56,10 @@ class ThreadStates {
   // Unprocessable for what the graph's state does not take.
   virtual core::Task<core::Json> update(Reach reach, ThreadId thread, StateChange change) = 0;
   // Several steps, all or none, on top of the head.
-  virtual core::Task<> replay(Reach reach, ThreadId thread, std::vector<Superstep> steps) = 0;
+  virtual core::Task<> replay(Reach reach, ThreadId thread, std::vector<Superstep> steps, bool own) = 0;
+  // For what an end user must not do in a graph that asks its platform, as update() and
+  // replay() with `own`: throws PermissionDenied ("platform_only").
+  virtual core::Task<> check_own(Reach reach, ThreadId thread) = 0;
 };
 
 // What it takes must outlive it.

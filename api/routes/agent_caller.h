@@ -11,7 +11,7 @@ namespace assistiv::api {
 struct Services;
 
 // Throws NotFound for an end user that the platform does not have, PermissionDenied when an end user's key
-// names one.
+// names one, or the one that it names is suspended.
 core::Task<agents::RunCaller> run_caller(const Services& services, const Call& call);
 
 }  // namespace assistiv::api

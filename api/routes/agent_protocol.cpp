@@ -173,6 +173,7 @@ core::Task<core::HttpReply> delete_protocol_thread(Services* s, Call call) {
 
 core::Task<core::HttpReply> copy_protocol_thread(Services* s, Call call) {
   const auto caller = co_await run_caller(*s, call);
+  if (caller.is_end_user()) co_await s->agent_gateway->states.check_own(caller.reach, thread_in_path(call));
   auto thread = co_await s->agent_gateway->threads.copy(caller.reach, thread_in_path(call));
   co_return co_await thread_reply(s, caller.reach, std::move(thread));
 }
@@ -206,6 +207,7 @@ core::Task<core::HttpReply> patch_protocol_thread(Services* s, Call call) {
   MessageKeys known;
   const auto key = co_await agent_protocol::messages_key_of(s, caller.reach, thread.metadata, &known);
   auto change = change_of(body, key);
+  change.own = caller.is_end_user();
   if (!change.values.empty()) co_await s->agent_gateway->states.update(caller.reach, id, std::move(change));
   agents::ThreadPatch patch;
   patch.metadata = langgraph::object_of(body, "metadata");

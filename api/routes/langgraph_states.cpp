@@ -86,6 +86,7 @@ core::Task<core::HttpReply> update_state(Services* s, Call call) {
   change.as_node = langgraph::text_of(body, "as_node").value_or("");
   change.checkpoint = place.id;
   change.ns = place.ns;
+  change.own = caller.is_end_user();
   const auto made = co_await s->agent_gateway->states.update(caller.reach, langgraph::thread_param(call),
                                                              std::move(change));
   co_return plain({{"checkpoint", made}, {"configurable", made}, {"checkpoint_id", made["checkpoint_id"]}});

@@ -69,7 +69,7 @@ core::Task<core::HttpReply> create_thread(Services* s, Call call) {
   if (steps.empty() || thread.head) co_return plain(langgraph::thread_view(thread));
   std::exception_ptr failure;
   try {
-    co_await s->agent_gateway->states.replay(caller.reach, thread.id, steps);
+    co_await s->agent_gateway->states.replay(caller.reach, thread.id, steps, caller.is_end_user());
     thread = co_await threads.get(caller.reach, thread.id);
   } catch (const core::Error&) {
     failure = std::current_exception();
@@ -154,6 +154,8 @@ core::Task<core::HttpReply> delete_thread(Services* s, Call call) {
 
 core::Task<core::HttpReply> copy_thread(Services* s, Call call) {
   const auto caller = co_await run_caller(*s, call);
+  if (caller.is_end_user())
+    co_await s->agent_gateway->states.check_own(caller.reach, langgraph::thread_param(call));
   co_return plain(langgraph::thread_view(
       co_await s->agent_gateway->threads.copy(caller.reach, langgraph::thread_param(call))));
 }

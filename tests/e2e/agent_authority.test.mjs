@@ -94,4 +94,107 @@ describe('who may act in a run', () => {
       assert.equal((await runs({}, { 'x-aig-end-user': name })).status, 403);
     for (const more of [{}, { after_seconds: 1 }]) assert.match(JSON.stringify((await runs(more)).body), /caller_gone|not valid any more/);
   });
+
+  describe('what the platform is asked', () => {
+    let user;
+    const run = (key, thread, body, headers) => send(key, 'POST', `${API}/threads/${thread}/runs/wait`, { assistant_id: 'pay', ...body }, headers);
+    const refused = ({ status, body }, what) => assert.equal(status, 403, `${what}: ${JSON.stringify(body)}`);
+    /** A thread of the end user whose run waits for the platform. */
+    async function asked(input = {}) {
+      const thread = await newThread(user.key);
+      const { body } = await run(user.key, thread, { input: { amount: 5, ...input } });
+      assert.equal(body.__interrupt__?.[0]?.value.who, 'platform', JSON.stringify(body));
+      return { thread, id: body.__interrupt__[0].id };
+    }
+
+    before(async () => {
+      user = await world.newUser();
+      await make(world.platform, 'pay', {
+        state: { type: 'object', properties: { ok: { type: 'boolean', default: false }, amount: { type: 'integer', default: 1 }, by: { type: 'string' } } },
+        input: ['amount'],
+        nodes: {
+          slow: { type: 'router', branches: [{ when: 'state.amount > 100', to: 'wait' }, { else: 'ask' }] },
+          wait: { type: 'http', method: 'GET', url: `${at}/hang/pay`, write: {} },
+          ask: { type: 'approval', who: 'platform', prompt: 'Pay?', expires_s: 86400, on_expire: 'late', write: { ok: '${result.response.ok}', by: '${result.by}' } },
+          decide: { type: 'router', branches: [{ when: 'state.ok', to: 'pay' }, { else: '__end__' }] },
+          pay: call('/pay'), late: call('/late'),
+        },
+        edges: [{ from: '__start__', to: 'slow' }, { from: 'wait', to: 'ask' }, { from: 'ask', to: 'decide' }],
+      });
+    });
+
+    test('is not for the end user to answer, nor to go round', async () => {
+      const { thread, id } = await asked();
+      const state = `${API}/threads/${thread}/state`;
+      const ok = { ok: true };
+      for (const command of [{ resume: ok }, { resume: { [id]: ok } }, { goto: 'pay' }, { update: { ok: true } }, { resume: ok, update: { amount: 7 } }])
+        refused(await run(user.key, thread, { command }), JSON.stringify(command));
+      refused(await send(user.key, 'POST', `${API}/runs/wait`, { assistant_id: 'pay', command: { goto: 'pay' } }), 'stateless');
+      refused(await send(user.key, 'POST', state, { values: ok, as_node: 'ask' }), 'state');
+      refused(await send(user.key, 'POST', `${API}/threads/${thread}/copy`), 'copy');
+      refused(await send(user.key, 'POST', `${API}/threads`, { metadata: { graph_id: 'pay' }, supersteps: [{ updates: [{ values: ok, as_node: 'ask' }] }] }), 'supersteps');
+      const said = await send(user.key, 'POST', `${API}/threads/${thread}/commands`, { id: 1, method: 'input.respond', params: { namespace: [], interrupt_id: id, response: ok } });
+      assert.notEqual(said.body.type, 'success', JSON.stringify(said.body));
+      for (const key of [user.key, world.platform.key]) {
+        for (const resume of [{ __expired__: true }, { [id]: { __expired__: true } }]) {
+          const { status } = await run(key, thread, { command: { resume } });
+          assert.ok(status === 400 || status === 422, `${status}`);
+        }
+      }
+      assert.deepEqual([count('/pay'), count('/late')], [0, 0]);
+
+      // The thread still waits. One answer of the platform is one act.
+      const answered = (await run(world.platform.key, thread, { command: { resume: ok } })).body;
+      assert.equal(answered.ok, true, JSON.stringify(answered));
+      assert.equal(answered.by, 'platform');
+      assert.equal(count('/pay'), 1);
+      const history = (await send(user.key, 'GET', `${API}/threads/${thread}/history?limit=50`)).body;
+      for (const next of ['pay', 'decide', 'ask']) {
+        const { checkpoint_id } = history.find((one) => one.next[0] === next).checkpoint;
+        refused(await run(user.key, thread, { checkpoint_id }), next);
+        refused(await run(user.key, thread, { checkpoint: { checkpoint_id }, input: { amount: 6 } }), next);
+        refused(await send(user.key, 'POST', state, { values: { amount: 9 }, checkpoint_id }), next);
+      }
+      assert.equal(count('/pay'), 1);
+      // The newest is where the thread stands: clients name it with every input.
+      const { body } = await run(user.key, thread, { checkpoint_id: history[0].checkpoint.checkpoint_id, input: { amount: 6 } });
+      assert.equal(body.__interrupt__?.length, 1, JSON.stringify(body));
+    });
+
+    test('is answered by the platform itself, not for the end user', async () => {
+      const { thread } = await asked();
+      const answer = { command: { resume: { ok: false } } };
+      refused(await run(world.platform.key, thread, answer, { 'x-aig-end-user': user.id }), 'for the end user');
+      const { body } = await run(world.platform.key, thread, answer);
+      assert.equal(body.by, 'platform', JSON.stringify(body));
+      await make(world.platform, 'mine', {
+        state: { type: 'object', properties: { by: { type: 'string' } } },
+        nodes: { ask: { type: 'approval', prompt: 'Well?', write: { by: '${result.by}' } } },
+        edges: [{ from: '__start__', to: 'ask' }],
+      });
+      const own = await newThread(user.key);
+      await run(user.key, own, { assistant_id: 'mine', input: {} });
+      assert.equal((await run(user.key, own, { assistant_id: 'mine', command: { resume: true } })).body.by, 'end_user');
+    });
+
+    test('is not answered ahead of the question', async () => {
+      const paid = count('/pay');
+      const thread = await newThread(user.key);
+      const post = async (body) => (await send(user.key, 'POST', `${API}/threads/${thread}/runs`, { assistant_id: 'pay', ...body })).body.run_id;
+      const first = await post({ input: { amount: 500 } });
+      await eventually(() => held.has('/hang/pay'), 'the first run calls', PATIENCE);
+      const second = await post({ command: { resume: { ok: true } } });
+      for (const reply of held.get('/hang/pay')) reply.end('{}');
+      const ended = (id) => eventually(async () => {
+        const { body } = await send(user.key, 'GET', `/v1/agents/runs/${id}`);
+        return !['pending', 'running'].includes(body.data.status) && body.data;
+      }, 'the run ends', PATIENCE);
+      assert.equal((await ended(first)).status, 'interrupted');
+      assert.match(JSON.stringify((await ended(second)).error), /INVALID_ANSWER/);
+      assert.equal(count('/pay'), paid);
+      const answered = (await run(world.platform.key, thread, { command: { resume: { ok: true } } })).body;
+      assert.equal(answered.ok, true, JSON.stringify(answered));
+      assert.equal(count('/pay'), paid + 1);
+    });
+  });
 });
