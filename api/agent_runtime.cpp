@@ -10,6 +10,7 @@
 #include "agents/effects/result_cache.h"
 #include "agents/service/agent_run_service.h"
 #include "agents/service/assistant_service.h"
+#include "agents/service/run_notices.h"
 #include "agents/service/run_shares.h"
 #include "agents/service/run_standing.h"
 #include "agents/service/run_waiters.h"
@@ -24,6 +25,8 @@
 #include "agents/store/thread_store.h"
 #include "agents/store/wait_store.h"
 #include "api/config.h"
+#include "billing/webhook_events.h"
+#include "billing/webhook_service.h"
 #include "core/async.h"
 #include "core/error.h"
 #include "core/json_read.h"
@@ -104,24 +107,22 @@ struct AgentRuntime::Impl {
         results(world.clock),
         effects_world{world.inference, world.tools, world.http, world.agents, world.random, &results},
         users(world.identity),
+        notices(world.webhook_events),
         log(world.database, node),
         threads(world.database, world.clock, world.random),
         runs(world.database, world.clock, world.random, {.lease = world.config.agent_lease},
-             {[this] { runs_are_due(); }, [this](agents::ThreadKey key) { log.changed(key); }},
-             agents::WaitStore::note),
+             {[this] { runs_are_due(); }, [this](agents::ThreadKey key) { log.changed(key); }}, end_hook()),
         assistants(agents::make_assistant_service(
             {world.database, world.audit, world.clock, world.random, world.changed})),
         crons(
             world.database, world.clock, world.random, {.lease = world.config.agent_lease},
             [this](storage::Transaction& tx, const agents::Cron& cron) { return run_of(tx, cron); },
-            agents::WaitStore::note),
-        waits(world.database, world.clock, world.random, {.lease = world.config.agent_lease},
-              agents::WaitStore::note),
+            end_hook()),
+        waits(world.database, world.clock, world.random, {.lease = world.config.agent_lease}, end_hook()),
         items(world.database),
         queue(world.database, runs, threads, queue_options(world.config), {&crons, &items, &waits}),
         journal(
-            world.database, {.lease = world.config.agent_lease}, log, [this] { runs_are_due(); },
-            agents::WaitStore::note),
+            world.database, {.lease = world.config.agent_lease}, log, [this] { runs_are_due(); }, end_hook()),
         standing(standing_world()),
         worker(worker_world(), {.owner = node, .running = shares_of(world.config)}),
         here(shares_of(world.config)),
@@ -130,6 +131,14 @@ struct AgentRuntime::Impl {
             agents::make_thread_states(threads, runs, world.agents, *assistants, world.clock, world.random)),
         gateway{world.agents, *assistants, service, *states, threads, runs, log, crons, items, &background} {
     log.listen([this](const agents::ThreadKey& key) { waiters.mark(key); });
+  }
+
+  // What hangs on the end of a run, in the transaction that ends it.
+  agents::RunEndHook end_hook() {
+    return [this](storage::Transaction& tx, const agents::EndedRun& ended) {
+      agents::WaitStore::note(tx, ended);
+      notices.note(tx, ended);
+    };
   }
 
   // Here at once, on the other nodes with the next notice.
@@ -256,6 +265,9 @@ struct AgentRuntime::Impl {
             [this](core::PlatformId platform, core::EndUserId id) { return user(platform, id); },
             [this](agents::RunIdentity who) {
               return agents::make_gateway_effects(effects_world, std::move(who));
+            },
+            [this](core::PlatformId platform, std::string url) {
+              return world.webhooks.require_endpoint(platform, std::move(url), "webhook");
             }};
   }
 
@@ -264,6 +276,7 @@ struct AgentRuntime::Impl {
   agents::ResultCache results;
   agents::EffectsWorld effects_world;
   AgentUsers users;
+  agents::RunNotices notices;
   agents::EventLog log;
   agents::ThreadStore threads;
   agents::RunStore runs;

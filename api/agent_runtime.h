@@ -16,6 +16,10 @@
 namespace assistiv::agents {
 class AgentService;
 }
+namespace assistiv::billing {
+class WebhookEvents;
+class WebhookService;
+}  // namespace assistiv::billing
 namespace assistiv::inference {
 class InferenceService;
 }
@@ -43,6 +47,8 @@ struct AgentRuntimeWorld {
   inference::InferenceService& inference;
   mcp::ToolDoor& tools;
   core::HttpClient& http;
+  billing::WebhookService& webhooks;
+  billing::WebhookEvents& webhook_events;
   core::Clock& clock;
   core::Random& random;
   // Called after a commit with what Transaction::notify sent.

@@ -419,7 +419,7 @@ Application::Impl::Impl(Config c, World w)
               config.allow_loopback_upstreams}),
       agent_runtime(
           {config, io, database, audit, authenticator, identity, agents, models.gateway().service, tools,
-           outbound, world.clock, world.random,
+           outbound, money.webhooks(), money.webhook_events(), world.clock, world.random,
            [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }}),
       agent_tools(door_world(agent_runtime.gateway())),
       services{config,      world.clock, database,  audit, identity, apps,    registry,         connect,

@@ -87,6 +87,9 @@ const billing::AccountStore& Money::accounts() {
 billing::BudgetEventSink& Money::events() {
   return impl_->events;
 }
+billing::WebhookEvents& Money::webhook_events() {
+  return impl_->events;
+}
 
 void Money::on_notify(std::string_view topic, std::string_view payload) {
   impl_->events.on_notify(topic, payload);

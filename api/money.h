@@ -22,6 +22,7 @@ namespace assistiv::billing {
 class AccountStore;
 class BudgetService;
 class WalletService;
+class WebhookEvents;
 class WebhookService;
 }  // namespace assistiv::billing
 
@@ -49,6 +50,8 @@ class Money {
   const billing::AccountStore& accounts();
   // Where the ledger reports what happens to budgets.
   billing::BudgetEventSink& events();
+  // Where others tell of what happens.
+  billing::WebhookEvents& webhook_events();
 
   // As storage::Notifier's callback.
   void on_notify(std::string_view topic, std::string_view payload);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/json_read.h"
+
 namespace assistiv::billing {
 
 namespace {
@@ -19,16 +21,27 @@ core::Json value_or_null(const std::optional<T>& value) {
 }  // namespace
 
 const std::vector<std::string>& webhook_event_types() {
-  static const std::vector<std::string> types = {"budget.topped_up", "budget.low_balance", "budget.suspended",
-                                                 "budget.unsuspended", "budget.debited"};
+  static const std::vector<std::string> types = {"budget.topped_up", "budget.low_balance",
+                                                 "budget.suspended", "budget.unsuspended",
+                                                 "budget.debited",   "agent.run.completed"};
   return types;
 }
 
-// One event per debit is a flood on a busy platform: it is asked for by name.
+// One event per debit or run is a flood on a busy platform: it is asked for by name.
 std::vector<std::string> default_webhook_events() {
   auto types = webhook_event_types();
   std::erase(types, "budget.debited");
+  std::erase(types, "agent.run.completed");
   return types;
+}
+
+std::string webhook_body(const std::string& event_type, const std::string& event_id, core::Time at,
+                         const core::Json& data) {
+  return core::dump_json({{"event_type", event_type},
+                          {"event_id", event_id},
+                          {"api_version", "2026-04-11"},
+                          {"created_at", core::format_time(at)},
+                          {"data", data}});
 }
 
 core::Json to_json(const WebhookEndpoint& endpoint) {

@@ -18,7 +18,8 @@ using WebhookId = core::Id<struct WebhookTag>;
 using DeliveryId = core::Id<struct DeliveryTag>;
 using MessageId = core::Id<struct MessageTag>;
 
-// The types an endpoint may choose; all but "budget.debited" are chosen when it names none.
+// The types an endpoint may choose; all but "budget.debited" and "agent.run.completed" are chosen when it
+// names none.
 const std::vector<std::string>& webhook_event_types();
 std::vector<std::string> default_webhook_events();
 
@@ -73,6 +74,10 @@ struct WebhookDelivery {
   std::optional<core::Time> finished_at;
   core::Time created_at;
 };
+
+// The body of every message; what `data` has depends on the type.
+std::string webhook_body(const std::string& event_type, const std::string& event_id, core::Time at,
+                         const core::Json& data);
 
 core::Json to_json(const WebhookEndpoint& endpoint);
 core::Json to_json(const WebhookDelivery& delivery);

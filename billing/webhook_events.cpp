@@ -8,8 +8,6 @@ namespace assistiv::billing {
 
 namespace {
 
-constexpr std::string_view kApiVersion = "2026-04-11";
-
 core::Json usd_text_or_null(const std::optional<core::NanoUsd>& amount) {
   return amount ? core::Json(core::format_usd(*amount)) : core::Json(nullptr);
 }
@@ -30,11 +28,7 @@ std::string webhook_payload(const BudgetEvent& event) {
       {"remaining_usd_after", usd_text_or_null(event.remaining_after)},
       {"reason", event.reason ? core::Json(*event.reason) : core::Json(nullptr)},
       {"metadata", core::try_parse_json(event.metadata_json).value_or(core::Json::object())}};
-  return core::dump_json({{"event_type", to_string(event.event_type)},
-                          {"event_id", event.event_id()},
-                          {"api_version", kApiVersion},
-                          {"created_at", core::format_time(event.created_at)},
-                          {"data", data}});
+  return webhook_body(std::string(to_string(event.event_type)), event.event_id(), event.created_at, data);
 }
 
 bool WebhookEvents::wants(core::PlatformId platform, BudgetEventType type) {
@@ -58,15 +52,23 @@ WebhookEvents::Types WebhookEvents::load(storage::Transaction& tx, core::Platfor
   return types;
 }
 
-void WebhookEvents::record(storage::Transaction& tx, const BudgetEvent& event) {
-  bool known = false;
+bool WebhookEvents::is_chosen(storage::Transaction& tx, core::PlatformId platform, std::string_view type) {
   {
     const std::lock_guard lock(mutex_);
-    known = wanted_.contains(event.platform_id);
+    const auto it = wanted_.find(platform);
+    if (it != wanted_.end()) return it->second.contains(type);
   }
+  return load(tx, platform).contains(type);
+}
+
+void WebhookEvents::record(storage::Transaction& tx, core::PlatformId platform, const WebhookMessage& message,
+                           const std::optional<std::string>& also_to_url) const {
+  store_.enqueue(tx, platform, message, also_to_url);
+}
+
+void WebhookEvents::record(storage::Transaction& tx, const BudgetEvent& event) {
   const std::string type(to_string(event.event_type));
-  if (!known && !load(tx, event.platform_id).contains(type)) return;
-  if (!wants(event.platform_id, event.event_type)) return;
+  if (!is_chosen(tx, event.platform_id, type)) return;
   store_.enqueue(tx, event.platform_id, {event.event_id(), type, webhook_payload(event)});
 }
 

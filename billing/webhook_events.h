@@ -1,9 +1,10 @@
 #pragma once
-// The outbox: turns what happens to budgets into messages for the platform's endpoints, in the transaction
-// that makes it happen.
+// The outbox: turns what happens to budgets, and what others tell of, into messages for the platform's
+// endpoints, in the transaction that makes it happen.
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -27,6 +28,14 @@ class WebhookEvents final : public BudgetEventSink {
 
   bool wants(core::PlatformId platform, BudgetEventType type) override;
   void record(storage::Transaction& tx, const BudgetEvent& event) override;
+
+  // For events that are no budget's. Whether an endpoint of the platform chose the type: from memory, but for
+  // the first question.
+  bool is_chosen(storage::Transaction& tx, core::PlatformId platform, std::string_view type);
+  // As WebhookStore::enqueue.
+  void record(storage::Transaction& tx, core::PlatformId platform, const WebhookMessage& message,
+              const std::optional<std::string>& also_to_url) const;
+
   // As storage::Notifier's callback.
   void on_notify(std::string_view topic, std::string_view payload);
 

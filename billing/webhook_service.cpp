@@ -42,9 +42,27 @@ std::vector<std::string> checked_events(const std::vector<std::string>& given) {
 }  // namespace
 
 void WebhookService::check_url(const std::string& url) const {
-  if (url.size() > kUrlMax) throw core::bad_request("\"url\" is too long.", "/url");
+  check_url(url, "url");
+}
+
+void WebhookService::check_url(const std::string& url, const std::string& member) const {
+  if (url.size() > kUrlMax) throw core::bad_request("\"" + member + "\" is too long.", "/" + member);
   if (const auto fault = world_.url_fault(url)) {
-    throw core::bad_request("\"url\" cannot be called: " + *fault + ".", "/url");
+    throw core::bad_request("\"" + member + "\" cannot be called: " + *fault + ".", "/" + member);
+  }
+}
+
+core::Task<> WebhookService::require_endpoint(core::PlatformId platform, std::string url,
+                                              std::string member) {
+  check_url(url, member);
+  const bool is_there = co_await world_.database.run(
+      Scope::tenant(platform),
+      [this, platform, url](Transaction& tx) { return store_.has_active(tx, platform, url); });
+  if (!is_there) {
+    throw core::bad_request("\"" + member +
+                                "\" must be the URL of a webhook of the platform that is switched on: "
+                                "register it first, its secret signs what is sent.",
+                            "/" + member);
   }
 }
 
@@ -156,12 +174,10 @@ core::Task<> WebhookService::send_test(core::PlatformId platform, WebhookId id, 
   co_await world_.database.run(Scope::tenant(platform), [this, platform, id, actor](Transaction& tx) {
     found_active(tx, platform, id);
     const std::string event_id = core::Uuid::v7(world_.clock, world_.random).str() + ":webhook.test";
-    const Json payload = {{"event_type", "webhook.test"},
-                          {"event_id", event_id},
-                          {"api_version", "2026-04-11"},
-                          {"created_at", core::format_time(world_.clock.now())},
-                          {"data", {{"platform_id", platform.str()}, {"webhook_id", id.str()}}}};
-    store_.enqueue_for(tx, platform, id, {event_id, "webhook.test", core::dump_json(payload)});
+    const Json data = {{"platform_id", platform.str()}, {"webhook_id", id.str()}};
+    store_.enqueue_for(
+        tx, platform, id,
+        {event_id, "webhook.test", webhook_body("webhook.test", event_id, world_.clock.now(), data)});
     world_.audit.append(tx, platform, audit_event(actor, "webhook.tested", {}, id.str(), Json::object()));
   });
 }

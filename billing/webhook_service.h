@@ -60,8 +60,13 @@ class WebhookService {
   core::Task<WebhookDelivery> replay(core::PlatformId platform, WebhookId id, DeliveryId delivery,
                                      Actor actor);
 
+  // What a request names as `member` to be told at: throws InvalidArgument when the server would not call it,
+  // or no endpoint of the platform that is switched on has this URL.
+  core::Task<> require_endpoint(core::PlatformId platform, std::string url, std::string member);
+
  private:
   void check_url(const std::string& url) const;
+  void check_url(const std::string& url, const std::string& member) const;
   std::string seal(core::PlatformId platform, WebhookId id, const std::string& field,
                    const core::Secret& secret) const;
   WebhookEndpoint found(storage::Transaction& tx, core::PlatformId platform, WebhookId id) const;

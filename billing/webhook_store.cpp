@@ -226,12 +226,20 @@ DeliveryId WebhookStore::put_delivery(Transaction& tx, core::PlatformId platform
   return id;
 }
 
-std::size_t WebhookStore::enqueue(Transaction& tx, core::PlatformId platform,
-                                  const WebhookMessage& message) const {
+bool WebhookStore::has_active(Transaction& tx, core::PlatformId platform, const std::string& url) const {
+  return !tx.exec(
+                "select 1 from webhook_endpoint where platform_id = $1::uuid and is_active and url = $2 "
+                "limit 1",
+                {platform.str(), url})
+              .empty();
+}
+
+std::size_t WebhookStore::enqueue(Transaction& tx, core::PlatformId platform, const WebhookMessage& message,
+                                  const std::optional<std::string>& also_to_url) const {
   const auto endpoints = tx.exec(
       "select endpoint_id from webhook_endpoint where platform_id = $1::uuid and is_active"
-      " and $2 = any(events) order by endpoint_id for key share",
-      {platform.str(), message.event_type});
+      " and ($2 = any(events) or url = $3) order by endpoint_id for key share",
+      {platform.str(), message.event_type, also_to_url});
   if (endpoints.empty()) return 0;
   bool fresh = false;
   const auto id = put_message(tx, platform, message, fresh);

@@ -74,10 +74,12 @@ class WebhookStore {
 
   // The types that active endpoints of the platform chose.
   std::vector<std::string> wanted_types(storage::Transaction& tx, core::PlatformId platform) const;
-  // Queues the message for each active endpoint that chose its type; a message whose event_id is there
-  // already is not queued again. Gives how many deliveries came of it.
-  std::size_t enqueue(storage::Transaction& tx, core::PlatformId platform,
-                      const WebhookMessage& message) const;
+  // Whether an active endpoint of the platform has this URL.
+  bool has_active(storage::Transaction& tx, core::PlatformId platform, const std::string& url) const;
+  // Queues the message for each active endpoint that chose its type, or has the URL `also_to_url`; a message
+  // whose event_id is there already is not queued again. Gives how many deliveries came of it.
+  std::size_t enqueue(storage::Transaction& tx, core::PlatformId platform, const WebhookMessage& message,
+                      const std::optional<std::string>& also_to_url = {}) const;
   // For one endpoint, whatever it chose.
   void enqueue_for(storage::Transaction& tx, core::PlatformId platform, WebhookId endpoint,
                    const WebhookMessage& message) const;

@@ -132,6 +132,7 @@ core::Task<CreatedRun> AgentRunService::create(RunCaller caller, RunRequest requ
     check_steering(order.kwargs, thread ? thread->head : std::nullopt);
   }
   co_await check_given(request.thread, caller.reach, &order, graph);
+  if (order.webhook) co_await world_.check_webhook(caller.reach.platform, *order.webhook);
   const auto max_wait = run_spec_of(order.kwargs, graph).limits.max_wait;
   auto input = run_of_order(of, std::move(order), version);
   input.thread = request.thread;

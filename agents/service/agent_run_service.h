@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "agents/service/assistant_service.h"
 #include "agents/service/run_service.h"
@@ -35,6 +36,8 @@ struct RunServiceWorld {
   // As of RunWorkerWorld: for runs that are carried out here and now.
   std::function<core::Task<core::Json>(core::PlatformId, core::EndUserId)> user;
   std::function<std::unique_ptr<Effects>(RunIdentity)> effects;
+  // Throws InvalidArgument when nothing would be sent to this URL at the end of a run.
+  std::function<core::Task<>(core::PlatformId, std::string url)> check_webhook;
 };
 
 // Thread-safe.

@@ -8,6 +8,7 @@
 #include "agents/store/cron_store.h"
 #include "api/routes/langgraph.h"
 #include "api/wire/langgraph.h"
+#include "billing/webhook_service.h"
 #include "core/clock.h"
 #include "core/error.h"
 
@@ -47,6 +48,11 @@ Json payload_of(const Json& body, Json onto) {
   return onto;
 }
 
+// The same check as of a run's, so that it is not first told when nobody looks.
+core::Task<> check_webhook(Services* s, core::PlatformId platform, std::optional<std::string> url) {
+  if (url) co_await s->webhooks->require_endpoint(platform, std::move(*url), "webhook");
+}
+
 core::Task<> check_cron_room(agents::CronStore* crons, agents::Reach reach) {
   const auto max = reach.end_user ? kEndUserCronsMax : kPlatformCronsMax;
   if (co_await crons->count(reach, {}) >= max)
@@ -59,6 +65,7 @@ core::Task<core::HttpReply> make_cron(Services* s, Call call, std::optional<agen
   const auto assistant =
       co_await s->agent_gateway->assistants.resolve(caller.reach, body.at("assistant_id").get<std::string>());
   co_await check_cron_room(&s->agent_gateway->crons, caller.reach);
+  co_await check_webhook(s, caller.reach.platform, langgraph::text_of(body, "webhook"));
   agents::NewCron input;
   input.thread = thread;
   input.assistant = assistant.assistant.id;
@@ -120,6 +127,7 @@ core::Task<core::HttpReply> update_cron(Services* s, Call call) {
   auto& crons = s->agent_gateway->crons;
   const auto& body = *call.body;
   const auto now = co_await crons.get(caller.reach, cron_param(call));
+  co_await check_webhook(s, caller.reach.platform, langgraph::text_of(body, "webhook"));
   agents::CronPatch patch;
   patch.schedule = langgraph::text_of(body, "schedule");
   patch.zone = langgraph::text_of(body, "timezone");

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { after, before, describe, test } from 'node:test';
+import { startReceiver, verify } from './support/receiver.mjs';
 import { eventually } from './support/server.mjs';
 import { startUpstream } from './support/upstream.mjs';
 import { World } from './support/world.mjs';
@@ -48,19 +49,28 @@ const strict = {
     edges: [{ from: '__start__', to: 'note' }, { from: 'note', to: 'ask' }, { from: 'ask', to: '__end__' }],
   },
 };
+const telling = {
+  slug: 'telling', name: 'Telling',
+  graph: {
+    spec: 'agentgraph/1', name: 'telling', state: { type: 'object', properties: { log } },
+    nodes: { only: write({ log: "${['done']}" }) }, edges: [{ from: '__start__', to: 'only' }, { from: 'only', to: '__end__' }],
+  },
+};
 
 describe('Runs of agents', () => {
-  let world, user, upstream;
+  let world, user, upstream, receiver;
   before(async () => {
     upstream = await startUpstream();
+    receiver = await startReceiver();
     world = await World.start({ apps: [], env: { ASSISTIV_AGENT_LEASE: '2', ASSISTIV_DRAIN_TIMEOUT: '15' } });
-    for (const one of [acting(upstream.url), strict, asking('ask', {}), asking('soon', { expires_s: 1, on_expire: 'late' }), { ...asking('brief', {}), limits: { max_wait_s: 1 } }])
+    for (const one of [acting(upstream.url), strict, telling, asking('ask', {}), asking('soon', { expires_s: 1, on_expire: 'late' }), { ...asking('brief', {}), limits: { max_wait_s: 1 } }])
       await world.platform.api.must(201, 'POST', `${world.platform.path}/agents`, one);
     user = await world.newUser();
   });
   after(async () => {
     await world?.stop();
     await upstream?.stop();
+    await receiver?.stop();
   });
 
   async function call(method, path, body, key = user.key, headers = {}) {
@@ -173,6 +183,46 @@ describe('Runs of agents', () => {
       body: JSON.stringify({ assistant_id: 'strict', input: { n: 8 }, stream_mode: ['custom'] }),
     });
     assert.match(await reply.text(), /event: custom\r?\ndata: \{"n":8,"name":"noted"\}/);
+  });
+
+  test("a run's end is told to its webhook, signed, and again when that failed", async () => {
+    const { api, path } = world.platform;
+    const url = `${receiver.url}/runs`;
+    const fault = async (where, webhook) => {
+      const reply = await fetch(`${world.url}/v1/agents/api${where}`, {
+        method: 'POST', headers: { 'x-api-key': user.key, 'content-type': 'application/json' },
+        body: JSON.stringify({ assistant_id: 'telling', input: { log: [] }, webhook, schedule: '@daily' }),
+      });
+      assert.equal(reply.status, 422);
+      return (await reply.json()).message;
+    };
+    const thread = await newThread();
+    for (const where of [`/threads/${thread}/runs`, '/runs/wait', '/runs/crons']) {
+      assert.match(await fault(where, url), /register it first/);
+      assert.match(await fault(where, 'http://169.254.169.254/latest'), /cannot be called/);
+    }
+    const hook = await api.must(201, 'POST', `${path}/webhooks`, { url, events: ['agent.run.completed'] });
+    receiver.statuses.push(500);
+    const run = await call('POST', `/threads/${thread}/runs`, { assistant_id: 'telling', input: { log: ['private'] }, webhook: url });
+    const of = (status) => async () => (await api.get(`${path}/webhooks/${hook.id}/deliveries?status=${status}`)).body.data[0];
+    const failed = await eventually(async () => {
+      const delivery = await of('pending')();
+      return delivery?.last_status === 500 && delivery;
+    }, 'the receiver has failed');
+    assert.equal(failed.event_id, `${run.run_id}:agent.run.completed`);
+    // The schedule's next attempt is half a minute away: it is given up, and the message is asked for again.
+    for (const is_active of [false, true]) await api.must(200, 'PATCH', `${path}/webhooks/${hook.id}`, { is_active });
+    await api.must(201, 'POST', `${path}/webhooks/${hook.id}/deliveries/${failed.id}/replay`, {});
+    const delivered = await eventually(of('delivered'), 'delivered');
+    assert.equal(delivered.message_id, failed.message_id);
+    assert.ok(receiver.got.length >= 2);
+    const [first, second] = receiver.got;
+    assert.deepEqual([second.body, second.headers['webhook-id']], [first.body, first.headers['webhook-id']]);
+    for (const message of receiver.got) verify(message, hook.secret);
+    const { event_type, data } = JSON.parse(second.body);
+    assert.deepEqual([event_type, data.run_id, data.thread_id, data.agent, data.end_user_id, data.status, data.error],
+      ['agent.run.completed', run.run_id, thread, 'telling', user.id, 'success', null]);
+    assert.ok(!second.body.includes('private'), second.body);
   });
 
   test('a run whose process is killed is taken up again and does no recorded step twice', async () => {

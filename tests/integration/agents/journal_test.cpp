@@ -2,6 +2,9 @@
 
 #include <future>
 
+#include "agents/service/run_notices.h"
+#include "billing/webhook_events.h"
+#include "core/json_read.h"
 #include "support/agent_fixture.h"
 #include "support/database_gate.h"
 
@@ -289,6 +292,119 @@ TEST_P(JournalInDoubtTest, ACommitInDoubtIsMadeOnce) {
 
 INSTANTIATE_TEST_SUITE_P(Cuts, JournalInDoubtTest,
                          ::testing::Values(test::Cut::BeforeServer, test::Cut::AfterServer));
+
+// What platforms are told of ends (agents/service/run_notices.h).
+class RunNoticesTest : public JournalTest {
+ protected:
+  static constexpr const char* kUrl = "https://hooks.example/runs";
+
+  ~RunNoticesTest() override { telling_.stop(); }
+
+  billing::WebhookId endpoint(const std::string& url, std::vector<std::string> events) {
+    const auto id = billing::WebhookId::make(clock_, random_);
+    database_.db().execute(storage::Scope::tenant(platform_), [&](storage::Transaction& tx) {
+      hooks_.create(tx, platform_, id, {url, "", events}, "sealed");
+    });
+    return id;
+  }
+  ClaimedRun begun(const std::optional<std::string>& webhook) {
+    auto input = new_run(make_thread(as_alice_).id);
+    input.webhook = webhook;
+    input.kwargs = {{"config", {{"configurable", {{"graph_id", "helper"}}}}}, {"input", {{"n", "a secret"}}}};
+    run(runs_.create(as_alice_, std::move(input)));
+    return claim_one();
+  }
+  JournalWrite last_write() {
+    auto out = end_of(step({}, next({}, {{"n", "a secret"}})));
+    out.totals.tokens = 42;
+    out.totals.cost_nano_usd = 1'500'000;
+    return out;
+  }
+  std::int64_t deliveries_to(billing::WebhookId id) {
+    return count("webhook_delivery where endpoint_id = '" + id.str() + "'");
+  }
+
+  billing::WebhookStore hooks_{clock_, random_};
+  billing::WebhookEvents outbox_{hooks_};
+  RunNotices notices_{outbox_};
+  RunEndHook hook_{[this](storage::Transaction& tx, const EndedRun& ended) { notices_.note(tx, ended); }};
+  JournalWriter telling_{database_.db(), {}, log_, [this] { ++ended_; }, hook_};
+};
+
+TEST_F(RunNoticesTest, AnEndIsToldOnceToWhoChoseItAndToTheRunsOwnWebhook) {
+  telling_.start(io_.executor());
+  const auto chosen = endpoint("https://hooks.example/all", {"agent.run.completed"});
+  const auto named = endpoint(kUrl, {"budget.suspended"});
+  const auto other = endpoint("https://hooks.example/other", {"budget.suspended"});
+  const auto mine = begun(kUrl);
+  auto journal = make_journal(database_.db(), telling_, log_, mine.lease);
+  run(journal->commit(last_write()));
+  // What comes late ends nothing.
+  EXPECT_EQ(fault_of(journal->commit(last_write())), core::error_code(core::ErrorKind::Conflict));
+
+  const auto rows = database_.exec("select event_id, event_type, payload from webhook_message");
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].text("event_id"), mine.run.id.str() + ":agent.run.completed");
+  EXPECT_EQ(rows[0].text("event_type"), "agent.run.completed");
+  EXPECT_EQ(deliveries_to(chosen), 1);
+  EXPECT_EQ(deliveries_to(named), 1);
+  EXPECT_EQ(deliveries_to(other), 0);
+  const auto payload = rows[0].text("payload");
+  EXPECT_EQ(payload.find("a secret"), std::string::npos) << payload;
+  const auto data = core::parse_json(payload).at("data");
+  EXPECT_EQ(data.at("run_id"), mine.run.id.str());
+  EXPECT_EQ(data.at("thread_id"), mine.run.thread.str());
+  EXPECT_EQ(data.at("agent"), "helper");
+  EXPECT_EQ(data.at("agent_version"), 1);
+  EXPECT_EQ(data.at("end_user_id"), alice_.str());
+  EXPECT_EQ(data.at("status"), "success");
+  EXPECT_EQ(data.at("error"), nullptr);
+  EXPECT_EQ(data.at("usage").at("tokens"), 42);
+  EXPECT_EQ(data.at("usage").at("cost_usd"), "0.0015");
+  EXPECT_TRUE(data.at("started_at").is_string());
+  EXPECT_TRUE(data.at("ended_at").is_string());
+}
+
+TEST_F(RunNoticesTest, WhatNobodyListensToIsNotWritten) {
+  telling_.start(io_.executor());
+  endpoint(kUrl, {"budget.suspended"});
+  const auto mine = begun({});
+  run(make_journal(database_.db(), telling_, log_, mine.lease)->commit(last_write()));
+  EXPECT_EQ(run(runs_.get(as_alice_, mine.run.id)).status, "success");
+  EXPECT_EQ(count("webhook_message"), 0);
+}
+
+TEST_F(RunNoticesTest, TheMessageIsThereExactlyWhenTheEndIs) {
+  endpoint(kUrl, {"agent.run.completed"});
+  const auto mine = begun(kUrl);
+  EXPECT_THROW(database_.db().execute(storage::Scope::system(),
+                                      [&](storage::Transaction& tx) {
+                                        end_runs(tx, {{platform_, mine.run.id, "success", nullptr}}, hook_);
+                                        throw core::internal("by the test");
+                                      }),
+               core::Error);
+  EXPECT_EQ(run(runs_.get(as_alice_, mine.run.id)).status, "running");
+  EXPECT_EQ(count("webhook_message"), 0);
+  database_.db().execute(storage::Scope::system(), [&](storage::Transaction& tx) {
+    end_runs(tx, {{platform_, mine.run.id, "success", nullptr}}, hook_);
+  });
+  EXPECT_EQ(count("webhook_message"), 1);
+  EXPECT_EQ(count("webhook_delivery"), 1);
+}
+
+TEST_F(RunNoticesTest, ARunThatIsRolledBackIsToldToNobody) {
+  endpoint(kUrl, {"agent.run.completed"});
+  RunStore telling{database_.db(), clock_, random_, {}, {}, hook_};
+  auto input = new_run(make_thread(as_alice_).id);
+  input.webhook = kUrl;
+  const auto first = run(telling.create(as_alice_, input)).run;
+  EXPECT_FALSE(run(telling.cancel(as_alice_, first.id, CancelAction::Rollback)));
+  EXPECT_EQ(count("webhook_message"), 0);
+  const auto second = run(telling.create(as_alice_, input)).run;
+  run(telling.cancel(as_alice_, second.id, CancelAction::Interrupt));
+  ASSERT_EQ(count("webhook_message"), 1);
+  EXPECT_EQ(count("webhook_message where event_id = '" + second.id.str() + ":agent.run.completed'"), 1);
+}
 
 }  // namespace
 }  // namespace assistiv::agents

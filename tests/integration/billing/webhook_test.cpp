@@ -53,6 +53,22 @@ TEST_F(Webhooks, deliver_a_signed_event) {
   EXPECT_EQ(run(worker_.run_once()), 0u);
 }
 
+TEST_F(Webhooks, that_a_request_names_are_registered_and_on) {
+  const auto fault = [&](std::string url) {
+    const auto error = error_of([&] { run(webhooks_.require_endpoint(platform_, url, "webhook")); });
+    EXPECT_EQ(error.kind(), core::ErrorKind::InvalidArgument);
+    EXPECT_EQ(error.field(), "/webhook");
+    return error.message();
+  };
+  run(webhooks_.create(make_platform(), {kUrl, "", {"budget.topped_up"}}, {}));
+  EXPECT_NE(fault(kUrl).find("register it first"), std::string::npos) << "another platform's is not ours";
+  EXPECT_NE(fault("http://hooks.example/in").find("cannot be called"), std::string::npos);
+  const auto made = hook();
+  run(webhooks_.require_endpoint(platform_, kUrl, "webhook"));
+  run(webhooks_.update(platform_, made.endpoint.id, {.is_active = false}, {}));
+  EXPECT_NE(fault(kUrl).find("switched on"), std::string::npos);
+}
+
 TEST_F(Webhooks, go_only_to_those_who_chose_the_event) {
   hook({"budget.suspended"});
   const auto chosen = hook({"budget.topped_up"}, "https://other.example/");
