@@ -95,9 +95,12 @@ describe('Mishaps of agents', () => {
     assert.doesNotMatch(told, /1970-/);
   });
 
-  test('an answer of any shape is an answer', async () => {
+  test('nobody answers in the place of the clock, whatever shape that has, and the thread can be answered afterwards', async () => {
     const thread = await parked('ask');
-    assert.deepEqual((await wait(thread, { assistant_id: 'ask', command: { resume: { __expired__: 'x' } } })).__error__, undefined);
+    const refused = await call('POST', `/threads/${thread}/runs/wait`, { assistant_id: 'ask', command: { resume: { __expired__: true } } });
+    assert.equal(refused.status, 422, JSON.stringify(refused.body));
+    assert.deepEqual((await wait(thread, { assistant_id: 'ask', command: { resume: 'yes' } })).log, ['yes', 'after']);
+    assert.equal((await wait(await parked('ask'), { assistant_id: 'ask', command: { resume: { __expired__: 'x' } } })).__error__.error, 'expression_failed');
   });
 
   test('an agent that does not have the nodes where its thread stands fails, and nothing else does', async () => {
