@@ -155,7 +155,8 @@ describe('useStream', () => {
     first.close();
     const second = await openNew({ assistantId: 'polite', threadId });
     await second.shows('[human] hi[ai] Hello there?May this be sent??');
-    await second.stream.respond(true);
+    // Without its id the hook answers only what its own stream has told it by then.
+    await second.stream.respond(true, { interruptId: second.stream.interrupts[0].id });
     await second.shows('[human] hi[ai] Hello there');
     await eventually(() => second.stream.values.said === 'true', 'the answer is in the state', 60_000);
   });
