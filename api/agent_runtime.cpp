@@ -10,6 +10,7 @@
 #include "agents/effects/result_cache.h"
 #include "agents/service/agent_run_service.h"
 #include "agents/service/assistant_service.h"
+#include "agents/service/run_metrics.h"
 #include "agents/service/run_notices.h"
 #include "agents/service/run_shares.h"
 #include "agents/service/run_standing.h"
@@ -20,6 +21,7 @@
 #include "agents/store/event_log.h"
 #include "agents/store/item_store.h"
 #include "agents/store/journal_writer.h"
+#include "agents/store/owner_count_store.h"
 #include "agents/store/run_queue.h"
 #include "agents/store/run_store.h"
 #include "agents/store/thread_store.h"
@@ -94,6 +96,14 @@ agents::RunQueueOptions queue_options(const Config& config) {
   return options;
 }
 
+agents::OwnerLimits limits_of(const Config& config) {
+  agents::OwnerLimits out;
+  out.threads = static_cast<std::int64_t>(config.agent_threads_max);
+  out.items = static_cast<std::int64_t>(config.agent_items_max);
+  out.waiting_runs = static_cast<std::int64_t>(config.agent_waiting_runs_max);
+  return out;
+}
+
 agents::RunShareLimits shares_of(const Config& config) {
   return {config.agent_runs, config.agent_runs_per_platform, config.agent_runs_per_end_user};
 }
@@ -109,23 +119,25 @@ struct AgentRuntime::Impl {
         users(world.identity),
         notices(world.webhook_events),
         log(world.database, node),
-        threads(world.database, world.clock, world.random),
+        counts(world.database, world.clock, limits_of(world.config)),
+        threads(world.database, world.clock, world.random, &counts),
         runs(world.database, world.clock, world.random, {.lease = world.config.agent_lease},
-             {[this] { runs_are_due(); }, [this](agents::ThreadKey key) { log.changed(key); }}, end_hook()),
+             {[this] { runs_are_due(); }, [this](agents::ThreadKey key) { log.changed(key); }}, end_hook(),
+             &counts),
         assistants(agents::make_assistant_service(
             {world.database, world.audit, world.clock, world.random, world.changed})),
         crons(
             world.database, world.clock, world.random, {.lease = world.config.agent_lease},
             [this](storage::Transaction& tx, const agents::Cron& cron) { return run_of(tx, cron); },
-            end_hook()),
+            end_hook(), &counts),
         waits(world.database, world.clock, world.random, {.lease = world.config.agent_lease}, end_hook()),
-        items(world.database),
+        items(world.database, &counts),
         queue(world.database, runs, threads, queue_options(world.config), {&crons, &items, &waits}),
         journal(
             world.database, {.lease = world.config.agent_lease}, log, [this] { runs_are_due(); }, end_hook()),
         standing(standing_world()),
         worker(worker_world(), {.owner = node, .running = shares_of(world.config)}),
-        here(shares_of(world.config)),
+        here(shares_of(world.config), &agents::places_gauge(false)),
         service(service_world()),
         states(
             agents::make_thread_states(threads, runs, world.agents, *assistants, world.clock, world.random)),
@@ -150,7 +162,7 @@ struct AgentRuntime::Impl {
   std::optional<agents::NewRun> run_of(storage::Transaction& tx, const agents::Cron& cron) {
     const auto of = assistants->resolve_in(tx, {cron.platform, cron.end_user}, cron.assistant.str());
     if (!of) return {};
-    auto out = agents::scheduled_run(*of, cron.payload);
+    auto out = agents::scheduled_run(*of, cron.payload, cron.end_user.has_value());
     out.key = cron.key;
     return out;
   }
@@ -278,6 +290,7 @@ struct AgentRuntime::Impl {
   AgentUsers users;
   agents::RunNotices notices;
   agents::EventLog log;
+  agents::OwnerCounts counts;
   agents::ThreadStore threads;
   agents::RunStore runs;
   std::unique_ptr<agents::AssistantService> assistants;

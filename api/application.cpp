@@ -350,7 +350,7 @@ Application::Impl::Impl(Config c, World w)
       outbound(outbound_options(config), resolver),
       remote_apps(*vault),
       own_app_rules{.loopback = config.allow_loopback_upstreams},
-      own_app_source(own_app_rules),
+      own_app_source(own_app_rules, &audit),
       book(database, mcp::Catalog::load(mcp::manifest_files(config.manifests_dir), api_overrides(config)),
            {&own_app_source, &remote_apps}),
       own_apps({database, audit, book, world.clock, world.random, own_app_rules,

@@ -4,9 +4,11 @@
 #include <charconv>
 #include <fstream>
 #include <functional>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
+#include <utility>
 
 #include "core/error.h"
 #include "core/json_read.h"
@@ -186,8 +188,33 @@ Setting agent_runs_per_end_user_setting() {
 
 Setting agent_lease_setting() {
   return {
-      "agent_lease", "Seconds after which another process takes a run from one that is silent.", "15", false,
+      "agent_lease", "Seconds after which another process takes a run from one that is silent.", "12", false,
       [](Config& c, const std::string& v) { c.agent_lease = std::chrono::seconds(read_number(v, 1, 3600)); }};
+}
+
+constexpr std::size_t kOwnedMax = 1'000'000'000;
+
+Setting agent_threads_max_setting() {
+  return size_setting(
+      "agent_threads_max",
+      "Threads that one end user may have, about; a platform itself ten times as many. Those of "
+      "runs without a thread count while they are there. 0: no limit.",
+      "100000", 0, kOwnedMax, &Config::agent_threads_max);
+}
+
+Setting agent_items_max_setting() {
+  return size_setting("agent_items_max",
+                      "Items of the agents' store that one end user may have, about; a platform itself ten "
+                      "times as many. 0: no limit.",
+                      "100000", 0, kOwnedMax, &Config::agent_items_max);
+}
+
+Setting agent_waiting_runs_max_setting() {
+  return size_setting(
+      "agent_waiting_runs_max",
+      "Runs of one end user that may wait for a worker, about; of a platform itself ten times "
+      "as many. 0: no limit.",
+      "1000", 0, kOwnedMax, &Config::agent_waiting_runs_max);
 }
 
 Setting remote_tools_setting() {
@@ -215,9 +242,20 @@ Setting port_setting() {
           }};
 }
 
-// The one list of settings.
-const std::vector<Setting>& settings() {
-  static const std::vector<Setting> list = {
+std::vector<Setting> agent_settings() {
+  return {
+      agent_runs_setting(),
+      agent_runs_per_platform_setting(),
+      agent_runs_per_end_user_setting(),
+      agent_lease_setting(),
+      agent_threads_max_setting(),
+      agent_items_max_setting(),
+      agent_waiting_runs_max_setting(),
+  };
+}
+
+std::vector<Setting> server_settings() {
+  return {
       text_setting("listen_address", "Address to listen on.", "127.0.0.1", &Config::listen_address),
       port_setting(),
       text_setting("data_dir", "Folder for the private database, keys and run file.", "./.assistiv",
@@ -287,14 +325,20 @@ const std::vector<Setting>& settings() {
       on_premise_setting(),
       wallet_topup_setting(),
       ledger_fsync_setting(),
-      agent_runs_setting(),
-      agent_runs_per_platform_setting(),
-      agent_runs_per_end_user_setting(),
-      agent_lease_setting(),
       switch_setting("conformance_fixtures",
                      "Serves /mcp/conformance, anonymous, on a loopback address only.",
                      &Config::conformance_fixtures),
   };
+}
+
+// The one list of settings.
+const std::vector<Setting>& settings() {
+  static const std::vector<Setting> list = [] {
+    auto out = server_settings();
+    auto more = agent_settings();
+    std::move(more.begin(), more.end(), std::back_inserter(out));
+    return out;
+  }();
   return list;
 }
 

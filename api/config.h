@@ -49,7 +49,10 @@ struct Config {
   std::size_t agent_runs = 256;                  // that this process carries out at once
   std::size_t agent_runs_per_platform = 0;       // of them; 0: three quarters
   std::size_t agent_runs_per_end_user = 0;       // of them; 0: half
-  std::chrono::milliseconds agent_lease{15000};  // of a run
+  std::chrono::milliseconds agent_lease{12000};  // of a run
+  std::size_t agent_threads_max = 100'000;       // agents::OwnerLimits, as the next two
+  std::size_t agent_items_max = 100'000;
+  std::size_t agent_waiting_runs_max = 1'000;
   bool conformance_fixtures = false;
   bool allow_private_model_servers = false;
   bool on_premise_only = false;

@@ -142,9 +142,10 @@ void Connection::begin(const Scope& scope) {
   fault_ = SqlFault::None;
   error_.reset();
   ++transactions_;
-  const std::string setting = scope.platform()
-                                  ? "set local assistiv.platform_id = '" + scope.platform()->str() + "'"
-                                  : std::string("set local assistiv.system = 'on'");
+  std::string setting = scope.platform()
+                            ? "set local assistiv.platform_id = '" + scope.platform()->str() + "'"
+                            : std::string("set local assistiv.system = 'on'");
+  if (scope.generic_plans()) setting += "; set local plan_cache_mode = force_generic_plan";
   try {
     impl_->transaction.emplace(*impl_->connection);
     impl_->transaction->exec("begin; " + setting);

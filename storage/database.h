@@ -87,11 +87,20 @@ class Scope {
   static Scope tenant(core::PlatformId platform) { return Scope(platform); }
   // Every tenant: key lookup, background work, the operator. Say why at the call site.
   static Scope system() { return Scope({}); }
+  // Prepared statements are planned once, whatever their parameters. For statements over arrays: PostgreSQL
+  // takes a plan for the length at hand to be so much better that it makes one at every execution.
+  Scope with_generic_plans() const {
+    auto out = *this;
+    out.generic_plans_ = true;
+    return out;
+  }
   const std::optional<core::PlatformId>& platform() const { return platform_; }
+  bool generic_plans() const { return generic_plans_; }
 
  private:
   explicit Scope(std::optional<core::PlatformId> platform) : platform_(platform) {}
   std::optional<core::PlatformId> platform_;
+  bool generic_plans_ = false;
 };
 
 // One open transaction on one pool thread. Not thread-safe, not to be kept.

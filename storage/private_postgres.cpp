@@ -96,6 +96,8 @@ std::vector<std::string> server_arguments(const PostgresInstall& install, const 
       "max_wal_size=256MB",
       "jit=off",
       "max_parallel_workers_per_gather=0",
+      // Plans of a young database are bad until its tables were looked at for the first time.
+      "autovacuum_naptime=10s",
       // Errors come back to us as exceptions; here they would fill the log, statements and values with them.
       "log_min_messages=log",
       "log_min_error_statement=panic",

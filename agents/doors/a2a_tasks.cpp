@@ -17,12 +17,18 @@ using core::Json;
 constexpr int kRunsMax = 200;    // of one thread, that are looked at for a task
 constexpr int kTasksMax = 1000;  // that a list looks at
 constexpr int kTasksAtOnce = 100;
+constexpr std::size_t kGivenUpMax = 100;
 constexpr const char* kMark = "a2a";               // in the metadata of a task's first run: the agent's slug
 constexpr const char* kCanceled = "a2a_canceled";  // in a thread's: runs that wait for nobody any more
 
 bool resumes(const Run& run) {
   const auto command = run.kwargs.is_object() ? run.kwargs.value("command", Json()) : Json();
   return command.is_object() && command.contains("resume");
+}
+
+// Nothing else of what a run was given is asked for, and it may be megabytes.
+void forget_input(Run& run) {
+  run.kwargs = resumes(run) ? Json{{"command", {{"resume", nullptr}}}} : Json::object();
 }
 
 Fault no_task() {
@@ -36,14 +42,26 @@ bool is_given_up(const Thread& thread, const Run& run) {
 
 // The runs that went on with `first`; sets whether the last of them is the thread's newest.
 core::Task<bool> follow_chain(const Desk* desk, TaskView* view) {
-  auto runs = co_await desk->world.run_rows.list(desk->caller.reach,
-                                                 {.thread = view->first.thread, .limit = kRunsMax});
-  std::sort(runs.begin(), runs.end(), [](const Run& a, const Run& b) { return a.id < b.id; });
-  auto it = std::find_if(runs.begin(), runs.end(), [&](const Run& run) { return run.id == view->first.id; });
-  if (it == runs.end()) co_return false;
-  while (std::next(it) != runs.end() && resumes(*std::next(it))) ++it;
-  view->last = *it;
-  co_return std::next(it) == runs.end();
+  std::vector<Run> later;  // oldest last
+  bool found = false;
+  RunSearch query{.thread = view->first.thread, .limit = kRunsMax};
+  while (!found && query.offset < kRunsMax) {
+    auto runs = co_await desk->world.run_rows.list(desk->caller.reach, query);
+    if (runs.empty()) break;
+    query.offset += static_cast<int>(runs.size());
+    for (auto& run : runs) {
+      found = run.id == view->first.id;
+      if (found) break;
+      forget_input(run);
+      later.push_back(std::move(run));
+    }
+  }
+  if (!found) co_return false;
+  while (!later.empty() && resumes(later.back())) {
+    view->last = std::move(later.back());
+    later.pop_back();
+  }
+  co_return later.empty();
 }
 
 // What the thread's state was when the run ended.
@@ -52,8 +70,8 @@ core::Task<> read_values(const Desk* desk, TaskView* view) {
   query.metadata = {{"run_id", view->last.id.str()}};
   query.limit = 1;
   const auto found = co_await desk->world.threads.history(desk->caller.reach, view->first.thread, query);
-  if (found.empty()) co_return;
-  view->values = pregel::to_json(found.front().checkpoint.values);
+  if (found.states.empty()) co_return;
+  view->values = pregel::to_json(found.states.front().checkpoint.values);
   view->output = Json::object();
   for (const auto& key : desk->agent.graph->output) {
     if (view->values.contains(key)) view->output[key] = view->values.at(key);
@@ -134,6 +152,8 @@ core::Task<TaskView> cancel(const Desk* desk, RunId id, std::stop_token stop) {
   const auto thread = co_await desk->world.threads.get(desk->caller.reach, view.first.thread);
   auto ids = thread.metadata.is_object() ? thread.metadata.value(kCanceled, Json::array()) : Json::array();
   ids.push_back(view.last.id.str());
+  // Only the newest run of a thread is asked about; a few more in case that one is deleted.
+  if (ids.size() > kGivenUpMax) ids.erase(0);
   ThreadPatch patch;
   patch.metadata = {{kCanceled, std::move(ids)}};
   co_await desk->world.threads.update(desk->caller.reach, view.first.thread, std::move(patch));
@@ -149,16 +169,17 @@ core::Task<TaskPage> list_tasks(const Desk* desk, TaskQuery query) {
   search.metadata = {{kMark, desk->agent.agent.slug}};
   search.limit = kTasksAtOnce;
   std::vector<TaskView> all;
-  for (; search.offset < kTasksMax; search.offset += kTasksAtOnce) {
+  while (search.offset < kTasksMax) {
     auto runs = co_await desk->world.run_rows.list(desk->caller.reach, search);
-    const bool last = runs.size() < kTasksAtOnce;
+    if (runs.empty()) break;
+    search.offset += static_cast<int>(runs.size());
     for (auto& run : runs) {
+      forget_input(run);
       auto view = co_await view_of(desk, std::move(run), false);
       if (!query.state.empty() && state_of(view.last, view.interrupts) != query.state) continue;
       if (query.updated_after && view.last.updated_at <= *query.updated_after) continue;
       all.push_back(std::move(view));
     }
-    if (last) break;
   }
   std::stable_sort(all.begin(), all.end(), [](const TaskView& a, const TaskView& b) {
     return a.last.updated_at > b.last.updated_at;

@@ -95,8 +95,10 @@ core::Task<Run> begin(CallPtr call) {
   const auto id = named.is_string() ? ThreadId::parse(named.get<std::string>()) : std::nullopt;
   if (!id) throw core::bad_request("A thread's id is a UUID.", "thread_id");
   const auto thread = co_await call->world.threads.get(call->caller.reach, *id);
-  const auto waiting =
-      thread.status == "interrupted" ? waiting_of(thread.interrupts) : std::vector<Waiting>();
+  // After a run that failed over an answer only what says that it is one is an answer.
+  const bool may_wait = thread.status == "interrupted" ||
+                        (thread.status == "error" && says_answer(*call->agent.graph, arguments));
+  const auto waiting = may_wait ? waiting_of(thread.interrupts) : std::vector<Waiting>();
   if (waiting.empty())
     co_return co_await start_run(call, id, {{"input", input_of_arguments(*call->agent.graph, arguments)}},
                                  std::nullopt);
@@ -138,7 +140,8 @@ core::Task<> report(CallPtr call, Run run, SteadyClock::time_point until) {
     if (!events.empty()) continue;
     if (over) co_return;
     // One that was rolled back is gone with its events: that throws NotFound.
-    over = (co_await call->world.run_rows.get(call->caller.reach, run.id)).is_over();
+    over =
+        (co_await call->world.run_rows.await_row(call->caller.reach, run.id, call->context.stop)).is_over();
   }
 }
 

@@ -35,6 +35,24 @@ Json input_properties(const Graph& graph) {
   return out;
 }
 
+// What a call without a conversation must say. With one the thread may have it, but no model minds saying it
+// again, and not all clients take a schema that could tell the two apart.
+Json required_arguments(const Graph& graph, const Json& properties) {
+  Json out = Json::array();
+  if (properties.contains(kMessage) && !messages_key(graph).empty()) out.push_back(kMessage);
+  for (const auto& name :
+       graph.input_schema.is_object() ? graph.input_schema.value("required", Json::array()) : Json::array()) {
+    if (name.is_string() && properties.contains(name.get_ref<const std::string&>()) && name != kMessage)
+      out.push_back(name);
+  }
+  return out;
+}
+
+bool is_plain(const Json& schema) {
+  const auto type = schema.is_object() ? schema.value("type", Json()) : Json();
+  return type == "string" || type == "number" || type == "integer" || type == "boolean";
+}
+
 Json output_schema() {
   return {{"type", "object"},
           {"properties",
@@ -52,15 +70,13 @@ bool is_form(const Json& schema) {
   if (!schema.is_object() || schema.value("type", Json()) != "object") return false;
   const auto properties = schema.find("properties");
   if (properties == schema.end() || !properties->is_object() || properties->empty()) return false;
-  return std::all_of(properties->begin(), properties->end(), [](const Json& one) {
-    const auto type = one.is_object() ? one.value("type", Json()) : Json();
-    return type == "string" || type == "number" || type == "integer" || type == "boolean";
-  });
+  return std::all_of(properties->begin(), properties->end(), is_plain);
 }
 
 Json form_of(const Waiting& waiting) {
   const auto own = waiting.value.is_object() ? waiting.value.value("response_schema", Json()) : Json();
   if (is_form(own)) return own;
+  if (is_plain(own)) return {{"type", "object"}, {"properties", {{"answer", own}}}, {"required", {"answer"}}};
   if (waiting.type == "uncertain_effect") {
     const Json action = {{"type", "string"}, {"enum", {"happened", "retry", "abort"}}};
     return {{"type", "object"}, {"properties", {{"action", action}}}, {"required", {"action"}}};
@@ -101,11 +117,15 @@ core::Json tool_definition(const Agent& agent, const Graph& graph) {
     properties[kAnswer] = {{"description", "With thread_id: the answer to what the agent waits for."}};
   }
   if (!properties.contains(kThread)) properties[kThread] = thread_property();
+  Json input = {{"type", "object"}};
+  if (auto required = required_arguments(graph, properties); !required.empty())
+    input["required"] = std::move(required);
+  input["properties"] = std::move(properties);
   return {
       {"name", agent.slug},
       {"title", agent.name},
       {"description", agent.description.empty() ? "The agent \"" + agent.name + "\"." : agent.description},
-      {"inputSchema", {{"type", "object"}, {"properties", std::move(properties)}}},
+      {"inputSchema", std::move(input)},
       {"outputSchema", output_schema()},
       {"annotations", {{"readOnlyHint", false}, {"openWorldHint", true}}}};
 }
@@ -130,6 +150,10 @@ core::Json answer_of_arguments(const std::vector<Waiting>& waiting, const core::
   if (given.is_null())
     throw core::bad_request("The agent waits for an answer: " + text_of_waiting(waiting), kAnswer);
   return given.is_string() ? answer_of_text(waiting, given.get<std::string>()) : given;
+}
+
+bool says_answer(const Graph& graph, const core::Json& arguments) {
+  return arguments.contains(kAnswer) && !input_properties(graph).contains(kAnswer);
 }
 
 std::string done_result(const Graph& graph, const DoorAnswer& answer, const Run& run) {

@@ -17,6 +17,9 @@ core::Json input_of_arguments(const Graph& graph, const core::Json& arguments);
 // Of a call that answers what a thread waits for: "message" or "answer".
 core::Json answer_of_arguments(const std::vector<Waiting>& waiting, const core::Json& arguments);
 
+// Whether the call has an "answer" that is none of the graph's own input keys.
+bool says_answer(const Graph& graph, const core::Json& arguments);
+
 std::string done_result(const Graph& graph, const DoorAnswer& answer, const Run& run);
 // When the client cannot be asked: what it waits for, and how to go on.
 std::string waiting_result(const DoorAnswer& answer, const Run& run);

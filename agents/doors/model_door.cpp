@@ -128,8 +128,10 @@ core::NanoUsd cost_of(const Run& run) {
 
 // What is said in a conversation that has a thread already.
 Json body_on_thread(const ModelConversation& said, const Thread& thread, const Graph& graph) {
-  const auto waiting =
-      thread.status == "interrupted" ? waiting_of(thread.interrupts) : std::vector<Waiting>();
+  // After a run that failed over an answer only another answer is one; words begin anew.
+  const bool may_wait =
+      thread.status == "interrupted" || (thread.status == "error" && !said.approvals.empty());
+  const auto waiting = may_wait ? waiting_of(thread.interrupts) : std::vector<Waiting>();
   if (!said.approvals.empty()) {
     if (waiting.empty()) throw core::bad_request("The conversation waits for no approval.", "/input");
     return {{"command", {{"resume", said.approvals}}}};

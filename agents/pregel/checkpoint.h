@@ -66,6 +66,7 @@ struct Interrupt {
   std::string id;  // 32 hex
   std::string ns;  // where its task is
   Value value;
+  bool again = false;  // its answer made the task fail: another one may be given
 };
 
 // What is recorded of a task before its step ends.

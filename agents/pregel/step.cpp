@@ -337,7 +337,7 @@ std::vector<Interrupt> open_interrupts(const std::vector<PlannedTask>& tasks, co
     const auto found = pending.tasks.find(task.id);
     if (found == pending.tasks.end() || found->second.result) continue;
     for (const auto& interrupt : found->second.interrupts) {
-      if (!pending.answers.contains(interrupt.id)) out.push_back(interrupt);
+      if (interrupt.again || !pending.answers.contains(interrupt.id)) out.push_back(interrupt);
     }
   }
   return out;

@@ -82,7 +82,7 @@ bool stops_after(const Checkpoint& checkpoint, const std::vector<std::string>& n
 // The run has gone on past the breakpoints of `checkpoint`.
 void pass_breakpoints(Checkpoint& checkpoint);
 
-// Interrupts without an answer, in the order of the tasks.
+// Interrupts without an answer, and those that may be answered again, in the order of the tasks.
 std::vector<Interrupt> open_interrupts(const std::vector<PlannedTask>& tasks, const Pending& pending);
 // True for a task that waits for an answer.
 bool parked(const Pending& pending, std::string_view task);

@@ -33,4 +33,9 @@ core::Task<void> before_act(TaskRun task, bool told) {
   if (has_records || told) co_await task.run->recorder.flush(false);
 }
 
+core::Task<void> before_keyed_act(TaskRun task) {
+  co_await task.run->recorder.settle();
+  if (task.stop.stop_requested()) throw cancelled_error();
+}
+
 }  // namespace assistiv::agents

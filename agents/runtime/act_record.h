@@ -35,5 +35,8 @@ void keep(const TaskRun& task, const std::string& key, const core::Json& value);
 // Records of earlier acts are durable before the next one begins: a crash repeats at most one. `told`: those
 // who watch are to hear now what was said of this one.
 core::Task<void> before_act(TaskRun task, bool told = false);
+// Before an act that changes something and is known by its key: what the key and the act are made of is
+// durable, so that after a crash it is tried again as the same.
+core::Task<void> before_keyed_act(TaskRun task);
 
 }  // namespace assistiv::agents

@@ -20,7 +20,7 @@ constexpr std::size_t kFunctionNameMax = 64;  // at OpenAI, Anthropic and Google
 core::Task<Quote> reserve(TaskRun task, Quote wanted) {
   auto& run = *task.run;
   for (;;) {
-    if (auto granted = run.meter.reserve_model(wanted)) co_return *granted;
+    if (auto granted = task.meter().reserve_model(wanted)) co_return *granted;
     if (task.stop.stop_requested()) throw cancelled_error();
     co_await run.slot_free.wait_for(std::chrono::seconds(1), task.stop);
   }
@@ -48,7 +48,7 @@ core::Task<core::Json> act_model(TaskRun task, std::string key, ModelCall call) 
   const auto slot = co_await take_slot(task.run, task.stop);
   call.act = act_of(task, key);
   auto& run = *task.run;
-  const bool limited = run.meter.limits_models();
+  const bool limited = task.meter().limits_models();
   Quote wanted;
   if (limited) wanted = co_await run.world.effects.quote(call);
   const auto granted = co_await reserve(task, wanted);
@@ -58,17 +58,17 @@ core::Task<core::Json> act_model(TaskRun task, std::string key, ModelCall call) 
   try {
     answer = co_await run.world.effects.call_model(std::move(call));
   } catch (const ModelFailure& failure) {
-    run.meter.settle_model(granted, failure.cost_nano_usd, failure.tokens);
+    task.meter().settle_model(granted, failure.cost_nano_usd, failure.tokens);
     note.failed(failure.what());
     throw;
   } catch (const std::exception& error) {
-    run.meter.settle_model(granted, 0, 0);
+    task.meter().settle_model(granted, 0, 0);
     note.failed(error.what());
     throw;
   }
   note.done({{"name", answer.model}, {"tokens", answer.tokens}, {"cost_nano_usd", answer.cost_nano_usd}});
-  run.meter.settle_model(granted, answer.cost_nano_usd, answer.tokens);
-  run.meter.count_tokens(answer.message);
+  task.meter().settle_model(granted, answer.cost_nano_usd, answer.tokens);
+  task.meter().count_tokens(answer.message);
   auto message = pregel::coerce_messages(answer.message, run.world.random)[0];
   core::Json out = {{"message", std::move(message)},
                     {"model", answer.model},
@@ -81,7 +81,8 @@ core::Task<core::Json> act_http(TaskRun task, std::string key, HttpCall call) {
   if (const auto* known = recorded(task, key)) co_return known->json();
   co_await before_act(task);
   const auto slot = co_await take_slot(task.run, task.stop);
-  task.run->meter.take_tool();
+  task.meter().take_tool();
+  if (call.method != "GET") co_await before_keyed_act(task);
   call.act = act_of(task, key);
   CallNote note(task, key,
                 {{"kind", "http"}, {"name", call.method + " " + call.url.substr(0, call.url.find('?'))}});
@@ -160,7 +161,8 @@ core::Json messages_of(const TaskRun& task, const Bindings& names, const Message
     if (found != task.level->head.values.end()) list = found->second.json();
   } else {
     for (const auto& one : std::get<std::vector<MessageTemplate>>(from)) {
-      list.push_back({{"role", one.role}, {"content", names.render(one.content)}});
+      const auto field = "messages/" + std::to_string(list.size()) + "/content";
+      list.push_back({{"role", one.role}, {"content", names.render(one.content, field)}});
     }
   }
   list = pregel::coerce_messages(list, task.run->world.random);
@@ -169,7 +171,8 @@ core::Json messages_of(const TaskRun& task, const Bindings& names, const Message
     list.push_back(std::move(answer));
   }
   if (instructions) {
-    list.insert(list.begin(), core::Json{{"type", "system"}, {"content", names.text(*instructions)}});
+    list.insert(list.begin(),
+                core::Json{{"type", "system"}, {"content", names.text(*instructions, "instructions")}});
   }
   return list;
 }

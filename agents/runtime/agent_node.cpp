@@ -3,6 +3,7 @@
 // did.
 #include <utility>
 
+#include "agents/runtime/act_record.h"
 #include "agents/runtime/acts.h"
 #include "agents/runtime/run_state.h"
 
@@ -56,12 +57,17 @@ bool ends_the_run(const core::Error& error) {
 
 core::Task<ActOutcome> call_one(TaskRun task, const AgentLoop* loop, const core::Json* call,
                                 std::string key) {
+  ActOutcome out;
+  // What was done stays done, also when the tool is not offered any more.
+  if (const auto* known = recorded(task, key)) {
+    out.value = known->json();
+    co_return out;
+  }
   const auto name = call->value("name", std::string());
   const ToolOffer* offer = nullptr;
   for (const auto& one : loop->offers) {
     if (one.called == name) offer = &one;
   }
-  ActOutcome out;
   if (offer == nullptr) {
     out.value = failed_result("There is no tool " + name.substr(0, 128) + ".");
     co_return out;
@@ -201,7 +207,7 @@ bool stops_now(const TaskRun& task, const AgentLoop& loop) {
                        {"text", std::move(text)},
                        {"json", std::move(json)},
                        {"stop_reason", ""}});
-  return names.test(*loop.node->stop_when);
+  return names.test(*loop.node->stop_when, "stop_when");
 }
 
 // Only the last model call is made again when its answer cannot be used: what tools did stays done.

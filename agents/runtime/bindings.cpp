@@ -31,7 +31,7 @@ core::Json or_object(const core::Json& json) {
 
 // An expression has a bound of its own, and takes what it uses from the task's.
 template <class F>
-auto Bindings::evaluated(F act) const {
+auto Bindings::evaluated(std::string_view field, F act) const {
   cel::Budget left;
   left.steps = std::min(left.steps, budget_->steps);
   left.bytes = std::min(left.bytes, budget_->bytes);
@@ -46,11 +46,13 @@ auto Bindings::evaluated(F act) const {
     return out;
   } catch (const cel::EvaluationError& e) {
     settle();
-    throw core::Error(core::ErrorKind::Unprocessable, e.what()).with_code("expression_failed");
+    throw core::Error(core::ErrorKind::Unprocessable,
+                      "/nodes/" + node_ + "/" + std::string(field) + ": " + e.what())
+        .with_code("expression_failed");
   }
 }
 
-Bindings::Bindings(const TaskRun& task) : budget_(task.budget) {
+Bindings::Bindings(const TaskRun& task) : budget_(task.budget), node_(task.node->id) {
   auto& level = *task.level;
   if (level.state.is_null()) level.state = pregel::to_json(level.head.values);
   scope_.bind("state", level.state);
@@ -58,7 +60,7 @@ Bindings::Bindings(const TaskRun& task) : budget_(task.budget) {
   set("user", or_object(task.run->spec.user));
   set("run", run_facts(task));
   set("usage", used_facts(task.run->meter.totals()));
-  set("budget", {{"remaining_usd", static_cast<double>(task.run->meter.remaining_nano_usd()) / 1e9}});
+  set("budget", {{"remaining_usd", static_cast<double>(task.meter().remaining_nano_usd()) / 1e9}});
   const auto& input = task.task->input.json();
   if (task.task->kind == pregel::TaskKind::Push) {
     set("input", input);
@@ -71,20 +73,20 @@ void Bindings::set(const std::string& name, core::Json value) {
   scope_.bind(name, values_.back());
 }
 
-core::Json Bindings::render(const cel::Template& form) const {
-  return evaluated([&](cel::Budget& budget) { return form.render(scope_, budget); });
+core::Json Bindings::render(const cel::Template& form, std::string_view field) const {
+  return evaluated(field, [&](cel::Budget& budget) { return form.render(scope_, budget); });
 }
 
-core::Json Bindings::evaluate(const cel::Expression& expression) const {
-  return evaluated([&](cel::Budget& budget) { return expression.evaluate(scope_, budget); });
+core::Json Bindings::evaluate(const cel::Expression& expression, std::string_view field) const {
+  return evaluated(field, [&](cel::Budget& budget) { return expression.evaluate(scope_, budget); });
 }
 
-bool Bindings::test(const cel::Expression& expression) const {
-  return evaluated([&](cel::Budget& budget) { return expression.test(scope_, budget); });
+bool Bindings::test(const cel::Expression& expression, std::string_view field) const {
+  return evaluated(field, [&](cel::Budget& budget) { return expression.test(scope_, budget); });
 }
 
-std::string Bindings::text(const cel::Template& form) const {
-  const auto value = render(form);
+std::string Bindings::text(const cel::Template& form, std::string_view field) const {
+  const auto value = render(form, field);
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
@@ -98,9 +100,11 @@ void add_write(const TaskRun& task, const std::string& key, core::Json value, pr
 }
 
 void add_writes(const TaskRun& task, const Bindings& names, pregel::TaskResult& into) {
-  for (const auto& [key, form] : task.node->write) add_write(task, key, names.render(form), into);
+  for (const auto& [key, form] : task.node->write)
+    add_write(task, key, names.render(form, "write/" + key), into);
   if (task.node->emit && task.run->recorder.wants("custom"))
-    task.run->recorder.event("custom", task.level->head.ns, task.node->id, names.render(*task.node->emit));
+    task.run->recorder.event("custom", task.level->head.ns, task.node->id,
+                             names.render(*task.node->emit, "emit"));
 }
 
 }  // namespace assistiv::agents

@@ -3,6 +3,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "agents/cel/expression.h"
@@ -19,17 +20,20 @@ class Bindings {
 
   void set(const std::string& name, core::Json value);
   // Each throws Error{Unprocessable} with the code "expression_failed", also when the task's expressions have
-  // used up what they have together.
-  core::Json render(const cel::Template& form) const;
-  core::Json evaluate(const cel::Expression& expression) const;
-  bool test(const cel::Expression& expression) const;
-  std::string text(const cel::Template& form) const;  // rendered; what is no string as JSON
+  // used up what they have together. `field` is where the expression stands in the node ("write/log"): the
+  // message names both.
+  core::Json render(const cel::Template& form, std::string_view field) const;
+  core::Json evaluate(const cel::Expression& expression, std::string_view field) const;
+  bool test(const cel::Expression& expression, std::string_view field) const;
+  // Rendered; what is no string as JSON.
+  std::string text(const cel::Template& form, std::string_view field) const;
 
  private:
   template <class F>
-  auto evaluated(F act) const;
+  auto evaluated(std::string_view field, F act) const;
 
   std::shared_ptr<cel::Budget> budget_;
+  const std::string node_;
   std::deque<core::Json> values_;  // bound by reference: they must not move
   cel::Scope scope_;
 };

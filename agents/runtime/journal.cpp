@@ -42,14 +42,16 @@ void add_fact(pregel::Pending& pending, const TaskRow& row) {
     case Fact::Interrupt: {
       auto& all = pending.tasks[row.task].interrupts;
       std::erase_if(all, [&](const auto& one) { return one.id == row.key; });
-      all.push_back({row.key, row.value.at("ns").get<std::string>(), pregel::Value(row.value.at("value"))});
+      all.push_back({row.key, row.value.at("ns").get<std::string>(), pregel::Value(row.value.at("value")),
+                     row.value.value("again", false)});
       return;
     }
     case Fact::Child:
       pending.tasks[row.task].child = row.value.get<std::string>();
       return;
     case Fact::Result:
-      pending.tasks[row.task].result = pregel::decode_result(row.value);
+      pending.tasks[row.task].result.reset();
+      if (!row.value.is_null()) pending.tasks[row.task].result = pregel::decode_result(row.value);
       return;
   }
 }
@@ -67,6 +69,12 @@ std::optional<Fact> fact_of(std::string_view name) {
     if (own == name) return fact;
   }
   return std::nullopt;
+}
+
+core::Json interrupt_row(const pregel::Interrupt& interrupt) {
+  core::Json out = {{"ns", interrupt.ns}, {"value", interrupt.value.json()}};
+  if (interrupt.again) out["again"] = true;
+  return out;
 }
 
 std::string_view to_string(RunStatus status) {

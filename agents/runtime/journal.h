@@ -48,12 +48,14 @@ enum class Fact {
   Answer,     // task "", key interrupt id: what it was resumed with. Always beside a root checkpoint.
   Started,    // key of an act that must not be repeated blindly: null, or false: it was not done
   Step,       // key of a model call, a tool call, ...: what it gave
-  Interrupt,  // key interrupt id: {"ns", "value"}
+  Interrupt,  // key interrupt id: {"ns", "value"}, and "again" when its answer made the task fail
   Child,      // key "": id of the head of its subgraph
-  Result,     // key "": pregel::encode(TaskResult)
+  Result,     // key "": pregel::encode(TaskResult); null: it could not be used
 };
 std::string_view to_string(Fact fact);  // "command", "answer", ...
 std::optional<Fact> fact_of(std::string_view name);
+// The value of Fact::Interrupt.
+core::Json interrupt_row(const pregel::Interrupt& interrupt);
 
 struct TaskRow {
   std::string checkpoint;

@@ -1,9 +1,12 @@
 // Super-steps of one graph: plan, run the tasks, record, apply.
 #include <algorithm>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "agents/pregel/codec.h"
 #include "agents/runtime/policies.h"
+#include "agents/runtime/questions.h"
 #include "agents/runtime/run_state.h"
 
 namespace assistiv::agents {
@@ -65,7 +68,7 @@ void keep_interrupts(const TaskRun& task, const std::vector<pregel::Interrupt>& 
         std::any_of(known.begin(), known.end(), [&](const auto& other) { return other.id == one.id; });
     if (is_known) continue;
     known.push_back(one);
-    record_fact(task, Fact::Interrupt, one.id, {{"ns", one.ns}, {"value", one.value.json()}});
+    record_fact(task, Fact::Interrupt, one.id, interrupt_row(one));
   }
   tell_end(*task.run, *task.level, *task.task, {{"interrupts", shown(interrupts)}});
 }
@@ -113,6 +116,7 @@ core::Task<void> carry_out(TaskRun task, std::shared_ptr<Step> step) {
       co_return;
     }
     tell_end(*task.run, *task.level, *task.task, {{"error", error.message()}});
+    if (error.kind() != core::ErrorKind::Cancelled) reopen_questions(task);
     note_failure(step, std::current_exception());
   } catch (...) {
     --step->running;
@@ -192,6 +196,13 @@ void tell_step(RunState& run, const Level& level, const std::vector<PlannedTask>
   if (run.recorder.wants("values")) run.recorder.event("values", ns, "", pregel::to_json(level.head.values));
 }
 
+// Only what remembers is entered again from a later step.
+void forget_left(Level& level) {
+  std::set<std::string_view> remembered;
+  for (const auto& [ns, head] : level.head.children) remembered.insert(head);
+  std::erase_if(level.left, [&](const auto& one) { return !remembered.contains(one.first); });
+}
+
 // Ends the step: a new head, with its row and its events.
 void end_step(RunState& run, Level& level, const std::vector<PlannedTask>& tasks,
               const std::map<std::string, pregel::TaskResult, std::less<>>& results) {
@@ -204,6 +215,7 @@ void end_step(RunState& run, Level& level, const std::vector<PlannedTask>& tasks
   level.pending = {};
   level.state = nullptr;
   record_checkpoint(run, level, std::move(next));
+  forget_left(level);
   tell_step(run, level, tasks, results);
 }
 
@@ -211,6 +223,15 @@ void write_start(RunState& run, Level& level, const std::vector<PlannedTask>& ta
   std::map<std::string, pregel::TaskResult, std::less<>> results;
   results[tasks[0].id] = pregel::start_result(*level.program, level.head.input.json(), run.world.random);
   end_step(run, level, tasks, results);
+}
+
+// What answers have led to does not fit together, or not into the state.
+void reopen_all(const std::shared_ptr<RunState>& run, const std::shared_ptr<Level>& level,
+                const std::vector<PlannedTask>& tasks) {
+  for (const auto& planned : tasks) {
+    const auto* node = level->program->graph().node(planned.node);
+    if (node != nullptr) reopen_questions({run, level, &planned, node, {}});
+  }
 }
 
 std::vector<std::string> both(const std::vector<std::string>& a, const std::vector<std::string>& b) {
@@ -226,7 +247,7 @@ core::Task<std::optional<LevelEnd>> take_step(std::shared_ptr<RunState> run, std
     write_start(*run, *level, tasks);
     co_return std::nullopt;
   }
-  run->meter.begin_step();
+  (level->meter ? *level->meter : run->meter).begin_step();
   level->now = level->head.at;
   level->sends = 0;
   level->send_bytes = 0;
@@ -243,7 +264,12 @@ core::Task<std::optional<LevelEnd>> take_step(std::shared_ptr<RunState> run, std
     if (!record.result) co_return LevelEnd::Parked;
     results.emplace(task.id, *record.result);
   }
-  end_step(*run, *level, step->tasks, results);
+  try {
+    end_step(*run, *level, step->tasks, results);
+  } catch (const core::Error&) {
+    reopen_all(run, level, step->tasks);
+    throw;
+  }
   co_return std::nullopt;
 }
 
@@ -254,6 +280,7 @@ core::Json metadata_of(const RunState& run, const Level& level, const pregel::Ch
               {"source", pregel::to_string(checkpoint.source)},
               {"step", checkpoint.step},
               {"parents", level.parents}});
+  if (level.meter) out["usage"] = to_json(level.meter->totals());
   return out;
 }
 

@@ -47,8 +47,8 @@ std::optional<CacheKey> cache_key(const TaskRun& task) {
   const auto& record = task.record();
   if (!record.steps.empty() || !record.started.empty() || !record.interrupts.empty()) return std::nullopt;
   const Bindings names(task);
-  if (task.node->when && !names.test(*task.node->when)) return std::nullopt;
-  const auto of = cache->key ? names.evaluate(*cache->key) : all_that_is_read(task);
+  if (task.node->when && !names.test(*task.node->when, "when")) return std::nullopt;
+  const auto of = cache->key ? names.evaluate(*cache->key, "cache/key") : all_that_is_read(task);
   return CacheKey{path_of(task), core::sha256_hex(core::dump_json(of)), cache->per_platform};
 }
 

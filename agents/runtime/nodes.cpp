@@ -4,6 +4,7 @@
 
 #include "agents/definition/definition.h"
 #include "agents/runtime/acts.h"
+#include "agents/runtime/questions.h"
 #include "agents/runtime/run_state.h"
 #include "mcp/schema/json_schema.h"
 
@@ -70,8 +71,8 @@ core::Task<NodeOutcome> run_tool(TaskRun task, const ToolNode* node) {
   act.key = "tool:0";
   act.alias = node->toolset;
   act.from = from;
-  act.tool = names.text(node->tool);
-  act.arguments = names.render(node->arguments);
+  act.tool = names.text(node->tool, "tool");
+  act.arguments = names.render(node->arguments, "arguments");
   for (const auto& offer : co_await offers_of(task, {node->toolset})) {
     if (offer.name == act.tool) act.side_effect = offer.side_effect;
   }
@@ -92,8 +93,9 @@ core::Task<NodeOutcome> run_tool(TaskRun task, const ToolNode* node) {
 NodeOutcome run_router(const TaskRun& task, const RouterNode& node) {
   NodeOutcome out;
   Bindings names(task);
-  for (const auto& branch : node.branches) {
-    if (branch.when && !names.test(*branch.when)) continue;
+  for (std::size_t i = 0; i < node.branches.size(); ++i) {
+    const auto& branch = node.branches[i];
+    if (branch.when && !names.test(*branch.when, "branches/" + std::to_string(i) + "/when")) continue;
     out.result.to = branch.to;
     return out;
   }
@@ -119,7 +121,7 @@ void go_on_empty(const Graph& graph, const MapNode& map, pregel::TaskResult& int
 // One step's maps together write what is one state: what their tasks are given counts while it is made.
 void add_send(const TaskRun& task, const std::string& node, core::Json input, pregel::TaskResult& into) {
   pregel::Value value(std::move(input));
-  const auto max = task.run->meter.limits().max_state_bytes;
+  const auto max = task.meter().limits().max_state_bytes;
   task.level->send_bytes += value.bytes();
   if (task.level->send_bytes > static_cast<std::size_t>(max)) {
     throw core::Error(core::ErrorKind::Unprocessable,
@@ -134,12 +136,12 @@ core::Task<NodeOutcome> run_map(TaskRun task, const MapNode* map) {
   const auto& node = *map;
   NodeOutcome out;
   Bindings names(task);
-  const auto items = names.evaluate(node.over);
+  const auto items = names.evaluate(node.over, "over");
   if (!items.is_array()) {
     throw core::Error(core::ErrorKind::Unprocessable, "a map goes over a list")
         .with_code("expression_failed");
   }
-  const int max = task.run->meter.limits().max_fanout;
+  const int max = task.meter().limits().max_fanout;
   if (items.size() > static_cast<std::size_t>(max)) throw too_wide(items.size(), max);
   // Maps of maps: before their tasks are made, not after.
   task.level->sends += items.size();
@@ -155,7 +157,7 @@ core::Task<NodeOutcome> run_map(TaskRun task, const MapNode* map) {
       item.set("item", items[i]);
       item.set("index", i);
       if (node.as != "item") item.set(node.as, items[i]);
-      input = item.render(*node.input);
+      input = item.render(*node.input, "input");
     }
     add_send(task, node.node, std::move(input), out.result);
     co_await give_way(task.run);
@@ -170,12 +172,13 @@ NodeOutcome run_approval(const TaskRun& task, const ApprovalNode& node) {
   const auto answer = answer_to(task, "approval");
   if (!answer) {
     static constexpr const char* kWho[] = {"end_user", "platform", "both"};
-    core::Json facts = {{"type", "approval"},
-                        {"node", task.node->id},
-                        {"prompt", node.prompt ? core::Json(names.text(*node.prompt)) : core::Json()},
-                        {"payload", node.payload ? names.render(*node.payload) : core::Json()},
-                        {"response_schema", node.response_schema},
-                        {"who", kWho[static_cast<int>(node.who)]}};
+    core::Json facts = {
+        {"type", "approval"},
+        {"node", task.node->id},
+        {"prompt", node.prompt ? core::Json(names.text(*node.prompt, "prompt")) : core::Json()},
+        {"payload", node.payload ? names.render(*node.payload, "payload") : core::Json()},
+        {"response_schema", node.response_schema},
+        {"who", kWho[static_cast<int>(node.who)]}};
     if (node.expires) facts["expires_at"] = core::format_time(task.level->now + *node.expires);
     out.interrupts.push_back(ask(task, "approval", std::move(facts)));
     return out;
@@ -190,9 +193,9 @@ NodeOutcome run_approval(const TaskRun& task, const ApprovalNode& node) {
     out.result.to = {node.on_expire};
     return out;
   }
-  const auto& by = task.run->spec.by;
+  const auto& spec = task.run->spec;
   names.set("result", {{"response", said},
-                       {"by", by.empty() ? "end_user" : by},
+                       {"by", spec.resumes && !spec.by.empty() ? spec.by : "end_user"},
                        {"at", core::format_time(task.run->world.clock.now())}});
   add_writes(task, names, out.result);
   return out;
@@ -211,7 +214,7 @@ NodeOutcome run_end(const TaskRun& task, const EndNode& node) {
   const Bindings names(task);
   if (node.failure) {
     throw core::Error(core::ErrorKind::Unprocessable,
-                      node.error ? names.text(*node.error) : "the graph ended in an error")
+                      node.error ? names.text(*node.error, "error") : "the graph ended in an error")
         .with_code("ended_in_error");
   }
   add_writes(task, names, out.result);
@@ -223,10 +226,11 @@ core::Task<NodeOutcome> run_http(TaskRun task, const HttpNode* node) {
   Bindings names(task);
   HttpCall call;
   call.method = node->method;
-  call.url = names.text(node->url);
-  for (const auto& [name, value] : node->headers) call.headers.emplace_back(name, names.text(value));
-  if (node->query) call.query = names.render(*node->query);
-  if (node->body) call.body = names.render(*node->body);
+  call.url = names.text(node->url, "url");
+  for (const auto& [name, value] : node->headers)
+    call.headers.emplace_back(name, names.text(value, "headers/" + name));
+  if (node->query) call.query = names.render(*node->query, "query");
+  if (node->body) call.body = names.render(*node->body, "body");
   call.auth = node->auth;
   call.max_bytes = node->max_bytes;
   auto answer = co_await act_http(task, "http:0", std::move(call));
@@ -248,7 +252,7 @@ core::Task<NodeOutcome> run_http(TaskRun task, const HttpNode* node) {
 core::Json own_input(const TaskRun& task, const Graph& inner, const SubgraphNode& node) {
   if (node.input) {
     const Bindings names(task);
-    return names.render(*node.input);
+    return names.render(*node.input, "input");
   }
   auto out = core::Json::object();
   for (const auto& key : inner.input) {
@@ -257,6 +261,43 @@ core::Json own_input(const TaskRun& task, const Graph& inner, const SubgraphNode
   }
   if (task.task->input.json().is_object()) out.update(task.task->input.json());
   return out;
+}
+
+// `with_pending`: what is recorded beside the head counts. Gives the head's metadata, then.
+core::Task<core::Json> stand_at(TaskRun task, std::shared_ptr<Level> level, std::string head,
+                                bool with_pending) {
+  if (const auto known = task.level->left.find(head); known != task.level->left.end()) {
+    level->stored = level->head = known->second->stored;
+    level->left = known->second->left;
+    if (!with_pending) co_return nullptr;
+    level->pending = known->second->pending;
+    if (!known->second->meter) co_return nullptr;
+    co_return core::Json{{"run_id", task.run->spec.run}, {"usage", to_json(known->second->meter->totals())}};
+  }
+  auto stored = co_await task.run->world.journal.load(task.task->child_ns, head);
+  if (!stored) throw core::internal("the subgraph's checkpoint " + head + " is gone");
+  level->stored = level->head = std::move(stored->checkpoint);
+  if (!with_pending) co_return nullptr;
+  level->pending = std::move(stored->pending);
+  co_return std::move(stored->metadata);
+}
+
+// Nothing of it runs any more.
+void leave(const TaskRun& task, const std::shared_ptr<Level>& inner) {
+  inner->above.reset();
+  task.level->left.insert_or_assign(inner->stored.id, inner);
+}
+
+// Another agent has limits of its own, in a run of this one, too. `before`: the metadata of where it stands.
+std::shared_ptr<Meter> inner_meter(const TaskRun& task, const Graph& graph, const SubgraphNode& node,
+                                   const core::Json& before) {
+  if (node.local) return task.level->meter;
+  RunTotals used;
+  if (before.is_object() && before.value("run_id", core::Json()) == task.run->spec.run &&
+      before.contains("usage"))
+    used = totals_of(before["usage"]);
+  return std::make_shared<Meter>(graph.limits, std::move(used), task.run->world.clock, &task.meter(),
+                                 "the agent " + graph.name);
 }
 
 // Where the subgraph stands: at what is recorded of this task, at what it remembers, or at its beginning.
@@ -276,13 +317,13 @@ core::Task<std::shared_ptr<Level>> inner_level(TaskRun task, std::shared_ptr<con
   if (!going_on && node->remembers && task.level->head.children.contains(ns))
     head = task.level->head.children.at(ns);
   level->head = pregel::blank(*level->program, ns);
+  core::Json before;
   if (!head.empty()) {
-    auto stored = co_await task.run->world.journal.load(ns, head);
-    if (!stored) throw core::internal("the subgraph's checkpoint " + head + " is gone");
-    level->stored = level->head = std::move(stored->checkpoint);
-    if (going_on) level->pending = std::move(stored->pending);
+    before = co_await stand_at(task, level, head, going_on);
+    take_answers(*task.run, *level);
     level->pending.answers = task.run->answers;  // which are kept beside the root
   }
+  level->meter = inner_meter(task, *graph, *node, before);
   if (!going_on) {
     const pregel::Identity identity{task.run->ids.next(level->head.id, level->head.step + 1),
                                     task.run->world.clock.now()};
@@ -330,15 +371,21 @@ core::Task<LevelEnd> run_inner(TaskRun task, std::shared_ptr<Level> inner) {
   tell_subgraph_begins(task, graph);
   try {
     const auto end = co_await run_level(task.run, inner);
-    if (end == LevelEnd::Parked) tell_subgraph(task, graph, "interrupted");
+    if (end == LevelEnd::Parked) {
+      tell_subgraph(task, graph, "interrupted");
+      reopen_above(*task.run, *inner);
+    }
     if (end == LevelEnd::Done) tell_subgraph(task, graph, "completed");
+    leave(task, inner);
     co_return end;
   } catch (const core::Error& error) {
     if (error.kind() == core::ErrorKind::Cancelled) {
       tell_subgraph(task, graph, "interrupted");
     } else {
       tell_subgraph(task, graph, "failed", {{"error", error.message()}});
+      reopen_above(*task.run, *inner);
     }
+    leave(task, inner);
     throw;
   }
 }
@@ -348,7 +395,7 @@ core::Task<NodeOutcome> run_subgraph(TaskRun task, const SubgraphNode* node) {
   auto graph = node->local;
   if (!graph) graph = co_await task.run->world.effects.graph(node->graph);
   if (!graph) throw core::not_found("there is no graph \"" + node->graph + "\"");
-  if (task.level->depth + 1 > task.run->meter.limits().max_depth) {
+  if (task.level->depth + 1 > task.meter().limits().max_depth) {
     throw core::Error(core::ErrorKind::Unprocessable, "subgraphs are nested deeper than max_depth")
         .with_code("limit_depth");
   }
@@ -399,7 +446,7 @@ void check_answer_json(const core::Json& json, const SchemaCheck& schema) {
 core::Task<NodeOutcome> run_node(TaskRun task) {
   if (task.node->when) {
     const Bindings names(task);
-    if (!names.test(*task.node->when)) co_return NodeOutcome{};
+    if (!names.test(*task.node->when, "when")) co_return NodeOutcome{};
   }
   const auto& body = task.node->body;
   if (const auto* llm = std::get_if<LlmNode>(&body)) co_return co_await run_llm(task, llm);

@@ -47,15 +47,28 @@ void Recorder::show(std::string method, std::string ns, std::string node, core::
 core::Task<void> Recorder::flush(bool must) {
   if (shared_->error) std::rethrow_exception(shared_->error);
   if (bytes_ > kBufferMax) {
-    const auto shared = shared_;
-    while (shared->writing) co_await shared->moved.wait_for(std::chrono::seconds(1));
-    if (shared->error) std::rethrow_exception(shared->error);
-    shared->error = std::make_exception_ptr(write_too_large(bytes_));
-    std::rethrow_exception(shared->error);
+    co_await idle();
+    if (!shared_->error) shared_->error = std::make_exception_ptr(write_too_large(bytes_));
+    std::rethrow_exception(shared_->error);
   }
   if (durability_ == Durability::Exit || buffer_.empty()) co_return;
   co_await write_out(must || durability_ == Durability::Sync ||
                      shared_->queued - shared_->durable >= kBehindMax);
+}
+
+core::Task<void> Recorder::settle() {
+  if (durability_ == Durability::Exit) co_return;
+  // Events alone tell nothing that an act rests on: they may follow.
+  if (!buffer_.checkpoints.empty() || !buffer_.tasks.empty()) co_return co_await flush(true);
+  const auto shared = shared_;
+  const auto upto = shared->queued;
+  while (shared->durable < upto && !shared->error) co_await shared->moved.wait_for(std::chrono::seconds(1));
+  if (shared->error) std::rethrow_exception(shared->error);
+}
+
+core::Task<void> Recorder::idle() {
+  const auto shared = shared_;
+  while (shared->writing) co_await shared->moved.wait_for(std::chrono::seconds(1));
 }
 
 core::Task<void> Recorder::finish() {

@@ -27,6 +27,11 @@ class Recorder {
   // is done, whatever the durability (but Exit). Throws what the journal threw, now or earlier, and
   // "STATE_TOO_LARGE" when the next write has become larger than one may be.
   core::Task<void> flush(bool must);
+  // All that was recorded until now is durable when it returns, but under Exit. What an act is known by (its
+  // task's id, the answers before it) is then the same after a crash. Throws as flush() does.
+  core::Task<void> settle();
+  // No write is under way when it returns; does not throw what the journal threw.
+  core::Task<void> idle();
   // The last write of this attempt; durable when it returns.
   core::Task<void> finish();
   bool failed() const { return shared_->error != nullptr; }

@@ -1,11 +1,13 @@
 #include "agents/runtime/run.h"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 #include "agents/pregel/codec.h"
 #include "agents/pregel/messages.h"
 #include "agents/runtime/given.h"
+#include "agents/runtime/questions.h"
 #include "agents/runtime/run_state.h"
 
 namespace assistiv::agents {
@@ -62,16 +64,31 @@ bool may_steer(const RunSpec& spec) {
   return spec.by == "platform" || !asks_platform(*spec.graph);
 }
 
+std::string graph_id_in(const core::Json& metadata) {
+  return metadata.is_object() ? metadata.value("graph_id", std::string()) : std::string();
+}
+
+// What another agent left is as its own runs were steered: its values and the nodes that come next.
+void check_own_head(const RunSpec& spec, const StoredCheckpoint& head) {
+  if (may_steer(spec) || graph_id_in(head.metadata) == graph_id_in(spec.metadata)) return;
+  throw platform_only(
+      "In a graph that asks its platform, an end user's key goes on from what the same agent has left: take "
+      "a thread of its own.");
+}
+
 void record_command(RunState& run, Level& level) {
   const auto& spec = run.spec;
   if (!may_steer(spec) && !(spec.update.is_null() && spec.go_to.is_null()))
     throw platform_only("In a graph that asks its platform, an end user's key sends no update and no goto.");
   auto& rows = run.recorder.buffer().tasks;
   auto command = pregel::command_result(*level.program, spec.update, spec.go_to, run.world.random);
+  // Nothing of it is kept before all of it is known to fit: an answer that was kept is given.
+  (void)pregel::with_command(*level.program, level.head, command);
   if (spec.resumes) {
     const auto open = pregel::open_interrupts(pregel::plan(*level.program, level.head), level.pending);
-    for (auto& [id, answer] : pregel::answers_of(spec.resume, open)) {
-      check_answer(open, id, answer.json(), spec.by);
+    const auto answers = pregel::answers_of(spec.resume, open);
+    for (const auto& [id, answer] : answers) check_answer(open, id, answer.json(), spec.by);
+    for (const auto& [id, answer] : answers) {
       rows.push_back({level.head.id, "", Fact::Answer, id, answer.json()});
       level.pending.answers.insert_or_assign(id, answer);
     }
@@ -100,6 +117,7 @@ core::Task<Earlier> load_base(std::shared_ptr<RunState> run, std::shared_ptr<Lev
   auto head = co_await run->world.journal.load("", "");
   if (head) run->ids.seen(head->checkpoint.id);
   auto earlier = earlier_of(*run, head);
+  if (head && !earlier.any()) check_own_head(run->spec, *head);
   const auto& wanted = run->spec.checkpoint;
   const bool forks = !wanted.empty() && !earlier.any() && (!head || head->checkpoint.id != wanted);
   if (forks && !may_steer(run->spec))
@@ -147,6 +165,7 @@ core::Task<void> prepare(std::shared_ptr<RunState> run, std::shared_ptr<Level> l
   if (!earlier.any() && commands) record_command(*run, *level);
   // A breakpoint that this run has come to is not passed by taking the run up again.
   if (!earlier.stepped) pregel::pass_breakpoints(level->head);
+  take_answers(*run, *level);
   run->answers = level->pending.answers;
   level->head = pregel::with_command(*level->program, level->head, level->pending.command);
 }
@@ -176,6 +195,12 @@ void close_open_calls(RunState& run, Level& level, const core::Error& error) {
   next.source = pregel::Source::Update;
   next.updated.clear();
   record_checkpoint(run, level, pregel::with_command(*level.program, next, answers));
+}
+
+// The thread goes on from where it stands, with the calls that its questions are about.
+bool still_asks(const Level& level, const core::Error& error) {
+  return error.kind() != core::ErrorKind::Cancelled &&
+         !pregel::open_interrupts(pregel::plan(*level.program, level.head), level.pending).empty();
 }
 
 core::Json interrupts_of(const Level& level, const std::vector<pregel::PlannedTask>& tasks) {
@@ -224,7 +249,9 @@ RunView view_of(RunState& run, Level& level, const Ending& ending) {
   const auto tasks = pregel::plan(*level.program, level.head);
   view.values = pregel::to_json(level.head.values);
   view.next = pregel::next_of(tasks, level.pending);
-  view.interrupts = interrupts_of(level, tasks);
+  // A run that was cancelled waits for nobody; what its tasks ask stays beside the checkpoint.
+  const bool cancelled = ending.error && ending.error->kind() == core::ErrorKind::Cancelled;
+  view.interrupts = cancelled ? core::Json::object() : interrupts_of(level, tasks);
   view.checkpoint = level.head.id;
   if (!ending.error && ending.end == LevelEnd::Parked)
     tell_interrupts(run, pregel::open_interrupts(tasks, level.pending));
@@ -243,7 +270,13 @@ core::Json output_of(const Level& level) {
 core::Task<RunOutcome> conclude(std::shared_ptr<RunState> run, std::shared_ptr<Level> level, Ending ending) {
   RunOutcome out;
   out.drained = !ending.error && ending.end == LevelEnd::Drained;
-  if (ending.error) close_open_calls(*run, *level, *ending.error);
+  if (ending.error && !still_asks(*level, *ending.error)) {
+    try {
+      close_open_calls(*run, *level, *ending.error);
+    } catch (const core::Error&) {
+      // There is no room for the answers: the next call of a model brings its own.
+    }
+  }
   auto& buffer = run->recorder.buffer();
   out.view = view_of(*run, *level, ending);
   if (!out.drained) {
@@ -258,14 +291,7 @@ core::Task<RunOutcome> conclude(std::shared_ptr<RunState> run, std::shared_ptr<L
   co_return out;
 }
 
-}  // namespace
-
-core::Error platform_only(std::string message) {
-  return core::forbidden(std::move(message)).with_code("platform_only");
-}
-
-core::Task<RunOutcome> execute(RunSpec spec, RunWorld world, std::shared_ptr<RunControl> control) {
-  auto run = std::make_shared<RunState>(std::move(spec), world, std::move(control));
+core::Task<RunOutcome> carry_through(std::shared_ptr<RunState> run) {
   auto level = std::make_shared<Level>();
   level->program = std::make_shared<pregel::Program>(run->spec.graph);
   const auto deadline = co_await set_deadline(run);
@@ -294,6 +320,26 @@ core::Task<RunOutcome> execute(RunSpec spec, RunWorld world, std::shared_ptr<Run
     ending.error = core::forbidden("Who asked for this run may not act any more, or not with this agent.")
                        .with_code("revoked");
   co_return co_await conclude(run, level, std::move(ending));
+}
+
+}  // namespace
+
+core::Error platform_only(std::string message) {
+  return core::forbidden(std::move(message)).with_code("platform_only");
+}
+
+core::Task<RunOutcome> execute(RunSpec spec, RunWorld world, std::shared_ptr<RunControl> control) {
+  auto run = std::make_shared<RunState>(std::move(spec), world, std::move(control));
+  std::exception_ptr fault;
+  try {
+    co_return co_await carry_through(run);
+  } catch (...) {
+    fault = std::current_exception();
+  }
+  run->control->note(run->meter.totals());
+  // The journal is its caller's, who may go on with it or let it go.
+  co_await run->recorder.idle();
+  std::rethrow_exception(fault);
 }
 
 }  // namespace assistiv::agents

@@ -32,7 +32,7 @@ struct RunSpec {
   // LangGraph's Command; null members are absent.
   bool resumes = false;
   core::Json resume;
-  std::string by;  // who answers: "end_user", "platform"; "" when nobody does
+  std::string by;  // who asks for it: "end_user" or "platform"; "": nobody who may steer it
   core::Json update;
   core::Json go_to;
   std::string checkpoint;  // go on from here instead of the head
@@ -80,6 +80,9 @@ class RunControl {
   }
   bool is_revoked() const { return revoked_.load(); }
   StopKind kind() const { return kind_.load(); }
+  // What a run had used up that ended in an exception; for who called execute(), once it has thrown.
+  const std::optional<RunTotals>& used() const { return used_; }
+  void note(RunTotals used) { used_ = std::move(used); }
   // Requested at a cancel only: a drain waits for the step's end.
   std::stop_token cancelled() const { return stop_.get_token(); }
 
@@ -91,6 +94,7 @@ class RunControl {
   std::atomic<StopKind> kind_ = StopKind::None;
   std::atomic<bool> revoked_ = false;
   std::stop_source stop_;
+  std::optional<RunTotals> used_;
 };
 
 // Throws only what the journal throws (fenced, out of order); everything else is the run's own end.

@@ -46,6 +46,7 @@ struct RunState {
 struct Level {
   std::shared_ptr<const pregel::Program> program;
   int depth = 0;
+  std::shared_ptr<Meter> meter;               // in another agent than the run's: its own
   pregel::Checkpoint stored;                  // as the journal has it
   pregel::Checkpoint head;                    // with what a Command brought
   pregel::Pending pending;                    // of `head`
@@ -55,7 +56,10 @@ struct Level {
   std::size_t sends = 0;                      // that the maps of this step have made
   std::size_t send_bytes = 0;                 // of the inputs that the maps of this step have made
   std::stop_token stop;                       // the run was cancelled, or a sibling of the task above failed
-  // In a task: where its head is noted.
+  // Subgraphs that were left in this process, by the id of their head: of tasks of this step, and of those
+  // that remember. What is entered again may not be in the journal yet.
+  std::map<std::string, std::shared_ptr<const Level>, std::less<>> left;
+  // In a task that runs: where its head is noted.
   std::shared_ptr<Level> above;
   std::string above_task;
 };
@@ -76,6 +80,7 @@ struct TaskRun {
   void moved() const {
     if (progress) *progress = std::chrono::steady_clock::now();
   }
+  Meter& meter() const { return level->meter ? *level->meter : run->meter; }
   pregel::TaskRecord& record() const { return level->pending.tasks[task->id]; }
 };
 

@@ -15,7 +15,7 @@ bool rule_asks(const TaskRun& task, const ToolAct& act) {
   if (rule == nullptr || !rule->when) return rule != nullptr && rule->always;
   Bindings names(task);
   names.set("arguments", act.arguments);
-  return names.test(*rule->when);
+  return names.test(*rule->when, "approval of /tools/" + act.alias);
 }
 
 core::Json call_facts(const TaskRun& task, const ToolAct& act, const char* type) {
@@ -150,17 +150,20 @@ struct Called {
   bool uncertain = false;
 };
 
-core::Task<Called> place_call(TaskRun task, ToolAct act, bool unsafe) {
+core::Task<Called> place_call(TaskRun task, ToolAct act, SideEffect effect) {
+  const bool unsafe = effect == SideEffect::Unsafe;
   auto& run = *task.run;
   const auto slot = co_await take_slot(task.run, task.stop);
-  run.meter.take_tool();
-  run.meter.take_same_call(act.alias + "/" + act.tool, act.arguments);
+  task.meter().take_tool();
+  task.meter().take_same_call(act.alias + "/" + act.tool, act.arguments);
   if (unsafe && run.spec.durability != Durability::Exit) {
     const auto key = act.key + "#" + std::to_string(times_started(task, act.key) + 1);
     task.record().started.insert(key);
     record_fact(task, Fact::Started, key, nullptr);
     co_await run.recorder.flush(true);
     if (task.stop.stop_requested()) throw cancelled_error();
+  } else if (effect == SideEffect::Keyed) {
+    co_await before_keyed_act(task);
   }
   ToolCall call{act_of(task, act.key), act.alias, *act.from, act.tool, act.arguments, true};
   CallNote note(
@@ -255,8 +258,8 @@ core::Task<ActOutcome> act_tool(TaskRun task, ToolAct act) {
     tell_tool_ends(task, act, out.value);
     co_return out;
   }
-  const bool unsafe =
-      declared_side_effect(*act.from, act.tool).value_or(act.side_effect) == SideEffect::Unsafe;
+  const auto effect = declared_side_effect(*act.from, act.tool).value_or(act.side_effect);
+  const bool unsafe = effect == SideEffect::Unsafe;
   if (unsafe && !certain(task, act, out)) {
     if (out.waits) co_return out;
     keep(task, act.key, out.value);
@@ -265,7 +268,7 @@ core::Task<ActOutcome> act_tool(TaskRun task, ToolAct act) {
   }
   tell_tool_starts(task, act);
   co_await before_act(task, task.run->recorder.wants("tools"));
-  auto called = co_await place_call(task, act, unsafe);
+  auto called = co_await place_call(task, act, effect);
   if (called.uncertain) {
     (void)certain(task, act, out);  // asks
     co_return out;

@@ -3,7 +3,9 @@
 #include <utility>
 
 #include "agents/service/ephemeral_journal.h"
+#include "agents/service/run_metrics.h"
 #include "agents/service/run_spec.h"
+#include "agents/store/outage.h"
 #include "core/encoding.h"
 #include "core/error.h"
 #include "core/json_read.h"
@@ -85,8 +87,10 @@ core::Error stopping_error() {
 
 }  // namespace
 
-NewRun scheduled_run(const ResolvedAssistant& of, const core::Json& payload) {
-  return run_of_order(of, read_run_order(payload, of.assistant), of.agent.active_version);
+NewRun scheduled_run(const ResolvedAssistant& of, const core::Json& payload, bool of_end_user) {
+  auto order = read_run_order(payload, of.assistant);
+  order.kwargs["by"] = of_end_user ? "end_user" : "platform";
+  return run_of_order(of, std::move(order), of.agent.active_version);
 }
 
 AgentRunService::~AgentRunService() {
@@ -163,14 +167,21 @@ core::Task<RunResult> AgentRunService::result_of(Reach reach, Run run) {
   co_return out;
 }
 
+core::Task<std::optional<RunResult>> AgentRunService::result_if_over(Reach reach, RunId id) {
+  auto run = co_await world_.runs.get(reach, id);
+  if (!run.is_over()) co_return std::nullopt;
+  co_return co_await result_of(reach, std::move(run));
+}
+
 core::Task<std::optional<RunResult>> AgentRunService::wait(Reach reach, RunId id, Steady::time_point deadline,
                                                            std::stop_token stop) {
   const auto here = world_.worker.running_run(reach, id);
-  auto run = here ? *here : co_await world_.runs.get(reach, id);
+  auto run = here ? *here : co_await world_.runs.await_row(reach, id, stop);
   if (run.is_over()) co_return co_await result_of(reach, std::move(run));
   const ThreadKey key{reach.platform, run.thread};
   const auto waiter = world_.waiters.expect(key, id);
   const Forget forget{world_.waiters, key, waiter};
+  std::optional<Steady::time_point> away;  // since then the database is
   while (true) {
     {
       const std::lock_guard lock(waiter->mutex);
@@ -180,12 +191,20 @@ core::Task<std::optional<RunResult>> AgentRunService::wait(Reach reach, RunId id
     // Of a run that is carried out here the end is told, not looked for. Another may have ended between the
     // look and now.
     if (!world_.worker.is_running(id)) {
-      run = co_await world_.runs.get(reach, id);
-      if (run.is_over()) co_return co_await result_of(reach, std::move(run));
+      try {
+        if (auto result = co_await result_if_over(reach, id)) co_return result;
+        away.reset();
+      } catch (const core::Error& error) {
+        if (error.kind() != core::ErrorKind::Unavailable) throw;
+        if (!away) away = Steady::now();
+        if (Steady::now() - *away >= kOutagePatience) throw;
+      }
     }
+    // Who asks again after the deadline must hear of an outage that lasts.
     const auto now = Steady::now();
-    if (stop.stop_requested() || now >= deadline) co_return std::nullopt;
-    co_await waiter->news.wait_for(std::min<Steady::duration>(deadline - now, kLookEvery), stop);
+    if (stop.stop_requested() || (now >= deadline && !away)) co_return std::nullopt;
+    const auto pause = away ? kLookEvery : std::min<Steady::duration>(deadline - now, kLookEvery);
+    co_await waiter->news.wait_for(pause, stop);
   }
 }
 
@@ -236,6 +255,9 @@ core::Task<RunResult> AgentRunService::run_here(RunCaller caller, RunRequest req
   const auto outcome =
       co_await execute(std::move(spec), {*effects, journal, world_.clock, world_.random, beside_}, control);
   run.ended_at = world_.clock.now();
+  runs_counter(std::string(to_string(outcome.view.status))).add();
+  // There may be thousands a second: those that end well say nothing.
+  if (!outcome.view.error_code.empty()) log_end(caller.reach.platform, run, outcome);
   co_return result_from(run, outcome);
 }
 
@@ -248,7 +270,7 @@ core::Task<std::optional<Run>> AgentRunService::cancel(Reach reach, RunId id, Ca
   const Forget forget{world_.waiters, key, waiter};
   while (true) {
     try {
-      auto now = co_await world_.runs.get(reach, id);
+      auto now = co_await world_.runs.await_row(reach, id, stop);
       if (now.is_over()) co_return now;
       after = std::move(now);
     } catch (const core::Error& error) {

@@ -17,8 +17,9 @@
 
 namespace assistiv::agents {
 
-// What a schedule's payload (a request without assistant_id) makes. Throws InvalidArgument.
-NewRun scheduled_run(const ResolvedAssistant& of, const core::Json& payload);
+// What a schedule's payload (a request without assistant_id) makes. `of_end_user`: one of theirs, else the
+// platform's. Throws InvalidArgument.
+NewRun scheduled_run(const ResolvedAssistant& of, const core::Json& payload, bool of_end_user);
 
 // All of it outlives the service.
 struct RunServiceWorld {
@@ -64,6 +65,7 @@ class AgentRunService final : public RunService {
                               bool resumes);
   core::Task<> check_given(std::optional<ThreadId> id, Reach reach, const RunOrder* order, GraphPtr graph);
   core::Task<RunResult> result_of(Reach reach, Run run);
+  core::Task<std::optional<RunResult>> result_if_over(Reach reach, RunId id);
 
   RunServiceWorld world_;
   core::TaskGroup beside_{"agent runs here"};

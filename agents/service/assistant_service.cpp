@@ -19,7 +19,9 @@ using storage::Scope;
 using storage::Transaction;
 
 core::Error no_such_assistant() {
-  return core::not_found("There is no such assistant.");
+  return core::not_found(
+      "There is no such assistant that this key may use. Name one by its assistant_id (a UUID) or by its "
+      "graph_id (the agent's slug); POST /v1/agents/api/assistants/search lists them.");
 }
 
 bool is_version_5(const core::Uuid& id) {

@@ -61,7 +61,8 @@ class RunService {
   virtual core::Task<CreatedRun> create(RunCaller caller, RunRequest request) = 0;
 
   // Until the run is over or parked; nothing at the deadline or when `stop` is requested. Of a run whose
-  // thread was temporary too, as long as its events are kept.
+  // thread was temporary too, as long as its events are kept. A database that is away for a moment is waited
+  // for, beyond the deadline.
   virtual core::Task<std::optional<RunResult>> wait(Reach reach, RunId run,
                                                     std::chrono::steady_clock::time_point deadline,
                                                     std::stop_token stop) = 0;

@@ -10,6 +10,7 @@
 #include "agents/store/reach.h"
 #include "agents/store/run_store.h"
 #include "core/ids.h"
+#include "core/metrics.h"
 
 namespace assistiv::agents {
 
@@ -25,7 +26,10 @@ class RunShares {
   // Gives the place back when its last copy goes.
   using Place = std::shared_ptr<const void>;
 
-  explicit RunShares(RunShareLimits limits) : state_(std::make_shared<State>()) {
+  // `gauge`, when it is there, says how many are taken.
+  explicit RunShares(RunShareLimits limits, core::metrics::Gauge* gauge = nullptr)
+      : state_(std::make_shared<State>()) {
+    state_->gauge = gauge;
     state_->limits = {limits.all, share(limits.per_platform, limits.all * 3 / 4),
                       share(limits.per_end_user, limits.all / 2)};
   }
@@ -71,6 +75,7 @@ class RunShares {
 
   struct State {
     RunShareLimits limits;
+    core::metrics::Gauge* gauge = nullptr;
     mutable std::mutex mutex;
     std::size_t taken = 0;
     std::map<core::PlatformId, std::size_t> platforms;
@@ -92,6 +97,7 @@ class RunShares {
     }
     Place place(const std::shared_ptr<State>& self, const Reach& who) {
       ++taken;
+      if (gauge != nullptr) gauge->add(1);
       ++platforms[who.platform];
       if (who.end_user) ++end_users[*who.end_user];
       return {static_cast<const void*>(this), [self, who](const void*) { self->give_back(who); }};
@@ -99,6 +105,7 @@ class RunShares {
     void give_back(const Reach& who) {
       const std::lock_guard lock(mutex);
       --taken;
+      if (gauge != nullptr) gauge->add(-1);
       drop(platforms, who.platform);
       if (who.end_user) drop(end_users, *who.end_user);
     }

@@ -8,6 +8,7 @@
 #include "agents/definition/published_schema.h"
 #include "agents/pregel/ids.h"
 #include "agents/runtime/given.h"
+#include "agents/runtime/journal.h"
 #include "agents/wire/legacy_events.h"
 #include "core/error.h"
 #include "core/ids.h"
@@ -21,6 +22,7 @@ using core::Json;
 
 constexpr std::int64_t kAfterMax = 366LL * 24 * 3600;
 constexpr std::size_t kWebhookMax = 65'536;
+constexpr std::size_t kRunMetadataMax = 64 << 10;
 constexpr std::string_view kModes[] = {"values",      "updates", "messages", "messages-tuple",
                                        "tasks",       "tools",   "debug",    "events",
                                        "checkpoints", "custom",  "lifecycle"};
@@ -215,6 +217,9 @@ RunOrder read_run_order(const Json& body, const Assistant& assistant) {
   out.kwargs = kwargs_of(body, assistant);
   out.resumes = out.kwargs["command"].contains("resume");
   out.metadata = object_or_empty(reader, "metadata");
+  if (bytes_of(out.metadata) > kRunMetadataMax)
+    throw core::Error(core::ErrorKind::PayloadTooLarge, "A run's metadata has at most 64 KiB.")
+        .with_field("/metadata");
   out.multitask_strategy =
       choice_or(reader, "multitask_strategy", {"reject", "enqueue", "interrupt", "rollback"}, "enqueue");
   out.keep_thread = choice_or(reader, "on_completion", {"delete", "keep"}, "delete") == "keep";
@@ -273,6 +278,11 @@ void check_resume(const Json& kwargs, const Json& interrupts) {
     throw core::bad_request(fault->message, at + fault->pointer);
   };
   if (!by_id) return check(open.size() == 1 ? &open.begin()->second : nullptr, resume, "/command/resume");
+  const bool is_known = interrupts.is_object() && kwargs.at("checkpoint_id") == "";
+  if (is_known && std::none_of(resume.items().begin(), resume.items().end(),
+                               [&](const auto& member) { return open.contains(member.key()); }))
+    throw core::Error(core::ErrorKind::Unprocessable, "None of these interrupts is open.")
+        .with_code("NO_SUCH_INTERRUPT");
   for (const auto& [id, answer] : resume.items()) {
     const auto found = open.find(id);
     check(found == open.end() ? nullptr : &found->second, answer, "/command/resume/" + id);
@@ -283,11 +293,11 @@ RunSpec run_spec_of(const Json& kwargs, GraphPtr graph) {
   RunSpec out;
   out.limits = limits_for(kwargs, *graph);
   if (!kwargs.at("input").is_null()) out.input = kwargs["input"];
+  out.by = kwargs.value("by", "");
   const auto& command = kwargs.at("command");
   if (command.is_object()) {
     out.resumes = command.contains("resume");
     out.resume = command.value("resume", Json());
-    out.by = kwargs.value("by", "");
     out.update = command.value("update", Json());
     out.go_to = command.value("goto", Json());
   }

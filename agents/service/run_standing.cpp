@@ -110,6 +110,11 @@ core::Task<bool> RunStanding::ask(std::vector<EntryPtr> doubted) {
       const std::lock_guard lock(book_->mutex);
       entry->doubted = true;
       all = false;
+    } catch (const std::exception& error) {
+      core::log::error("agents.standing_not_known", {{"error", error.what()}});
+      const std::lock_guard lock(book_->mutex);
+      entry->doubted = true;
+      all = false;
     }
   }
   co_return all;

@@ -5,17 +5,18 @@
 #include <mutex>
 #include <utility>
 
+#include "agents/service/run_metrics.h"
 #include "agents/service/run_spec.h"
 #include "agents/store/thread_store.h"
 #include "core/error.h"
 #include "core/log.h"
-#include "core/metrics.h"
 
 namespace assistiv::agents {
 
 namespace {
 
 constexpr std::chrono::milliseconds kPauseAfterFault{1000};
+constexpr std::size_t kClaimMax = 64;  // runs in one transaction
 
 // One run on this process.
 struct Flight {
@@ -57,34 +58,10 @@ class GuardedJournal final : public Journal {
   FlightPtr flight_;
 };
 
-core::metrics::Counter& runs_counter(const std::string& end) {
-  return core::metrics::counter("assistiv_agent_runs_total", "Attempts at agents' runs by how they ended.",
-                                {{"end", end}});
-}
-
-// One line for each run that is over or parked; what failed is found by its platform.
-void log_end(const RunLease& lease, const Run& run, const RunOutcome& outcome) {
-  core::log::Fields fields = {{"run_id", run.id.str()},
-                              {"thread_id", run.thread.str()},
-                              {"platform_id", lease.platform.str()},
-                              {"gen_ai.agent.name", graph_id_of(run.kwargs)},
-                              {"agent_version", run.agent_version},
-                              {"status", to_string(outcome.view.status)},
-                              {"attempt", run.attempt},
-                              {"supersteps", outcome.totals.supersteps},
-                              {"llm_calls", outcome.totals.llm_calls},
-                              {"tool_calls", outcome.totals.tool_calls},
-                              {"ms", outcome.totals.active_ms},
-                              {"cost_nano_usd", outcome.totals.cost_nano_usd}};
-  if (run.end_user) fields.emplace_back("end_user_id", run.end_user->str());
-  if (!outcome.view.error_code.empty()) fields.emplace_back("error.type", outcome.view.error_code);
-  core::log::info("agent.run", std::move(fields));
-}
-
 // A run that cannot be carried out at all.
-JournalWrite failed_write(const Run& run, const core::Error& error, core::Time now) {
+JournalWrite failed_write(RunTotals used, const core::Error& error, core::Time now) {
   JournalWrite out;
-  out.totals = totals_of(run.usage);
+  out.totals = std::move(used);
   RunEvent event;
   event.method = "error";
   event.at = now;
@@ -106,7 +83,7 @@ bool is_fenced(const core::Error& error) {
 
 struct RunWorker::Impl : std::enable_shared_from_this<RunWorker::Impl> {
   Impl(RunWorkerWorld w, RunWorkerOptions o)
-      : world(std::move(w)), options(std::move(o)), shares(options.running) {}
+      : world(std::move(w)), options(std::move(o)), shares(options.running, &places_gauge(true)) {}
 
   core::Task<> loop(std::stop_token stop);
   void launch(FlightPtr flight);
@@ -121,6 +98,7 @@ struct RunWorker::Impl : std::enable_shared_from_this<RunWorker::Impl> {
     const std::lock_guard lock(mutex);
     if (draining) return false;
     flights[flight->lease.run] = flight;
+    running_gauge().set(static_cast<std::int64_t>(flights.size()));
     return true;
   }
   void unlist(const FlightPtr& flight) {
@@ -128,14 +106,22 @@ struct RunWorker::Impl : std::enable_shared_from_this<RunWorker::Impl> {
       const std::lock_guard lock(mutex);
       const auto found = flights.find(flight->lease.run);
       if (found != flights.end() && found->second == flight) flights.erase(found);
+      running_gauge().set(static_cast<std::int64_t>(flights.size()));
     }
     flight->place.reset();
     landed.notify_all();
-    world.queue.wake();
+    if (wants_room.exchange(false)) world.queue.wake();
   }
-  std::size_t room() const {
-    const std::lock_guard lock(mutex);
-    return draining ? 0 : shares.room();
+  // How many runs to take from the queue, and whose not.
+  std::pair<std::size_t, ClaimExcept> appetite() {
+    {
+      const std::lock_guard lock(mutex);
+      if (draining) return {};
+    }
+    wants_room = true;  // before the look: who lands from here on wakes the loop
+    auto out = std::pair(std::min<std::size_t>(shares.room(), kClaimMax), shares.full());
+    if (out.first > 0 && out.second.platforms.empty() && out.second.end_users.empty()) wants_room = false;
+    return out;
   }
 
   const RunWorkerWorld world;
@@ -146,6 +132,7 @@ struct RunWorker::Impl : std::enable_shared_from_this<RunWorker::Impl> {
   std::map<RunId, FlightPtr> flights;
   bool started = false;
   bool draining = false;
+  std::atomic<bool> wants_room{false};    // runs may wait in the queue until one here lands
   core::TaskGroup beside{"agent tasks"};  // what runs beside a run's own coroutine
   core::TaskGroup group{"agent runs"};
 };
@@ -182,7 +169,7 @@ core::Task<> RunWorker::Impl::fly(FlightPtr flight) {
     core::log::error("agents.run_not_kept", {{"run_id", flight->run.id.str()}, {"error", error.what()}});
     runs_counter("fault").add();
   }
-  world.queue.release(flight->lease.run);
+  world.queue.release(flight->lease);
   unlist(flight);
 }
 
@@ -207,7 +194,8 @@ core::Task<RunSpec> RunWorker::Impl::prepare(FlightPtr flight) {
   spec.metadata = run.metadata;
   spec.totals = totals_of(run.usage);
   spec.next_seq = run.base_seq + 1;
-  if (run.attempt > 1) {
+  // Somebody had it before, be it that they handed it over: that gives the attempt back.
+  if (flight->lease.epoch > 1) {
     spec.next_seq =
         1 + co_await world.database.run(storage::Scope::tenant(platform),
                                         [platform, thread = run.thread](storage::Transaction& tx) {
@@ -234,8 +222,11 @@ core::Task<std::optional<RunOutcome>> RunWorker::Impl::attempt(FlightPtr flight)
     co_await refuse(flight, *fault);
     co_return std::nullopt;
   }
+  // Only the first claim can find a thread without a checkpoint: a later one may have written some.
+  const bool is_blank = flight->lease.epoch == 1 && !flight->run.base_head;
   GuardedJournal journal(
-      make_journal(world.database, world.journal, world.log, flight->lease, spec->next_seq - 1), flight);
+      make_journal(world.database, world.journal, world.log, flight->lease, {spec->next_seq - 1, is_blank}),
+      flight);
   const auto effects =
       world.effects({flight->principal, graph_id_of(flight->run.kwargs), flight->run.agent_version,
                      flight->run.kwargs.value("tag", std::string()), flight->run.traceparent,
@@ -261,14 +252,15 @@ core::Task<std::optional<RunOutcome>> RunWorker::Impl::attempt(FlightPtr flight)
 }
 
 core::Task<> RunWorker::Impl::refuse(FlightPtr flight, core::Error error) {
-  auto write = failed_write(flight->run, error, world.clock.now());
+  const auto& used = flight->control->used();
+  auto write = failed_write(used ? *used : totals_of(flight->run.usage), error, world.clock.now());
   RunOutcome outcome;
   outcome.view = *write.view;
   outcome.totals = write.totals;
   const auto receipt = co_await world.journal.append(flight->lease, std::move(write));
   if (!receipt.applied) co_return;
   runs_counter("refused").add();
-  log_end(flight->lease, flight->run, outcome);
+  log_end(flight->lease.platform, flight->run, outcome);
   world.ended(flight->lease, flight->run, outcome);
 }
 
@@ -286,7 +278,7 @@ core::Task<> RunWorker::Impl::settle(FlightPtr flight, std::optional<RunOutcome>
     runs_counter("handed_over").add();
   } else if (wrote_end) {
     runs_counter(std::string(to_string(outcome->view.status))).add();
-    log_end(flight->lease, flight->run, *outcome);
+    log_end(flight->lease.platform, flight->run, *outcome);
     world.ended(flight->lease, flight->run, *outcome);
   }
 }
@@ -302,10 +294,9 @@ core::Task<> RunWorker::Impl::loop(std::stop_token stop) {
     bool faulty = false;
     bool found = false;
     try {
-      const auto free = room();
+      const auto [free, except] = appetite();
       if (free > 0) {
-        auto claimed =
-            co_await world.runs.claim(options.owner, std::min<std::size_t>(free, 64), shares.full());
+        auto claimed = co_await world.runs.claim(options.owner, free, except);
         for (auto& one : claimed) {
           auto flight = std::make_shared<Flight>();
           flight->lease = std::move(one.lease);
@@ -317,6 +308,9 @@ core::Task<> RunWorker::Impl::loop(std::stop_token stop) {
       }
     } catch (const core::Error& error) {
       core::log::warn("agents.runs_not_taken", {{"error", error.what()}, {"detail", error.detail()}});
+      faulty = true;
+    } catch (const std::exception& error) {
+      core::log::error("agents.runs_not_taken", {{"error", error.what()}});
       faulty = true;
     }
     if (faulty) {

@@ -1,5 +1,6 @@
 #include "agents/service/thread_state.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -7,6 +8,7 @@
 #include "agents/runtime/run.h"
 #include "agents/service/state_step.h"
 #include "agents/service/state_view.h"
+#include "agents/store/reply_page_store.h"
 #include "core/error.h"
 
 namespace assistiv::agents {
@@ -16,6 +18,12 @@ namespace {
 using core::Json;
 
 constexpr int kShownDepthMax = 16;  // of subgraphs in one view
+constexpr int kTriesMax = 16;       // of an update beside others
+
+// What was made from the newest state is made anew from the one that came before it was written.
+bool has_moved(const core::Error& error) {
+  return error.code() == "state_moved";
+}
 
 core::Error no_such_checkpoint() {
   return core::not_found("There is no such checkpoint.");
@@ -64,50 +72,46 @@ class StateService : public ThreadStates {
     }
     const auto origin = co_await origin_of(reach, thread, *stored);
     const auto graph = graph_in(co_await graph_of(reach, origin), query.ns);
+    std::size_t room = kReplyBytesMax;
     co_return co_await described(reach, id, std::move(*stored), graph, is_head,
-                                 query.subgraphs ? kShownDepthMax : 0);
+                                 query.subgraphs ? kShownDepthMax : 0, query.subgraphs ? &room : nullptr);
   }
 
-  core::Task<std::vector<Json>> history(Reach reach, ThreadId id, HistoryQuery query) override {
+  core::Task<StatePage> history(Reach reach, ThreadId id, HistoryQuery query) override {
     const auto thread = co_await threads_.get(reach, id);
-    std::vector<Json> out;
+    auto page = co_await threads_.history(reach, id, query);
+    StatePage out;
+    out.more = page.more;
     std::map<std::string, GraphPtr> graphs;  // by run
-    for (auto& stored : co_await threads_.history(reach, id, query)) {
+    for (auto& stored : page.states) {
       const auto run = text_in(stored.metadata, "run_id");
       if (run.empty() || !graphs.contains(run)) {
         const auto origin = co_await origin_of(reach, thread, stored);
         graphs[run] = graph_in(co_await graph_of(reach, origin), query.ns);
       }
-      out.push_back(co_await described(reach, id, std::move(stored), graphs[run], false, 0));
+      out.states.push_back(co_await described(reach, id, std::move(stored), graphs[run], false, 0, nullptr));
     }
     co_return out;
   }
 
   core::Task<Json> update(Reach reach, ThreadId id, StateChange change) override {
-    if (change.own) co_await check_own(reach, id);
-    auto base = co_await base_of(reach, id, change.ns, change.checkpoint, change.own);
-    StateUpdate update;
-    if (!change.ns.empty()) update.tasks.push_back(co_await child_fact(reach, id, change.ns));
-    StateWrite write;
-    write.values = std::move(change.values);
-    write.as_node = std::move(change.as_node);
-    const auto next = co_await add_step(&base, &update, {std::move(write)});
-    if (change.ns.empty()) {
-      update.view = view_of(*base.from.program, next);
-    } else {
-      update.tasks.back().value = next.id;
+    for (int i = 1;; ++i) {
+      try {
+        co_return co_await update_once(reach, id, change);
+      } catch (const core::Error& error) {
+        if (!has_moved(error) || i == kTriesMax) throw;
+      }
     }
-    co_await threads_.update_state(reach, id, std::move(update));
-    co_return checkpoint_json(id.str(), next.ns, next.id, base.metadata["parents"]);
   }
 
   core::Task<> replay(Reach reach, ThreadId id, std::vector<Superstep> steps, bool own) override {
-    if (steps.empty()) co_return;
-    auto base = co_await base_of(reach, id, "", {}, own);
-    StateUpdate update;
-    for (auto& step : steps) co_await add_step(&base, &update, std::move(step));
-    update.view = view_of(*base.from.program, base.from.base);
-    co_await threads_.update_state(reach, id, std::move(update));
+    for (int i = 1;; ++i) {
+      try {
+        co_return co_await replay_once(reach, id, steps, own);
+      } catch (const core::Error& error) {
+        if (!has_moved(error) || i == kTriesMax) throw;
+      }
+    }
   }
 
   core::Task<> check_own(Reach reach, ThreadId id) override {
@@ -121,6 +125,35 @@ class StateService : public ThreadStates {
     StepFrom from;
     Json metadata;  // of what is made on top
   };
+
+  core::Task<Json> update_once(Reach reach, ThreadId id, StateChange change) {
+    if (change.own) co_await check_own(reach, id);
+    auto base = co_await base_of(reach, id, change.ns, change.checkpoint, change.own);
+    StateUpdate update;
+    if (!change.checkpoint) update.made_from.push_back({change.ns, base.from.base.id});
+    if (!change.ns.empty()) co_await add_child_fact(reach, id, change.ns, &update);
+    StateWrite write;
+    write.values = std::move(change.values);
+    write.as_node = std::move(change.as_node);
+    const auto next = co_await add_step(&base, &update, {std::move(write)});
+    if (change.ns.empty()) {
+      update.view = view_of(*base.from.program, next);
+    } else {
+      update.tasks.back().value = next.id;
+    }
+    co_await threads_.update_state(reach, id, std::move(update));
+    co_return checkpoint_json(id.str(), next.ns, next.id, base.metadata["parents"]);
+  }
+
+  core::Task<> replay_once(Reach reach, ThreadId id, std::vector<Superstep> steps, bool own) {
+    if (steps.empty()) co_return;
+    auto base = co_await base_of(reach, id, "", {}, own);
+    StateUpdate update;
+    update.made_from.push_back({"", base.from.base.id});
+    for (auto& step : steps) co_await add_step(&base, &update, std::move(step));
+    update.view = view_of(*base.from.program, base.from.base);
+    co_await threads_.update_state(reach, id, std::move(update));
+  }
 
   core::Task<Origin> origin_of(Reach reach, Thread thread, std::optional<StoredCheckpoint> stored) {
     Origin out;
@@ -189,20 +222,21 @@ class StateService : public ThreadStates {
   }
 
   core::Task<Json> described(Reach reach, ThreadId id, StoredCheckpoint stored, GraphPtr graph, bool is_head,
-                             int depth) {
+                             int depth, std::size_t* room) {
     StateOf state{id.str(), stored, nullptr, is_head};
     if (graph) state.program = std::make_shared<pregel::Program>(graph);
     auto out = state_json(state);
+    if (room != nullptr) *room -= std::min(*room, bytes_of(out));
     for (auto& task : out["tasks"]) {
-      if (depth == 0 || task["checkpoint"].is_null()) continue;
+      if (depth == 0 || room == nullptr || *room == 0 || task["checkpoint"].is_null()) continue;
       const auto& place = task["checkpoint"];
       auto inner = co_await threads_.state(reach, id, place["checkpoint_ns"].get<std::string>(),
                                            CheckpointId::parse(place["checkpoint_id"].get<std::string>()));
       if (!inner) continue;
       inner->pending.answers = stored.pending.answers;
-      task["state"] =
-          co_await described(reach, id, std::move(*inner),
-                             graph_in(graph, task["name"].get<std::string>() + ":"), is_head, depth - 1);
+      task["state"] = co_await described(reach, id, std::move(*inner),
+                                         graph_in(graph, task["name"].get<std::string>() + ":"), is_head,
+                                         depth - 1, room);
       task["checkpoint"] = nullptr;
     }
     co_return out;
@@ -223,8 +257,11 @@ class StateService : public ThreadStates {
     out.from.thread = id.str();
     out.from.context = origin.context.is_object() ? origin.context : Json::object();
     out.from.user = {{"id", reach.end_user ? Json(reach.end_user->str()) : Json(nullptr)}};
-    out.metadata = {
-        {"agent_id", origin.agent->str()}, {"agent_version", origin.version}, {"parents", Json::object()}};
+    const auto agent = co_await agents_.get(reach.platform, origin.agent->str());
+    out.metadata = {{"agent_id", origin.agent->str()},
+                    {"agent_version", origin.version},
+                    {"graph_id", agent.agent.slug},
+                    {"parents", Json::object()}};
     if (!stored) {
       out.from.base = pregel::blank(*out.from.program, ns);
       co_return out;
@@ -255,7 +292,7 @@ class StateService : public ThreadStates {
   }
 
   // Where the task above notes the head of the subgraph in `ns`; its value is not set yet.
-  core::Task<TaskRow> child_fact(Reach reach, ThreadId id, std::string ns) {
+  core::Task<> add_child_fact(Reach reach, ThreadId id, std::string ns, StateUpdate* update) {
     const auto above = parent_namespace(ns);
     const auto thread = co_await threads_.get(reach, id);
     const auto stored = co_await threads_.state(reach, id, above, {});
@@ -265,7 +302,10 @@ class StateService : public ThreadStates {
     if (!graph) throw no_graph();
     const StateOf state{id.str(), *stored, std::make_shared<pregel::Program>(graph), true};
     for (const auto& task : tasks_of(state)) {
-      if (task.child_ns == ns) co_return TaskRow{stored->checkpoint.id, task.id, Fact::Child, "", nullptr};
+      if (task.child_ns != ns) continue;
+      update->made_from.push_back({above, stored->checkpoint.id});
+      update->tasks.push_back({stored->checkpoint.id, task.id, Fact::Child, "", nullptr});
+      co_return;
     }
     throw core::Error(core::ErrorKind::Unprocessable, "no subgraph is open in this namespace")
         .with_code("INVALID_GRAPH_UPDATE");

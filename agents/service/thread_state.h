@@ -22,7 +22,9 @@ namespace assistiv::agents {
 struct StateQuery {
   std::optional<CheckpointId> checkpoint;  // absent: the head
   std::string ns;                          // "" is the root
-  bool subgraphs = false;                  // with the states of subgraphs inside their tasks
+  // With the states of subgraphs inside their tasks, as many as fit into a reply; of the others the
+  // checkpoint.
+  bool subgraphs = false;
 };
 
 struct StateChange {
@@ -42,6 +44,11 @@ struct StateWrite {
 };
 using Superstep = std::vector<StateWrite>;
 
+struct StatePage {
+  std::vector<core::Json> states;
+  bool more = false;  // after them: with the last one's checkpoint as `before`
+};
+
 // Thread-safe. What the reach does not hold throws NotFound. The graph of a state is that of the run which
 // made it; a thread that has none yet names it in its metadata ("graph_id" or "assistant_id").
 class ThreadStates {
@@ -50,8 +57,8 @@ class ThreadStates {
   // ThreadState of the LangGraph API: {values, next, tasks, checkpoint, parent_checkpoint, metadata,
   // created_at, interrupts}. Of a thread without state: empty values and no checkpoint.
   virtual core::Task<core::Json> get(Reach reach, ThreadId thread, StateQuery query) = 0;
-  // Newest first.
-  virtual core::Task<std::vector<core::Json>> history(Reach reach, ThreadId thread, HistoryQuery query) = 0;
+  // Newest first. Fewer than the limit when more do not fit into a reply (store/reply_page_store.h).
+  virtual core::Task<StatePage> history(Reach reach, ThreadId thread, HistoryQuery query) = 0;
   // Gives the new checkpoint {thread_id, checkpoint_ns, checkpoint_id}. Conflict while a run is open;
   // Unprocessable for what the graph's state does not take.
   virtual core::Task<core::Json> update(Reach reach, ThreadId thread, StateChange change) = 0;

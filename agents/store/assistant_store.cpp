@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "agents/store/reply_page_store.h"
 #include "core/error.h"
 #include "core/json_read.h"
 #include "storage/text_array.h"
@@ -26,6 +27,10 @@ constexpr char kAssistantTables[] =
     " from agent_assistant s join agent_assistant_version v on v.platform_id = s.platform_id and "
     "v.assistant_id = s.assistant_id join agent a on a.platform_id = v.platform_id and a.agent_id = "
     "v.agent_id ";
+
+constexpr const char* kAssistantBytes =
+    "octet_length(s.config) + octet_length(s.context) + octet_length(s.metadata::text) + "
+    "coalesce(octet_length(s.description), 0)";
 
 Assistant read_assistant(const Row& row) {
   Assistant out;
@@ -185,18 +190,18 @@ void AssistantStore::remove(Transaction& tx, core::PlatformId platform, core::Uu
 
 std::vector<Assistant> AssistantStore::versions(Transaction& tx, core::PlatformId platform, core::Uuid id,
                                                 const Json& metadata, int limit, int offset) {
+  const auto rows =
+      "select s.assistant_id, s.end_user_id, s.latest_version, assistiv_ms(v.created_at) as created_ms, "
+      "assistiv_ms(v.created_at) as updated_ms, v.version, v.agent_id, v.name, v.description, v.config, "
+      "v.context, v.metadata, a.slug" +
+      std::string(kAssistantTables) +
+      "where s.platform_id = $1::uuid and s.assistant_id = $2::uuid and v.metadata @> assistiv_jsonb($3) "
+      "order by v.version desc limit $4::bigint offset $5::bigint";
   std::vector<Assistant> out;
-  for (const auto row : tx.exec(
-           "select s.assistant_id, s.end_user_id, s.latest_version, assistiv_ms(v.created_at) as created_ms, "
-           "assistiv_ms(v.created_at) as updated_ms, v.version, v.agent_id, v.name, v.description, v.config, "
-           "v.context, v.metadata, a.slug" +
-               std::string(kAssistantTables) +
-               "where s.platform_id = $1::uuid and s.assistant_id = $2::uuid and v.metadata @> "
-               "assistiv_jsonb($3) order by v.version desc limit $4::bigint offset $5::bigint",
-           {platform.str(), id.str(), core::dump_json(metadata), std::to_string(limit),
-            std::to_string(offset)})) {
+  for (const auto row :
+       tx.exec(fitting_rows(rows, kAssistantBytes), {platform.str(), id.str(), core::dump_json(metadata),
+                                                     std::to_string(limit), std::to_string(offset)}))
     out.push_back(read_assistant(row));
-  }
   return out;
 }
 
@@ -212,10 +217,9 @@ AssistantPage AssistantStore::search(Transaction& tx, const Reach& reach, const 
   out.total = tx.exec("select count(*) as n" + from, params)[0].integer("n");
   params.emplace_back(std::to_string(query.limit));
   params.emplace_back(std::to_string(query.offset));
-  for (const auto row :
-       tx.exec("select l.*" + from + order + " limit $7::bigint offset $8::bigint", params)) {
+  const auto rows = "select l.*" + from + order + " limit $7::bigint offset $8::bigint";
+  for (const auto row : tx.exec(fitting_rows(rows, kAssistantBytes), params))
     out.assistants.push_back(read_assistant(row));
-  }
   return out;
 }
 

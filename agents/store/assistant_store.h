@@ -40,7 +40,8 @@ class AssistantStore {
   static bool set_current(storage::Transaction& tx, core::PlatformId platform, core::Uuid id, int version);
   static void remove(storage::Transaction& tx, core::PlatformId platform, core::Uuid id);
 
-  // Newest first.
+  // Newest first. Both lists are shorter than their limit when more do not fit into a reply
+  // (reply_page_store.h).
   static std::vector<Assistant> versions(storage::Transaction& tx, core::PlatformId platform, core::Uuid id,
                                          const core::Json& metadata, int limit, int offset);
   // Of the agents that are switched on and that the reach may use, the default assistants included.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "agents/pregel/codec.h"
+#include "agents/store/reply_page_store.h"
 #include "core/encoding.h"
 #include "core/error.h"
 #include "core/json_pointer.h"
@@ -140,6 +141,37 @@ std::string latest_id(Transaction& tx, const ThreadKey& key, const std::string& 
   return rows.empty() ? std::string() : rows[0].text("checkpoint_id");
 }
 
+// About the bytes of what is told of it.
+std::size_t told_bytes(const StoredCheckpoint& stored) {
+  std::size_t sum = bytes_of(stored.metadata);
+  for (const auto& [key, value] : stored.checkpoint.values) sum += key.size() + value.bytes();
+  for (const auto& [id, task] : stored.pending.tasks) {
+    if (task.result)
+      for (const auto& write : task.result->writes) sum += write.value.bytes();
+    for (const auto& one : task.interrupts) sum += 2 * one.value.bytes();  // told with the task and by itself
+  }
+  return sum;
+}
+
+// The heads of its subgraphs: where it goes on from, which after a fork are not their newest.
+void add_named(const StoredCheckpoint& of, std::set<std::string>& ids) {
+  for (const auto& [ns, id] : of.checkpoint.children) ids.insert(id);
+  for (const auto& [task, record] : of.pending.tasks)
+    if (!record.child.empty()) ids.insert(record.child);
+}
+
+std::optional<CheckpointId> named_in(Transaction& tx, const ThreadKey& key, const std::string& ns,
+                                     const std::set<std::string>& named) {
+  TextArray ids;
+  for (const auto& id : named) ids.add(id);
+  const auto rows = tx.exec(
+      "select checkpoint_id from agent_checkpoint where platform_id = $1::uuid and thread_id = $2::uuid and "
+      "checkpoint_ns = $3 and checkpoint_id = any($4::uuid[]) order by checkpoint_id desc limit 1",
+      {key.platform.str(), key.thread.str(), ns, ids.take()});
+  if (rows.empty()) return {};
+  return rows[0].id<CheckpointId>("checkpoint_id");
+}
+
 // The rows of one statement, column by column.
 struct CheckpointArrays {
   TextArray platform, thread, run, ns, id, parent, step, source, metadata, at, whole, body, places, digests;
@@ -264,8 +296,7 @@ std::optional<StoredCheckpoint> CheckpointStore::load_head(Transaction& tx, cons
   return load(tx, key, ns, rows[0].id<CheckpointId>("head_id"));
 }
 
-std::vector<StoredCheckpoint> CheckpointStore::history(Transaction& tx, const ThreadKey& key,
-                                                       const HistoryQuery& query) {
+HistoryPage CheckpointStore::history(Transaction& tx, const ThreadKey& key, const HistoryQuery& query) {
   Param before;
   if (query.before) before = query.before->str();
   const auto ids = tx.exec(
@@ -273,24 +304,38 @@ std::vector<StoredCheckpoint> CheckpointStore::history(Transaction& tx, const Th
       "checkpoint_ns = $3 and ($4::uuid is null or checkpoint_id < $4::uuid) and ($5 = '{}' or "
       "assistiv_jsonb(metadata) @> assistiv_jsonb($5)) order by checkpoint_id desc limit $6::bigint",
       {key.platform.str(), key.thread.str(), query.ns, before, core::dump_json(query.metadata),
-       std::to_string(query.limit)});
-  std::vector<StoredCheckpoint> out;
-  for (const auto row : ids)
-    if (auto found = load(tx, key, query.ns, row.id<CheckpointId>("checkpoint_id")))
-      out.push_back(std::move(*found));
+       std::to_string(query.limit + 1)});  // whether there are more
+  HistoryPage out;
+  std::size_t bytes = 0;
+  // One at a time: what a state weighs is known when its changes are applied.
+  for (const auto row : ids) {
+    out.more = !out.states.empty() &&
+               (bytes >= kReplyBytesMax || out.states.size() >= static_cast<std::size_t>(query.limit));
+    if (out.more) break;
+    auto found = load(tx, key, query.ns, row.id<CheckpointId>("checkpoint_id"));
+    if (!found) continue;
+    bytes += told_bytes(*found);
+    out.more = !out.states.empty() && bytes > kReplyBytesMax;
+    if (out.more) break;
+    out.states.push_back(std::move(*found));
+  }
   return out;
 }
 
 void CheckpointStore::keep_latest(Transaction& tx, const ThreadKey& key, std::optional<CheckpointId> head) {
   const std::vector<Param> thread = {key.platform.str(), key.thread.str()};
   std::vector<CheckpointRow> kept;
+  std::set<std::string> spaces;  // a graph before its subgraphs
   for (const auto row :
        tx.exec("select distinct checkpoint_ns from agent_checkpoint where platform_id = $1::uuid and "
                "thread_id = $2::uuid",
-               thread)) {
-    const auto ns = row.text("checkpoint_ns");
-    auto found = load(tx, key, ns, ns.empty() ? head : std::nullopt);
+               thread))
+    spaces.insert(row.text("checkpoint_ns"));
+  std::set<std::string> named;
+  for (const auto& ns : spaces) {
+    auto found = load(tx, key, ns, ns.empty() ? head : named_in(tx, key, ns, named));
     if (!found) continue;
+    add_named(*found, named);
     auto& one = found->checkpoint;
     one.parent.clear();
     one.chain = 0;

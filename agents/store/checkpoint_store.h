@@ -44,6 +44,11 @@ struct HistoryQuery {
   int limit = 10;                              // 1..1000
 };
 
+struct HistoryPage {
+  std::vector<StoredCheckpoint> states;  // fewer than the limit when more do not fit into a reply
+  bool more = false;                     // after them
+};
+
 class CheckpointStore {
  public:
   struct Insert {
@@ -67,8 +72,7 @@ class CheckpointStore {
   static std::optional<StoredCheckpoint> load_head(storage::Transaction& tx, const ThreadKey& key,
                                                    const std::string& ns, std::optional<CheckpointId> id);
   // Newest first.
-  static std::vector<StoredCheckpoint> history(storage::Transaction& tx, const ThreadKey& key,
-                                               const HistoryQuery& query);
+  static HistoryPage history(storage::Transaction& tx, const ThreadKey& key, const HistoryQuery& query);
 
   // Keeps of every namespace the newest checkpoint (of the root: `head`) and its tasks.
   static void keep_latest(storage::Transaction& tx, const ThreadKey& key, std::optional<CheckpointId> head);

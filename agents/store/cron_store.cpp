@@ -2,9 +2,11 @@
 
 #include <utility>
 
+#include "agents/store/reply_page_store.h"
 #include "agents/store/thread_store.h"
 #include "core/error.h"
 #include "core/json_read.h"
+#include "core/log.h"
 #include "storage/text_array.h"
 
 namespace assistiv::agents {
@@ -79,8 +81,9 @@ void check_zone(Transaction& tx, const std::string& zone) {
     throw core::bad_request("There is no such time zone: names are those of the IANA database.", "/timezone");
 }
 
+// After all that this transaction has waited for: a slot that fired meanwhile is not the next one.
 core::Time database_now(Transaction& tx) {
-  return tx.exec("select assistiv_ms(now()) as now_ms")[0].time("now_ms");
+  return tx.exec("select assistiv_ms(clock_timestamp()) as now_ms")[0].time("now_ms");
 }
 
 Param epoch_or_null(const std::optional<core::Time>& time) {
@@ -93,6 +96,14 @@ std::optional<core::Time> next_of(Transaction& tx, const Cron& cron, core::Time 
   auto next = next_firing(tx, CronSchedule::parse(cron.schedule), cron.zone, after);
   if (next && cron.end_time && *next > *cron.end_time) next.reset();
   return next;
+}
+
+bool has_fired(Transaction& tx, const Cron& cron, core::Time slot) {
+  return !tx.exec(
+                "select 1 from agent_run where platform_id = $1::uuid and cron_id = $2::uuid and cron_slot = "
+                "assistiv_time($3::bigint)",
+                {cron.platform.str(), cron.id.str(), std::to_string(core::to_epoch_ms(slot))})
+              .empty();
 }
 
 void write_cron(Transaction& tx, const Cron& cron, bool is_new) {
@@ -197,13 +208,14 @@ std::optional<core::Time> next_firing(Transaction& tx, const CronSchedule& sched
 }
 
 CronStore::CronStore(storage::Database& database, const core::Clock& clock, core::Random& random,
-                     QueueOptions queue, CronRun make_run, RunEndHook hook)
+                     QueueOptions queue, CronRun make_run, RunEndHook hook, OwnerCounts* counts)
     : database_(database),
       clock_(clock),
       random_(random),
       queue_(queue),
       make_run_(std::move(make_run)),
-      hook_(std::move(hook)) {}
+      hook_(std::move(hook)),
+      counts_(counts) {}
 
 core::Task<Cron> CronStore::create(Reach reach, NewCron input) {
   CronSchedule::parse(input.schedule);
@@ -272,7 +284,8 @@ core::Task<std::vector<Cron>> CronStore::search(Reach reach, CronSearch query) {
     sql += " order by c.cron_id desc limit $" + std::to_string(params.size() - 1) + "::bigint offset $" +
            std::to_string(params.size()) + "::bigint";
     std::vector<Cron> out;
-    for (const auto row : tx.exec(sql, std::move(params))) out.push_back(read_cron(row));
+    const auto* bytes = "octet_length(s.payload) + octet_length(s.metadata::text)";
+    for (const auto row : tx.exec(fitting_rows(sql, bytes), std::move(params))) out.push_back(read_cron(row));
     return out;
   });
 }
@@ -285,15 +298,30 @@ core::Task<std::int64_t> CronStore::count(Reach reach, CronSearch query) {
   });
 }
 
-CronStore::Fired CronStore::fire_one(Transaction& tx) const {
+void CronStore::check_room(Transaction& tx, const Cron& cron) const {
+  if (counts_ == nullptr) return;
+  const Reach owner{cron.platform, cron.end_user};
+  for (const auto what : {Owned::WaitingRuns, Owned::Threads}) {
+    if (what == Owned::Threads && cron.thread) continue;
+    if (!counts_->has_room_in(tx, owner, what)) throw too_many(what);
+  }
+}
+
+CronStore::Fired CronStore::fire_one(Transaction& tx, std::optional<Due>& taken) const {
   const auto due =
       tx.exec(std::string(kSelectCron) +
               " where c.is_enabled and c.next_run_at <= now() order by c.next_run_at limit 1 for update "
               "skip locked");
   if (due.empty()) return Fired::None;
+  taken = Due{due[0].id<core::PlatformId>("platform_id"), due[0].id<CronId>("cron_id")};
   auto cron = read_cron(due[0]);
   const auto slot = *cron.next_run_at;
   cron.next_run_at = next_of(tx, cron, database_now(tx));
+  // The clock of the database was put back, say.
+  if (has_fired(tx, cron, slot)) {
+    write_cron(tx, cron, false);
+    return Fired::Nothing;
+  }
   cron.last_error.reset();
   auto fired = Fired::Nothing;
   std::optional<NewRun> input;
@@ -319,11 +347,12 @@ CronStore::Fired CronStore::fire_one(Transaction& tx) const {
     input->keep_thread = cron.keep_thread;
     input->cron = CronSlot{cron.id, slot};
     try {
+      check_room(tx, cron);
       create_run(tx, {cron.platform, cron.end_user}, *input, RunId::make(clock_, random_), queue_, hook_);
       fired = Fired::Run;
     } catch (const core::Error& e) {
       // "reject" on a busy thread. What the database has refused is not swallowed: the transaction is lost
-      // with it.
+      // with it, and the next statement throws.
       cron.last_error = e.message();
     }
   }
@@ -334,14 +363,69 @@ CronStore::Fired CronStore::fire_one(Transaction& tx) const {
 core::Task<std::size_t> CronStore::fire_due(std::size_t max) {
   std::size_t fired = 0;
   for (std::size_t i = 0; i < max; ++i) {
-    // System scope: the schedules of every platform. One transaction each, so that none takes another with
-    // it.
-    const auto one =
-        co_await database_.run(Scope::system(), [this](Transaction& tx) { return fire_one(tx); });
+    auto one = Fired::Nothing;
+    std::optional<Due> taken;
+    std::optional<std::string> fault;
+    try {
+      // System scope: the schedules of every platform. One transaction each, so that none takes another with
+      // it.
+      one = co_await database_.run(Scope::system(), [this, &taken](Transaction& tx) {
+        taken.reset();
+        return fire_one(tx, taken);
+      });
+    } catch (const core::Error& e) {
+      if (e.kind() == core::ErrorKind::Unavailable || !taken) throw;
+      core::log::warn("agents.schedule_not_fired",
+                      {{"cron_id", taken->cron.str()}, {"error", e.message()}, {"detail", e.detail()}});
+      fault = e.message();
+    } catch (const std::exception& e) {
+      if (!taken) throw;
+      core::log::error("agents.schedule_not_fired", {{"cron_id", taken->cron.str()}, {"detail", e.what()}});
+      fault = "This schedule cannot be read.";
+    }
+    if (fault) co_await put_off(*taken, *fault);
     if (one == Fired::None) break;
     if (one == Fired::Run) ++fired;
   }
   co_return fired;
+}
+
+// What cannot fire now is not the first in the queue for ever, and tells its owner why.
+core::Task<> CronStore::put_off(Due due, std::string why) {
+  bool done = false;
+  try {
+    // System scope, as fire_due().
+    co_await database_.run(Scope::system(), [=](Transaction& tx) { delay(tx, due, why); });
+    done = true;
+  } catch (const core::Error& e) {
+    if (e.kind() == core::ErrorKind::Unavailable) throw;
+  }
+  if (done) co_return;
+  // It has no next time: PostgreSQL no longer knows its zone, say.
+  co_await database_.run(Scope::system(), [=](Transaction& tx) {
+    tx.exec(
+        "update agent_cron set is_enabled = false, next_run_at = null, last_error = $3 where platform_id = "
+        "$1::uuid and cron_id = $2::uuid",
+        {due.platform.str(), due.cron.str(), why});
+  });
+}
+
+void CronStore::delay(Transaction& tx, const Due& due, const std::string& why) {
+  // Not all of the row: it may be what cannot be read.
+  const auto rows = tx.exec(
+      "select schedule, zone, is_enabled, assistiv_ms(end_time) as end_ms from agent_cron where platform_id "
+      "= $1::uuid and cron_id = $2::uuid for update",
+      {due.platform.str(), due.cron.str()});
+  if (rows.empty()) return;
+  Cron cron;
+  cron.schedule = rows[0].text("schedule");
+  cron.zone = rows[0].text("zone");
+  cron.is_enabled = rows[0].boolean("is_enabled");
+  cron.end_time = rows[0].optional_time("end_ms");
+  tx.exec(
+      "update agent_cron set next_run_at = assistiv_time($3::bigint), last_error = $4 where platform_id = "
+      "$1::uuid and cron_id = $2::uuid",
+      {due.platform.str(), due.cron.str(), epoch_or_null(next_of(tx, cron, database_now(tx))), why});
 }
 
 }  // namespace assistiv::agents

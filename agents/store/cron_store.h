@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "agents/store/cron_schedule.h"
+#include "agents/store/owner_count_store.h"
 #include "agents/store/reach.h"
 #include "agents/store/run_store.h"
 #include "core/clock.h"
@@ -79,12 +80,13 @@ using CronRun = std::function<std::optional<NewRun>(storage::Transaction&, const
 class CronStore {
  public:
   CronStore(storage::Database& database, const core::Clock& clock, core::Random& random, QueueOptions queue,
-            CronRun make_run, RunEndHook hook = {});
+            CronRun make_run, RunEndHook hook = {}, OwnerCounts* counts = nullptr);
 
   core::Task<Cron> create(Reach reach, NewCron input);
   core::Task<Cron> get(Reach reach, CronId id);
   core::Task<Cron> update(Reach reach, CronId id, CronPatch patch);
   core::Task<> remove(Reach reach, CronId id);
+  // Newest first. Fewer than the limit when more do not fit into a reply (reply_page_store.h).
   core::Task<std::vector<Cron>> search(Reach reach, CronSearch query);
   core::Task<std::int64_t> count(Reach reach, CronSearch query);
 
@@ -93,7 +95,15 @@ class CronStore {
 
  private:
   enum class Fired { None, Run, Nothing };
-  Fired fire_one(storage::Transaction& tx) const;
+  struct Due {
+    core::PlatformId platform;
+    CronId cron;
+  };
+  // `taken` is what it tries, also when it throws.
+  Fired fire_one(storage::Transaction& tx, std::optional<Due>& taken) const;
+  core::Task<> put_off(Due due, std::string why);
+  static void delay(storage::Transaction& tx, const Due& due, const std::string& why);
+  void check_room(storage::Transaction& tx, const Cron& cron) const;
 
   storage::Database& database_;
   const core::Clock& clock_;
@@ -101,6 +111,7 @@ class CronStore {
   QueueOptions queue_;
   CronRun make_run_;
   RunEndHook hook_;
+  OwnerCounts* counts_;
 };
 
 // The first firing after `after`, in epoch milliseconds' precision; nothing when there is none.

@@ -132,7 +132,7 @@ void EventFollower::give(LoggedEvent event, bool is_kept, std::vector<LoggedEven
 }
 
 // The pieces stand where they were shown: before the event that followed.
-std::vector<LoggedEvent> EventFollower::merge(std::vector<LoggedEvent> kept) {
+std::vector<LoggedEvent> EventFollower::merge(EventPage kept) {
   std::vector<LoggedEvent> out;
   const std::lock_guard lock(inbox_->mutex);
   inbox_->take_backlog();
@@ -143,14 +143,20 @@ std::vector<LoggedEvent> EventFollower::merge(std::vector<LoggedEvent> kept) {
       pieces.pop_front();
     }
   };
-  for (auto& one : kept) {
+  for (auto& one : kept.events) {
     take_before(one.event.seq);
     seq_ = one.event.seq;
     give(std::move(one), true, out);
   }
-  // A full read has left some behind, and what comes next is not known then.
-  if (kept.size() < options_.read_max) take_before(seq_ + 1);
+  // What comes next is not known when some were left behind.
+  if (!kept.more) take_before(seq_ + 1);
   return out;
+}
+
+core::Task<EventPage> EventFollower::read_rows() {
+  return database_.run(Scope::tenant(key_.platform), [this](Transaction& tx) {
+    return EventStore::read(tx, key_, seq_, run_, options_.read_max);
+  });
 }
 
 core::Task<std::vector<LoggedEvent>> EventFollower::next(std::chrono::steady_clock::duration timeout,
@@ -163,13 +169,11 @@ core::Task<std::vector<LoggedEvent>> EventFollower::next(std::chrono::steady_clo
       const std::lock_guard lock(inbox_->mutex);
       read = std::exchange(inbox_->dirty, false) || read;
     }
-    std::vector<LoggedEvent> kept;
+    EventPage kept;
     if (read) {
       read_at_ = Steady::now();
-      kept = co_await database_.run(Scope::tenant(key_.platform), [this](Transaction& tx) {
-        return EventStore::read(tx, key_, seq_, run_, options_.read_max);
-      });
-      if (kept.size() == options_.read_max) inbox_->mark();
+      kept = co_await through_outage<EventPage>([this] { return read_rows(); }, options_.patience, stop);
+      if (kept.more) inbox_->mark();
     }
     auto out = merge(std::move(kept));
     if (!out.empty() || stop.stop_requested() || Steady::now() >= deadline) co_return out;
@@ -281,7 +285,7 @@ core::Task<std::vector<LoggedEvent>> EventLog::read(Reach reach, ThreadId thread
                                                     std::size_t max, std::optional<RunId> run) {
   co_return co_await database_.run(Scope::tenant(reach.platform), [=](Transaction& tx) {
     if (!thread_exists(tx, reach, thread)) throw core::not_found("There is no such thread.");
-    return EventStore::read(tx, {reach.platform, thread}, after, run, max);
+    return EventStore::read(tx, {reach.platform, thread}, after, run, max).events;
   });
 }
 

@@ -13,6 +13,7 @@
 
 #include "agents/store/checkpoint_store.h"
 #include "agents/store/event_store.h"
+#include "agents/store/outage.h"
 #include "agents/store/reach.h"
 #include "core/async.h"
 #include "core/task.h"
@@ -26,6 +27,7 @@ struct EventLogOptions {
   std::size_t backlog_bytes = 1 << 20;         // of one thread, for those who come in the middle
   std::chrono::milliseconds poll{1000};        // when no notice comes
   std::chrono::milliseconds notice_pause{10};  // between two notices to the other nodes
+  std::chrono::milliseconds patience = kOutagePatience;  // of followers with a database that is away
 };
 
 class EventLog;
@@ -35,7 +37,8 @@ class EventFollower {
  public:
   ~EventFollower();
   // What has come since the last call, in order; empty at the timeout or when `stop` is requested. Without
-  // a timeout it looks at the rows, whether news of them has come or not.
+  // a timeout it looks at the rows, whether news of them has come or not. While the database is away it
+  // waits, beyond the timeout, before it throws Unavailable.
   core::Task<std::vector<LoggedEvent>> next(std::chrono::steady_clock::duration timeout,
                                             std::stop_token stop = {});
   // Of the last event that was kept.
@@ -47,7 +50,8 @@ class EventFollower {
   struct Hub;
   EventFollower(storage::Database& database, EventLogOptions options, std::shared_ptr<Hub> hub, ThreadKey key,
                 std::int64_t after, std::optional<RunId> run);
-  std::vector<LoggedEvent> merge(std::vector<LoggedEvent> kept);
+  core::Task<EventPage> read_rows();
+  std::vector<LoggedEvent> merge(EventPage kept);
   void give(LoggedEvent event, bool is_kept, std::vector<LoggedEvent>& out);
 
   storage::Database& database_;
@@ -76,6 +80,7 @@ class EventLog {
   // them. NotFound when the reach does not hold the thread.
   core::Task<std::unique_ptr<EventFollower>> follow(Reach reach, ThreadId thread, std::int64_t after,
                                                     std::optional<RunId> run = {});
+  // As EventStore::read(); none: there are no more.
   core::Task<std::vector<LoggedEvent>> read(Reach reach, ThreadId thread, std::int64_t after, std::size_t max,
                                             std::optional<RunId> run = {});
 

@@ -1,6 +1,6 @@
 #pragma once
-// Rows of agent_event. Statements on the caller's transaction; who may see the thread is the caller's to
-// check.
+// Rows of agent_event, which the journal writes (journal_store.cpp). Statements on the caller's transaction;
+// who may see the thread is the caller's to check.
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -18,18 +18,17 @@ struct LoggedEvent {
   RunEvent event;  // seq 0: it was shown, and is never kept
 };
 
+struct EventPage {
+  std::vector<LoggedEvent> events;
+  bool more = false;  // after them
+};
+
 class EventStore {
  public:
-  struct Insert {
-    ThreadKey key;
-    RunId run;
-    std::int64_t last_seq;  // of the last one of `events`; they count up to it
-    const std::vector<RunEvent>* events;
-  };
-  static void insert(storage::Transaction& tx, const std::vector<Insert>& events);
-  // In order, those after `after`; with a run only its own.
-  static std::vector<LoggedEvent> read(storage::Transaction& tx, const ThreadKey& key, std::int64_t after,
-                                       std::optional<RunId> run, std::size_t max);
+  // In order, those after `after`; with a run only its own. Fewer than `max` when more are too large to be
+  // read at once (reply_page_store.h).
+  static EventPage read(storage::Transaction& tx, const ThreadKey& key, std::int64_t after,
+                        std::optional<RunId> run, std::size_t max);
   // Forgets at most `max` events of threads that are not busy, older than `days`; gives how many.
   static std::size_t discard_old(storage::Transaction& tx, int days, std::size_t max);
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "agents/store/reply_page_store.h"
 #include "core/error.h"
 #include "core/json_read.h"
 
@@ -63,6 +64,16 @@ constexpr std::string_view kOwned =
 constexpr std::string_view kItemColumns =
     " i.path, i.item_key, i.value, assistiv_ms(i.created_at) as created_ms, assistiv_ms(i.updated_at) as "
     "updated_ms ";
+
+bool is_there(Transaction& tx, std::vector<Param> key) {
+  return !tx.exec(
+                "select 1 from agent_item where platform_id = $1::uuid and owner_id = $2::uuid and path = $3 "
+                "and item_key = $4",
+                std::move(key))
+              .empty();
+}
+
+constexpr const char* kItemBytes = "octet_length(s.path) + octet_length(s.item_key) + octet_length(s.value)";
 
 Item read_item(const Row& row) {
   return {labels_of(row.text("path")), row.text("item_key"), core::parse_json(row.text("value"), 512),
@@ -143,7 +154,10 @@ core::Task<> ItemStore::put(Reach reach, NewItem item) {
     throw core::Error(core::ErrorKind::PayloadTooLarge, "An item's value has at most 1 MiB.")
         .with_field("/value");
   params.push_back(item.ttl_minutes ? Param(std::to_string(*item.ttl_minutes)) : Param());
-  co_await database_.run(Scope::tenant(reach.platform), [params](Transaction& tx) {
+  const bool has_room = counts_ == nullptr || co_await counts_->has_room(reach, Owned::Items);
+  co_await database_.run(Scope::tenant(reach.platform), [params, has_room](Transaction& tx) {
+    if (!has_room && !is_there(tx, {params[0], params[1], params[3], params[4]}))
+      throw too_many(Owned::Items);
     tx.exec(
         "insert into agent_item (platform_id, owner_id, end_user_id, path, item_key, value, search, "
         "ttl_minutes, "
@@ -190,27 +204,34 @@ core::Task<> ItemStore::remove(Reach reach, Namespace space, std::string key) {
   });
 }
 
-core::Task<std::vector<Item>> ItemStore::search(Reach reach, ItemSearch query) {
+core::Task<ItemPage> ItemStore::search(Reach reach, ItemSearch query) {
   Conditions conditions{std::string(kOwned), owner_params(reach)};
   conditions.prefix(path_of(query.prefix, "/namespace_prefix", true));
   conditions.filter(query.filter);
   co_return co_await database_.run(Scope::tenant(reach.platform), [=](Transaction& tx) {
+    ItemPage out;
+    if (query.limit <= 0) return out;
     auto page = conditions;
-    const auto limit = page.bind(std::to_string(query.limit)),
-               offset = page.bind(std::to_string(query.offset));
+    const auto offset = page.bind(std::to_string(query.offset)),
+               limit = page.bind(std::to_string(query.limit + 1));  // whether there are more
     const auto found = "from agent_item i where" + page.where() + " order by i.path, i.item_key limit " +
                        limit + "::bigint offset " + offset + "::bigint";
-    std::vector<Item> out;
-    for (const auto row : tx.exec("select" + std::string(kItemColumns) + found, page.params()))
-      out.push_back(read_item(row));
-    if (query.refresh_ttl && !out.empty())
+    const auto rows =
+        tx.exec(fitting_rows("select" + std::string(kItemColumns) + found, kItemBytes), page.params());
+    for (const auto row : rows) {
+      if (out.items.size() < static_cast<std::size_t>(query.limit)) out.items.push_back(read_item(row));
+      out.more = row.integer("page_found") > static_cast<std::int64_t>(out.items.size());
+    }
+    auto given = page.params();
+    given.back() = std::to_string(out.items.size());
+    if (query.refresh_ttl && !out.items.empty())
       tx.exec(
           "update agent_item u set expires_at = now() + make_interval(mins => u.ttl_minutes) from (select "
           "i.platform_id, i.owner_id, i.path, i.item_key " +
               found +
               ") f where u.platform_id = f.platform_id and u.owner_id = f.owner_id and u.path = f.path and "
               "u.item_key = f.item_key and u.ttl_minutes is not null",
-          page.params());
+          given);
     return out;
   });
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "agents/store/owner_count_store.h"
 #include "agents/store/reach.h"
 #include "core/clock.h"
 #include "core/json.h"
@@ -41,6 +42,11 @@ struct ItemSearch {
   bool refresh_ttl = true;
 };
 
+struct ItemPage {
+  std::vector<Item> items;
+  bool more = false;  // after them
+};
+
 struct NamespaceSearch {
   Namespace prefix, suffix;
   std::optional<int> max_depth;  // what is deeper is cut to it
@@ -53,20 +59,23 @@ class ItemStore {
  public:
   static constexpr std::size_t kValueMax = 1 << 20;
 
-  explicit ItemStore(storage::Database& database) : database_(database) {}
+  explicit ItemStore(storage::Database& database, OwnerCounts* counts = nullptr)
+      : database_(database), counts_(counts) {}
 
-  // In place of the one that is there. Throws InvalidArgument for what the comments above do not allow.
+  // In place of the one that is there. Throws InvalidArgument for what the comments above do not allow,
+  // Conflict ("too_many_items") for one more than the owner may have.
   core::Task<> put(Reach reach, NewItem item);
   core::Task<std::optional<Item>> get(Reach reach, Namespace space, std::string key, bool refresh_ttl);
   core::Task<> remove(Reach reach, Namespace space, std::string key);
-  // By path, then by key.
-  core::Task<std::vector<Item>> search(Reach reach, ItemSearch query);
+  // By path, then by key. Fewer than the limit when more do not fit into a reply (reply_page_store.h).
+  core::Task<ItemPage> search(Reach reach, ItemSearch query);
   core::Task<std::vector<Namespace>> namespaces(Reach reach, NamespaceSearch query);
   // Deletes at most `max` items whose time is over; for any node's background work.
   core::Task<std::size_t> sweep(std::size_t max);
 
  private:
   storage::Database& database_;
+  OwnerCounts* counts_;
 };
 
 }  // namespace assistiv::agents

@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "agents/store/event_store.h"
 #include "core/error.h"
 #include "core/json_read.h"
 #include "storage/text_array.h"
@@ -19,30 +18,28 @@ using storage::Transaction;
 
 // The thread first, then the run (run_rows.h). That the run is still the lease's is checked twice: the second
 // time on the row as it is once its lock is held. A write is a sign of life: nobody else can renew the lease
-// while it holds the row.
-constexpr std::string_view kFence =
+// while it holds the row. The events get the thread's next numbers. Questions are those of the head: where it
+// moves on they are closed.
+constexpr std::string_view kAppend =
     "with entry as materialized (select * from unnest($1::int[], $2::uuid[], $3::uuid[], $4::text[], "
-    "$5::bigint[], "
-    "$6::bigint[], $7::int[], $8::uuid[], $9::text[], $10::text[], $11::text[]) as e(n, platform, run, "
-    "owner, epoch, "
-    "number, events, head, interrupts, state, usage)), head as (update agent_thread t set last_seq = "
-    "t.last_seq + "
-    "e.events, head_id = coalesce(e.head, t.head_id), interrupts = coalesce(e.interrupts, t.interrupts), "
-    "state_values = "
-    "coalesce(e.state, t.state_values), state_updated_at = case when e.head is null then t.state_updated_at "
-    "else now() "
-    "end from entry e join agent_run r on r.platform_id = e.platform and r.run_id = e.run where r.status = "
-    "'running' "
-    "and r.owner = e.owner and r.epoch = e.epoch and r.journal = e.number - 1 and t.platform_id = "
-    "r.platform_id and "
-    "t.thread_id = r.thread_id returning e.n, t.last_seq), mine as (update agent_run r set journal = "
-    "e.number, usage = "
-    "e.usage, lease_until = clock_timestamp() + $12::bigint * interval '1 millisecond' from entry e join "
-    "head h on h.n = e.n where r.platform_id = e.platform and r.run_id = e.run and "
-    "r.status = "
-    "'running' and r.owner = e.owner and r.epoch = e.epoch and r.journal = e.number - 1 returning e.n) "
-    "select h.n, "
-    "h.last_seq, m.n is not null as held from head h left join mine m on m.n = h.n";
+    "$5::bigint[], $6::bigint[], $7::int[], $8::uuid[], $9::text[], $10::text[], $11::text[]) as e(n, "
+    "platform, run, owner, epoch, number, events, head, interrupts, state, usage)), head as (update "
+    "agent_thread t set last_seq = t.last_seq + e.events, head_id = coalesce(e.head, t.head_id), interrupts "
+    "= coalesce(e.interrupts, case when e.head is null or e.head = t.head_id then t.interrupts else '{}' "
+    "end), state_values = coalesce(e.state, t.state_values), "
+    "state_updated_at = case when e.head is null then t.state_updated_at else now() end from entry e join "
+    "agent_run r on r.platform_id = e.platform and r.run_id = e.run where r.status = 'running' and r.owner = "
+    "e.owner and r.epoch = e.epoch and r.journal = e.number - 1 and t.platform_id = r.platform_id and "
+    "t.thread_id = r.thread_id returning e.n, e.run, e.events, t.platform_id, t.thread_id, t.last_seq), mine "
+    "as (update agent_run r set journal = e.number, usage = e.usage, lease_until = clock_timestamp() + "
+    "$12::bigint * interval '1 millisecond' from entry e join head h on h.n = e.n where r.platform_id = "
+    "e.platform and r.run_id = e.run and r.status = 'running' and r.owner = e.owner and r.epoch = e.epoch "
+    "and r.journal = e.number - 1 returning e.n), told as (insert into agent_event (platform_id, thread_id, "
+    "seq, run_id, method, checkpoint_ns, node, at, data) select h.platform_id, h.thread_id, h.last_seq - "
+    "h.events + i.nth, h.run, i.method, i.ns, i.node, assistiv_time(i.at), i.data from unnest($13::int[], "
+    "$14::int[], $15::text[], $16::text[], $17::text[], $18::bigint[], $19::text[]) as i(n, nth, method, ns, "
+    "node, at, data) join head h on h.n = i.n) select h.n, h.last_seq, m.n is not null as held from head h "
+    "left join mine m on m.n = h.n";
 
 // Those that the fence kept out although they are in the journal.
 constexpr std::string_view kDone =
@@ -86,13 +83,34 @@ std::string root_head_of(const JournalWrite& write) {
   return out;
 }
 
-Outcomes pass_fence(Transaction& tx, const Appends& appends, std::chrono::milliseconds lease) {
+struct EventArrays {
+  TextArray entry, nth, method, ns, node, at, data;
+
+  void add(std::size_t of, const std::vector<RunEvent>& events) {
+    const auto number = std::to_string(of);
+    int next = 0;
+    for (const auto& event : events) {
+      entry.add(number);
+      nth.add(std::to_string(++next));
+      method.add(event.method);
+      ns.add(event.ns);
+      node.add(event.node);
+      at.add(std::to_string(core::to_epoch_ms(event.at)));
+      data.add(core::dump_json(event.data));
+    }
+  }
+};
+
+// Those that the lease still holds, with their events.
+Outcomes append_heads(Transaction& tx, const Appends& appends, std::chrono::milliseconds lease) {
   Leases leases;
+  EventArrays told;
   TextArray events, head, interrupts, state, usage;
   for (std::size_t i = 0; i < appends.size(); ++i) {
     const auto& one = *appends[i];
     const auto* view = one.write.view ? &*one.write.view : nullptr;
     leases.add(i, one);
+    told.add(i, one.write.events);
     events.add(std::to_string(one.write.events.size()));
     const auto root = root_head_of(one.write);
     add_if(head, !root.empty(), root);
@@ -105,9 +123,11 @@ Outcomes pass_fence(Transaction& tx, const Appends& appends, std::chrono::millis
   }
   Outcomes out(appends.size());
   for (const auto row :
-       tx.exec(kFence, {leases.n.take(), leases.platform.take(), leases.run.take(), leases.owner.take(),
-                        leases.epoch.take(), leases.number.take(), events.take(), head.take(),
-                        interrupts.take(), state.take(), usage.take(), std::to_string(lease.count())})) {
+       tx.exec(kAppend,
+               {leases.n.take(), leases.platform.take(), leases.run.take(), leases.owner.take(),
+                leases.epoch.take(), leases.number.take(), events.take(), head.take(), interrupts.take(),
+                state.take(), usage.take(), std::to_string(lease.count()), told.entry.take(), told.nth.take(),
+                told.method.take(), told.ns.take(), told.node.take(), told.at.take(), told.data.take()})) {
     // The run was lost between the two looks: the whole is done again, and the first look keeps it out.
     if (!row.boolean("held"))
       throw core::Error(core::ErrorKind::Unavailable, "The run was taken over.").with_code("fence_race");
@@ -162,10 +182,9 @@ JournalAppend to_append(RunLease lease, JournalWrite write) {
 
 Outcomes append_to_journal(Transaction& tx, const Appends& appends, std::chrono::milliseconds lease,
                            const RunEndHook& hook) {
-  const auto fresh = pass_fence(tx, appends, lease);
+  const auto fresh = append_heads(tx, appends, lease);
   std::vector<CheckpointStore::Insert> checkpoints;
   std::vector<CheckpointStore::TaskInsert> tasks;
-  std::vector<EventStore::Insert> events;
   std::vector<RunEnding> endings;
   for (std::size_t i = 0; i < appends.size(); ++i) {
     if (!fresh[i].applied) continue;
@@ -173,7 +192,6 @@ Outcomes append_to_journal(Transaction& tx, const Appends& appends, std::chrono:
     const ThreadKey key{one.lease.platform, one.lease.thread};
     checkpoints.push_back({key, one.lease.run, &one.rows});
     tasks.push_back({key, &one.write.tasks});
-    events.push_back({key, one.lease.run, fresh[i].last_seq, &one.write.events});
     if (!one.write.ends) continue;
     const RunView none;
     const auto& view = one.write.view ? *one.write.view : none;
@@ -182,9 +200,10 @@ Outcomes append_to_journal(Transaction& tx, const Appends& appends, std::chrono:
   }
   CheckpointStore::insert(tx, checkpoints);
   CheckpointStore::insert_tasks(tx, tasks);
-  EventStore::insert(tx, events);
-  end_runs(tx, endings, hook);
-  return with_earlier(tx, appends, fresh);
+  const bool next_waits = end_runs(tx, endings, hook);
+  auto out = with_earlier(tx, appends, fresh);
+  for (auto& one : out) one.next_waits = next_waits;
+  return out;
 }
 
 }  // namespace assistiv::agents

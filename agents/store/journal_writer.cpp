@@ -1,8 +1,11 @@
 #include "agents/store/journal_writer.h"
 
 #include <atomic>
+#include <cstddef>
 #include <deque>
+#include <iterator>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -17,10 +20,35 @@ namespace {
 using storage::Scope;
 using storage::Transaction;
 
-core::metrics::Histogram& batch_sizes() {
-  static auto& histogram =
-      core::metrics::histogram("assistiv_agent_journal_batch", "Appends of agents' runs in one transaction.");
-  return histogram;
+// A histogram of numbers, 1, 2, 4, ... 1024: those of core/metrics.h are of seconds.
+class BatchSizes {
+ public:
+  BatchSizes() {
+    for (std::size_t i = 0; i < std::size(below_); ++i) {
+      const auto bound = i + 1 == std::size(below_) ? "+Inf" : std::to_string(1U << i);
+      below_[i] = &core::metrics::counter("assistiv_agent_journal_batch_bucket",
+                                          "Transactions by how many appends of agents' runs are in them.",
+                                          {{"le", bound}});
+    }
+  }
+  void observe(std::size_t size) {
+    for (std::size_t i = 0; i < std::size(below_); ++i)
+      if (i + 1 == std::size(below_) || size <= (1U << i)) below_[i]->add();
+    count_.add();
+    sum_.add(size);
+  }
+
+ private:
+  core::metrics::Counter* below_[12];
+  core::metrics::Counter& count_ =
+      core::metrics::counter("assistiv_agent_journal_batch_count", "Transactions of agents' runs.");
+  core::metrics::Counter& sum_ =
+      core::metrics::counter("assistiv_agent_journal_batch_sum", "Appends of agents' runs.");
+};
+
+BatchSizes& batch_sizes() {
+  static BatchSizes sizes;
+  return sizes;
 }
 
 }  // namespace
@@ -41,12 +69,12 @@ struct JournalWriter::Waiting {
 };
 
 struct JournalWriter::State {
-  State(storage::Database& given, JournalOptions limits, EventLog& events, std::function<void()> ended,
+  State(storage::Database& given, JournalOptions limits, EventLog& events, std::function<void()> due,
         RunEndHook end_hook)
       : database(given),
         options(limits),
         log(events),
-        run_ended(std::move(ended)),
+        runs_are_due(std::move(due)),
         hook(std::move(end_hook)) {}
 
   std::vector<std::shared_ptr<Waiting>> take() {
@@ -66,17 +94,18 @@ struct JournalWriter::State {
   core::Task<std::vector<AppendOutcome>> commit(std::vector<std::shared_ptr<Waiting>> batch) {
     // System scope: runs of several platforms share a commit; each row is reached by the platform of its
     // lease.
-    co_return co_await database.run(Scope::system(), [this, batch = std::move(batch)](Transaction& tx) {
-      std::vector<const JournalAppend*> appends;
-      for (const auto& one : batch) appends.push_back(&one->append);
-      return append_to_journal(tx, appends, options.lease, hook);
-    });
+    co_return co_await database.run(Scope::system().with_generic_plans(),
+                                    [this, batch = std::move(batch)](Transaction& tx) {
+                                      std::vector<const JournalAppend*> appends;
+                                      for (const auto& one : batch) appends.push_back(&one->append);
+                                      return append_to_journal(tx, appends, options.lease, hook);
+                                    });
   }
 
   storage::Database& database;
   const JournalOptions options;
   EventLog& log;
-  const std::function<void()> run_ended;
+  const std::function<void()> runs_are_due;
   const RunEndHook hook;
   core::AsyncEvent work;
   std::mutex mutex;
@@ -85,8 +114,8 @@ struct JournalWriter::State {
 };
 
 JournalWriter::JournalWriter(storage::Database& database, JournalOptions options, EventLog& log,
-                             std::function<void()> run_ended, RunEndHook hook)
-    : state_(std::make_shared<State>(database, options, log, std::move(run_ended), std::move(hook))) {}
+                             std::function<void()> runs_are_due, RunEndHook hook)
+    : state_(std::make_shared<State>(database, options, log, std::move(runs_are_due), std::move(hook))) {}
 
 JournalWriter::~JournalWriter() {
   stop();
@@ -107,10 +136,12 @@ void JournalWriter::stop() {
 
 core::Task<> JournalWriter::work(std::shared_ptr<State> state, std::stop_token stop) {
   while (true) {
+    // Asked before the look: what was queued before the stop is seen.
+    const bool is_last = stop.stop_requested();
     auto batch = state->take();
     if (!batch.empty()) {
       co_await write_batch(state, std::move(batch));
-    } else if (stop.stop_requested()) {
+    } else if (is_last) {
       co_return;
     } else {
       co_await state->work.wait_for(std::chrono::seconds(1), stop);
@@ -120,7 +151,7 @@ core::Task<> JournalWriter::work(std::shared_ptr<State> state, std::stop_token s
 
 core::Task<> JournalWriter::write_batch(std::shared_ptr<State> state,
                                         std::vector<std::shared_ptr<Waiting>> batch) {
-  batch_sizes().observe(static_cast<double>(batch.size()));
+  batch_sizes().observe(batch.size());
   const auto deadline = std::chrono::steady_clock::now() + state->options.patience;
   auto pause = std::chrono::milliseconds(20);
   std::exception_ptr fault;
@@ -132,16 +163,16 @@ core::Task<> JournalWriter::write_batch(std::shared_ptr<State> state,
     away = false;
     try {
       const auto outcomes = co_await state->commit(batch);
-      bool ended = false;
+      bool next_waits = false;
       for (std::size_t i = 0; i < batch.size(); ++i) {
         auto& one = *batch[i];
         one.outcome = outcomes[i];
         const auto& lease = one.append.lease;
         if (one.outcome.applied) state->log.changed({lease.platform, lease.thread});
-        ended = ended || one.append.write.ends;
+        next_waits = next_waits || one.outcome.next_waits;
         one.settle();
       }
-      if (ended && state->run_ended) state->run_ended();
+      if (next_waits && state->runs_are_due) state->runs_are_due();
       co_return;
     } catch (const core::Error& e) {
       // Whether it was committed is found out by trying again: what is in the journal is not written twice.
@@ -199,14 +230,20 @@ namespace {
 class StoredJournal final : public Journal {
  public:
   StoredJournal(storage::Database& database, JournalWriter& writer, EventLog& log, RunLease lease,
-                std::int64_t last_seq)
-      : database_(database), writer_(writer), log_(log), lease_(std::move(lease)), last_seq_(last_seq) {}
+                ThreadBefore before)
+      : database_(database),
+        writer_(writer),
+        log_(log),
+        lease_(std::move(lease)),
+        last_seq_(before.last_seq),
+        is_blank_(before.is_blank) {}
   ~StoredJournal() override { log_.forget(key(), lease_.run); }
 
   core::Task<void> commit(JournalWrite write) override {
     log_.settle(key(), write.events);
     if (write.ends) log_.forget(key(), lease_.run);
     // What is shown from now on stands behind these, also while they are being written.
+    is_blank_ = false;
     const auto events = static_cast<std::int64_t>(write.events.size());
     last_seq_ += events;
     const auto receipt = co_await writer_.append(lease_, std::move(write));
@@ -215,6 +252,7 @@ class StoredJournal final : public Journal {
   }
 
   core::Task<std::optional<StoredCheckpoint>> load(std::string ns, std::string id) override {
+    if (is_blank_ && id.empty()) co_return std::nullopt;
     std::optional<CheckpointId> wanted;
     if (!id.empty()) {
       wanted = CheckpointId::parse(id);
@@ -236,13 +274,14 @@ class StoredJournal final : public Journal {
   EventLog& log_;
   RunLease lease_;
   std::atomic<std::int64_t> last_seq_;
+  std::atomic<bool> is_blank_;
 };
 
 }  // namespace
 
 std::unique_ptr<Journal> make_journal(storage::Database& database, JournalWriter& writer, EventLog& log,
-                                      RunLease lease, std::int64_t last_seq) {
-  return std::make_unique<StoredJournal>(database, writer, log, std::move(lease), last_seq);
+                                      RunLease lease, ThreadBefore before) {
+  return std::make_unique<StoredJournal>(database, writer, log, std::move(lease), before);
 }
 
 }  // namespace assistiv::agents

@@ -31,9 +31,9 @@ struct JournalOptions {
 // Thread-safe.
 class JournalWriter {
  public:
-  // After a commit `log` hears of the events, and `run_ended` of threads whose next run may be due.
+  // After a commit `log` hears of the events, and `runs_are_due` when a run waited for one that has ended.
   JournalWriter(storage::Database& database, JournalOptions options, EventLog& log,
-                std::function<void()> run_ended, RunEndHook hook = {});
+                std::function<void()> runs_are_due, RunEndHook hook = {});
   ~JournalWriter();
 
   void start(core::AnyExecutor executor);
@@ -59,8 +59,13 @@ class JournalWriter {
   core::TaskGroup group_{"agent journal"};
 };
 
-// The door of one run (journal.h) on top of it. `last_seq`: of the thread's events before it.
+// What is on a thread before a run of it.
+struct ThreadBefore {
+  std::int64_t last_seq = 0;  // of its events
+  bool is_blank = false;      // it has no checkpoint: none is looked for
+};
+// The door of one run (journal.h) on top of it.
 std::unique_ptr<Journal> make_journal(storage::Database& database, JournalWriter& writer, EventLog& log,
-                                      RunLease lease, std::int64_t last_seq = 0);
+                                      RunLease lease, ThreadBefore before = {});
 
 }  // namespace assistiv::agents

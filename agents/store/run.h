@@ -36,8 +36,9 @@ struct Run {
   std::optional<std::chrono::milliseconds> max_wait;  // that it may be parked
   core::Json woken_by = core::Json::object();         // the connections that it goes on for (wait_store.h)
   core::Json usage;
-  core::Json error;           // null, or {"error", "message"}
-  std::int64_t base_seq = 0;  // the run's events come after it
+  core::Json error;                       // null, or {"error", "message"}
+  std::int64_t base_seq = 0;              // the run's events come after it
+  std::optional<CheckpointId> base_head;  // of the thread when the run was first claimed
   core::Time due_at;
   core::Time created_at, updated_at;
   std::optional<core::Time> started_at, ended_at;
@@ -63,7 +64,7 @@ struct ClaimedRun {
 
 struct QueueOptions {
   std::chrono::milliseconds lease{15'000};
-  int attempts_max = 3;
+  int attempts_max = 3;  // that a run is lost in a row without getting on
 };
 
 // The firing of a schedule that a run is: there is one run for each.
@@ -105,6 +106,7 @@ struct CreatedRun {
 struct RunSearch {
   std::optional<ThreadId> thread;
   std::optional<std::string> status;
+  bool open = false;  // those that are not over
   core::Json metadata = core::Json::object();
   int limit = 10;
   int offset = 0;

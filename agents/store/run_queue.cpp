@@ -21,6 +21,17 @@ using Steady = std::chrono::steady_clock;
 constexpr std::size_t kSweepMax = 200;
 constexpr int kSweepsMax = 50;  // of one kind in one upkeep: lost runs are looked for in between
 
+// What fails in one care, of one row that cannot be read, say, keeps no other from its turn.
+core::Task<> guarded(core::Task<> care) {
+  try {
+    co_await std::move(care);
+  } catch (const core::Error& e) {
+    core::log::warn("agents.upkeep_failed", {{"error", e.message()}, {"detail", e.detail()}});
+  } catch (const std::exception& e) {
+    core::log::error("agents.upkeep_failed", {{"detail", e.what()}});
+  }
+}
+
 }  // namespace
 
 // The renewal has a thread to itself: an executor that is busy, or an I/O thread that is, must not look dead.
@@ -50,6 +61,8 @@ struct RunQueue::Keeper {
       settle(asked, renewed, began);
     } catch (const core::Error& e) {
       core::log::warn("agents.leases_not_renewed", {{"detail", e.detail()}});
+    } catch (const std::exception& e) {
+      core::log::error("agents.leases_not_renewed", {{"detail", e.what()}});
     }
     drop_outlived();
   }
@@ -159,9 +172,10 @@ void RunQueue::hold(RunLease lease, LeaseWatch watch) {
       run, Keeper::Held{std::move(lease), std::move(watch), Steady::now() + options_.lease, {}});
 }
 
-void RunQueue::release(RunId run) {
+void RunQueue::release(const RunLease& lease) {
   const std::lock_guard lock(keeper_->mutex);
-  keeper_->held.erase(run);
+  const auto found = keeper_->held.find(lease.run);
+  if (found != keeper_->held.end() && found->second.lease.epoch == lease.epoch) keeper_->held.erase(found);
 }
 
 std::size_t RunQueue::held() const {
@@ -182,33 +196,41 @@ void RunQueue::on_notify(std::string_view topic, std::string_view payload) {
 }
 
 core::Task<> RunQueue::keep_up(std::stop_token stop) {
+  auto next_sweep = Steady::time_point::min();
   while (!stop.stop_requested()) {
-    try {
+    co_await guarded(take_back());
+    if (Steady::now() >= next_sweep) {
       co_await sweep(stop);
-    } catch (const core::Error& e) {
-      core::log::warn("agents.upkeep_failed", {{"detail", e.detail()}});
-    } catch (const std::exception& e) {
-      // Of one row that cannot be read: lost runs are to be taken back all the same.
-      core::log::error("agents.upkeep_failed", {{"detail", e.what()}});
+      next_sweep = Steady::now() + options_.upkeep;
     }
-    co_await core::sleep_for(options_.upkeep, stop);
+    co_await core::sleep_for(std::min(options_.look, options_.upkeep), stop);
   }
 }
 
 core::Task<> RunQueue::sweep(std::stop_token stop) {
+  co_await guarded(fire_schedules());
+  co_await guarded(end_waits());
+  co_await guarded(discard(stop));
+}
+
+core::Task<> RunQueue::take_back() {
   const auto reaped = co_await runs_.reap(kSweepMax);
   if (reaped.queued_again + reaped.exhausted + reaped.cancelled > 0) {
     core::log::warn("agents.runs_taken_back", {{"queued_again", reaped.queued_again},
                                                {"exhausted", reaped.exhausted},
                                                {"cancelled", reaped.cancelled}});
   }
+}
+
+core::Task<> RunQueue::fire_schedules() {
   if (care_.crons != nullptr && co_await care_.crons->fire_due(kSweepMax) > 0) wake();
-  if (care_.waits != nullptr) {
-    const auto expired = co_await care_.waits->fire_expired(kSweepMax);
-    const auto settled = co_await care_.waits->check_noted(kSweepMax);
-    if (expired + settled > 0) wake();
-  }
-  co_await discard(stop);
+}
+
+core::Task<> RunQueue::end_waits() {
+  if (care_.waits == nullptr) co_return;
+  const auto expired = co_await care_.waits->fire_expired(kSweepMax);
+  const auto settled = co_await care_.waits->check_noted(kSweepMax);
+  if (expired + settled > 0) wake();
 }
 
 // What has outlived its time: as much as there is, for nobody deletes it otherwise.

@@ -36,7 +36,8 @@ struct RunQueueOptions {
   std::chrono::milliseconds lease{15'000};
   std::chrono::milliseconds renew_every{5'000};
   std::chrono::milliseconds poll{1'000};    // when no notice comes
-  std::chrono::milliseconds upkeep{5'000};  // between two looks for lost runs and due schedules
+  std::chrono::milliseconds look{1'000};    // between two looks for lost runs
+  std::chrono::milliseconds upkeep{5'000};  // between two looks for due schedules and what has had its time
   int keep_events_days = 30;                // of threads that are not busy
 };
 
@@ -65,7 +66,8 @@ class RunQueue {
   // From here on until release() the lease is renewed and `watch` hears what becomes of it. A lease that
   // could not be renewed in its time is lost, whatever the database will say.
   void hold(RunLease lease, LeaseWatch watch);
-  void release(RunId run);
+  // Of this lease only: another flight of the same run may have begun.
+  void release(const RunLease& lease);
   std::size_t held() const;
 
   // As storage::Notifier's callback.
@@ -75,6 +77,9 @@ class RunQueue {
   struct Keeper;
   core::Task<> keep_up(std::stop_token stop);
   core::Task<> sweep(std::stop_token stop);
+  core::Task<> take_back();
+  core::Task<> fire_schedules();
+  core::Task<> end_waits();
   core::Task<> discard(std::stop_token stop);
 
   storage::Database& database_;

@@ -59,34 +59,27 @@ constexpr std::string_view kRenew =
     "done "
     "d on d.run_id = r.run_id";
 
-// The thread's status once a run of it has ended.
-constexpr std::string_view kThreadAfter =
-    "update agent_thread t set last_seq = t.last_seq + case when e.add_event then 1 else 0 end, updated_at = "
-    "now(), "
-    "error = e.error, expires_at = case when t.is_temporary then now() + case when r.keep_thread then "
-    "interval '7 days' "
-    "else interval '10 minutes' end else now() + make_interval(mins => t.ttl_minutes) end, status = case "
-    "when exists "
-    "(select 1 from agent_run o where o.platform_id = t.platform_id and o.thread_id = t.thread_id and "
-    "o.run_id <> "
-    "e.run and o.status in ('pending', 'running')) then 'busy' when e.status in ('error', 'timeout') then "
-    "'error' when "
-    "t.interrupts <> '{}' then 'interrupted' else 'idle' end from unnest($1::uuid[], $2::uuid[], $3::text[], "
-    "$4::text[], $5::boolean[]) as e(platform, run, status, error, add_event) join agent_run r on "
-    "r.platform_id = "
-    "e.platform and r.run_id = e.run where t.platform_id = r.platform_id and t.thread_id = r.thread_id "
-    "returning "
-    "t.platform_id, t.thread_id, t.last_seq, t.end_user_id, e.run, e.add_event, r.started_at is not null as "
-    "has_begun, r.webhook is not null as has_webhook, r.max_wait_ms, r.woken_by, assistiv_ms(now()) as "
-    "ended_ms, "
-    "case when e.status = 'interrupted' then t.interrupts end as interrupts";
-
+// The run is over, and its thread has the status that follows.
 constexpr std::string_view kEndRuns =
-    "update agent_run r set status = e.status, error = e.error, owner = '', lease_until = null, epoch = "
-    "r.epoch + 1, "
-    "updated_at = now(), ended_at = now() from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) as "
-    "e(platform, "
-    "run, status, error) where r.platform_id = e.platform and r.run_id = e.run";
+    "with e as materialized (select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], "
+    "$5::boolean[]) as e(platform, run, status, error, add_event)), after as (update agent_thread t set "
+    "last_seq = t.last_seq + case when e.add_event then 1 else 0 end, updated_at = now(), error = e.error, "
+    "expires_at = case when t.is_temporary then now() + case when r.keep_thread then interval '7 days' else "
+    "interval '10 minutes' end else now() + make_interval(mins => t.ttl_minutes) end, status = case when "
+    "exists (select 1 from agent_run o where o.platform_id = t.platform_id and o.thread_id = t.thread_id and "
+    "o.run_id <> e.run and o.status in ('pending', 'running')) then 'busy' when t.interrupts <> '{}' and "
+    "(e.status not in ('error', 'timeout') or (t.interrupts = r.base_interrupts and not exists (select 1 "
+    "from "
+    "agent_task a where a.platform_id = t.platform_id and a.thread_id = t.thread_id and a.checkpoint_id = "
+    "t.head_id and a.fact = 'answer' and position(a.fact_key in t.interrupts) > 0))) then 'interrupted' when "
+    "e.status in ('error', 'timeout') then 'error' else 'idle' end from e join "
+    "agent_run r on r.platform_id = e.platform and r.run_id = e.run where t.platform_id = r.platform_id and "
+    "t.thread_id = r.thread_id returning t.platform_id, t.thread_id, t.last_seq, t.end_user_id, e.run, "
+    "e.add_event, t.status = 'busy' as next_waits, r.started_at is not null as has_begun, r.webhook is not "
+    "null as has_webhook, r.max_wait_ms, r.woken_by, assistiv_ms(now()) as ended_ms, case when e.status = "
+    "'interrupted' then t.interrupts end as interrupts), ended as (update agent_run r set status = e.status, "
+    "error = e.error, owner = '', lease_until = null, epoch = r.epoch + 1, updated_at = now(), ended_at = "
+    "now() from e where r.platform_id = e.platform and r.run_id = e.run) select * from after";
 
 struct EndingArrays {
   TextArray platform, run, status, error, add_event;
@@ -159,15 +152,30 @@ void queue_again(Transaction& tx, core::PlatformId platform, RunId run, bool giv
       {platform.str(), run.str(), give_attempt_back ? "1" : "0"});
 }
 
+// What the run has recorded: steps, and calls. Taking it up again records none by itself.
+std::int64_t progress_of(const Run& run) {
+  const auto totals = totals_of(run.usage.is_object() ? run.usage : Json::object());
+  return totals.supersteps + totals.llm_calls + totals.tool_calls;
+}
+
+// Notes that the run was lost. How often in a row it was without having got on.
+int count_loss(Transaction& tx, core::PlatformId platform, const Run& run) {
+  return static_cast<int>(
+      tx.exec("update agent_run set losses = case when progress < $3::bigint then 0 else losses + 1 end, "
+              "progress = $3::bigint where platform_id = $1::uuid and run_id = $2::uuid returning losses",
+              {platform.str(), run.id.str(), std::to_string(progress_of(run))})[0]
+          .integer("losses"));
+}
+
 void end_cancelled(Transaction& tx, core::PlatformId platform, const Run& run, const RunEndHook& hook) {
   const bool rolls_back = run.cancel_action == "rollback";
   end_runs(tx, {{platform, run.id, "interrupted", nullptr, true, rolls_back}}, hook);
   if (rolls_back) roll_back(tx, platform, run);
 }
 
-Json exhausted(int attempts) {
+Json exhausted(int losses) {
   return {{"error", "attempts_exhausted"},
-          {"message", "The run was begun " + std::to_string(attempts) + " times and lost each time."}};
+          {"message", "The run was lost " + std::to_string(losses) + " times without getting on."}};
 }
 
 }  // namespace
@@ -178,15 +186,13 @@ std::string end_event_body(RunId run, const std::string& status, const Json& err
   return core::dump_json(body);
 }
 
-void end_runs(Transaction& tx, const std::vector<RunEnding>& endings, const RunEndHook& hook) {
-  if (endings.empty()) return;
-  auto threads = arrays_of(endings);
-  const auto after =
-      tx.exec(kThreadAfter, {threads.platform.take(), threads.run.take(), threads.status.take(),
-                             threads.error.take(), threads.add_event.take()});
-  auto runs = arrays_of(endings);
-  tx.exec(kEndRuns, {runs.platform.take(), runs.run.take(), runs.status.take(), runs.error.take()});
-  for (const auto row : after) {
+bool end_runs(Transaction& tx, const std::vector<RunEnding>& endings, const RunEndHook& hook) {
+  if (endings.empty()) return false;
+  bool next_waits = false;
+  auto ends = arrays_of(endings);
+  for (const auto row : tx.exec(kEndRuns, {ends.platform.take(), ends.run.take(), ends.status.take(),
+                                           ends.error.take(), ends.add_event.take()})) {
+    next_waits = next_waits || row.boolean("next_waits");
     const auto run = row.id<RunId>("run");
     for (const auto& ending : endings) {
       if (ending.run != run) continue;
@@ -194,6 +200,7 @@ void end_runs(Transaction& tx, const std::vector<RunEnding>& endings, const RunE
       if (hook) hook(tx, read_ended(row, ending));
     }
   }
+  return next_waits;
 }
 
 Run ended_run(Transaction& tx, const EndedRun& ended) {
@@ -314,8 +321,8 @@ core::Task<ReapedRuns> RunStore::reap(std::size_t max) {
       if (run->cancel_action) {
         end_cancelled(tx, platform, *run, hook_);
         ++done.cancelled;
-      } else if (run->attempt >= options_.attempts_max) {
-        end_runs(tx, {{platform, run->id, "error", exhausted(run->attempt)}}, hook_);
+      } else if (const int losses = count_loss(tx, platform, *run); losses >= options_.attempts_max) {
+        end_runs(tx, {{platform, run->id, "error", exhausted(losses)}}, hook_);
         ++done.exhausted;
       } else {
         queue_again(tx, platform, run->id, false);

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "agents/store/outage.h"
+#include "agents/store/reply_page_store.h"
 #include "agents/store/run_rows.h"
 #include "agents/store/thread_store.h"
 #include "core/error.h"
@@ -22,8 +24,22 @@ std::vector<Param> run_reach(const Reach& reach) {
   return {reach.platform.str(), std::move(end_user)};
 }
 
+constexpr std::string_view kRunsOfThreads =
+    " from agent_run r join agent_thread t on t.platform_id = r.platform_id and t.thread_id = r.thread_id";
+constexpr const char* kRunBytes =
+    "octet_length(s.metadata::text) + octet_length(s.kwargs) + octet_length(s.usage) + "
+    "octet_length(s.woken_by) + coalesce(octet_length(s.error), 0)";
+
 constexpr std::string_view kRunReached =
     " where r.platform_id = $1::uuid and ($2::uuid is null or t.end_user_id = $2::uuid) ";
+
+const std::string kRunColumns =
+    " r.platform_id, r.run_id, r.thread_id, t.is_temporary, t.end_user_id, r.agent_id, r.agent_version, "
+    "r.assistant_id, r.status, r.metadata, r.kwargs, r.multitask_strategy, r.attempt, r.cancel_action, "
+    "r.webhook, r.key_id, r.traceparent, r.max_wait_ms, r.woken_by, r.usage, r.error, r.base_seq, "
+    "r.base_head_id, r.owner, r.epoch, assistiv_ms(r.due_at) as due_ms, assistiv_ms(r.created_at) as "
+    "created_ms, assistiv_ms(r.updated_at) as updated_ms, assistiv_ms(r.started_at) as started_ms, "
+    "assistiv_ms(r.ended_at) as ended_ms ";
 
 std::optional<Run> find_run(Transaction& tx, const Reach& reach, RunId id) {
   auto params = run_reach(reach);
@@ -86,28 +102,14 @@ std::optional<Run> first_run(Transaction& tx, const Reach& reach, const NewRun& 
   return find_run(tx, reach, rows[0].id<RunId>("run_id"));
 }
 
-// Locks the thread of the new run, or makes it. Whether other runs may be on it.
-bool open_thread(Transaction& tx, const Reach& reach, const NewRun& input, ThreadId thread) {
-  NewThread fresh;
-  fresh.metadata = input.thread_metadata;
-  if (!input.thread) {
-    insert_thread(tx, reach, thread, fresh, true);
-    return false;
-  }
-  const auto lock = [&] {
-    auto params = run_reach(reach);
-    params.emplace_back(thread.str());
-    return !tx.exec(
-                  "select 1 from agent_thread t where t.platform_id = $1::uuid and ($2::uuid is null or "
-                  "t.end_user_id = $2::uuid) and t.thread_id = $3::uuid for no key update",
-                  std::move(params))
-                .empty();
-  };
-  if (lock()) return true;
-  if (input.create_thread && insert_thread(tx, reach, thread, fresh, false)) return false;
-  // Another request may have made it meanwhile.
-  if (input.create_thread && lock()) return true;
-  throw core::not_found("There is no such thread.");
+bool lock_reached_thread(Transaction& tx, const Reach& reach, ThreadId thread) {
+  auto params = run_reach(reach);
+  params.emplace_back(thread.str());
+  return !tx.exec(
+                "select 1 from agent_thread t where t.platform_id = $1::uuid and ($2::uuid is null or "
+                "t.end_user_id = $2::uuid) and t.thread_id = $3::uuid for no key update",
+                std::move(params))
+              .empty();
 }
 
 // What the strategy says about the runs that are on the thread. Whether none is left before the new one.
@@ -132,8 +134,31 @@ bool make_room(Transaction& tx, const Reach& reach, const NewRun& input, ThreadI
   return free;
 }
 
-void insert_run(Transaction& tx, const Reach& reach, const NewRun& input, RunId id, ThreadId thread,
-                bool take, const QueueOptions& options) {
+// Its thread in the same statement: a new one, or the one that this transaction has locked.
+constexpr std::string_view kNewThread =
+    "with thread as (insert into agent_thread (platform_id, thread_id, end_user_id, is_temporary, status, "
+    "metadata) values ($1::uuid, $2::uuid, $24::uuid, $25::boolean, 'busy', assistiv_jsonb($21)) on conflict "
+    "do nothing returning *), ";
+constexpr std::string_view kLockedThread =
+    "with thread as (update agent_thread set status = 'busy', updated_at = now(), metadata = case when $21 = "
+    "'{}' then metadata else metadata || assistiv_jsonb($21) end where platform_id = $1::uuid and thread_id "
+    "= $2::uuid returning *), ";
+constexpr std::string_view kNewRun =
+    "made as (insert into agent_run (platform_id, thread_id, run_id, agent_id, agent_version, assistant_id, "
+    "metadata, kwargs, multitask_strategy, keep_thread, idempotency_key, fingerprint, webhook, due_at, "
+    "base_seq, status, owner, epoch, attempt, lease_until, started_at, base_head_id, base_interrupts, "
+    "cron_id, cron_slot, key_id, traceparent, max_wait_ms, woken_by, end_user_id) select $1::uuid, $2::uuid, "
+    "$3::uuid, "
+    "$4::uuid, $5::integer, $6::uuid, assistiv_jsonb($7), $8, $9, $10::boolean, $11, $12, $13, now() + "
+    "make_interval(secs => $14::double precision), last_seq, case when $15::text is null then 'pending' else "
+    "'running' end, coalesce($15, ''), case when $15 is null then 0 else 1 end, case when $15 is null then 0 "
+    "else 1 end, case when $15 is not null then now() + $16::bigint * interval '1 millisecond' end, case "
+    "when $15 is not null then now() end, head_id, interrupts, $17::uuid, assistiv_time($18::bigint), "
+    "$19::uuid, $20, $22::bigint, $23, end_user_id from thread returning *) select";
+
+// Nothing: the thread was to be made, and another transaction has made it meanwhile.
+std::optional<Run> insert_run(Transaction& tx, const Reach& reach, const NewRun& input, RunId id,
+                              ThreadId thread, bool is_new_thread, bool take, const QueueOptions& options) {
   Param key, owner, cron, slot, key_id, max_wait;
   if (input.key) key_id = input.key->str();
   if (input.max_wait) max_wait = std::to_string(input.max_wait->count());
@@ -143,52 +168,41 @@ void insert_run(Transaction& tx, const Reach& reach, const NewRun& input, RunId 
   }
   if (input.idempotency_key) key = stored_key(reach, *input.idempotency_key);
   if (take) owner = input.claim_as;
-  tx.exec(
-      "with thread as (update agent_thread set status = 'busy', updated_at = now(), "
-      "metadata = case when $21 = '{}' then metadata else metadata || assistiv_jsonb($21) end where "
-      "platform_id = "
-      "$1::uuid and "
-      "thread_id = $2::uuid returning last_seq, head_id, interrupts) insert into agent_run (platform_id, "
-      "thread_id, "
-      "run_id, agent_id, agent_version, assistant_id, metadata, kwargs, multitask_strategy, keep_thread, "
-      "idempotency_key, fingerprint, webhook, due_at, base_seq, status, owner, epoch, attempt, lease_until, "
-      "started_at, base_head_id, base_interrupts, cron_id, cron_slot, key_id, traceparent, max_wait_ms, "
-      "woken_by) "
-      "select $1::uuid, $2::uuid, $3::uuid, "
-      "$4::uuid, "
-      "$5::integer, "
-      "$6::uuid, assistiv_jsonb($7), $8, $9, $10::boolean, $11, $12, $13, now() + make_interval(secs => "
-      "$14::double "
-      "precision), last_seq, case when $15::text is null then 'pending' else 'running' end, coalesce($15, "
-      "''), case "
-      "when $15 is null then 0 else 1 end, case when $15 is null then 0 else 1 end, case when $15 is not "
-      "null then "
-      "now() + $16::bigint * interval '1 millisecond' end, case when $15 is not null then now() end, "
-      "head_id, "
-      "interrupts, $17::uuid, assistiv_time($18::bigint), $19::uuid, $20, $22::bigint, $23 from thread",
-      {reach.platform.str(),
-       thread.str(),
-       id.str(),
-       input.agent.str(),
-       std::to_string(input.agent_version),
-       input.assistant.str(),
-       core::dump_json(input.metadata),
-       core::dump_json(input.kwargs),
-       input.multitask_strategy,
-       input.keep_thread ? "true" : "false",
-       key,
-       input.fingerprint,
-       input.webhook,
-       std::to_string(input.after.count()),
-       owner,
-       std::to_string(options.lease.count()),
-       cron,
-       slot,
-       key_id,
-       input.traceparent,
-       core::dump_json(input.thread_metadata),
-       max_wait,
-       core::dump_json(input.woken_by)});
+  std::vector<Param> params = {reach.platform.str(),
+                               thread.str(),
+                               id.str(),
+                               input.agent.str(),
+                               std::to_string(input.agent_version),
+                               input.assistant.str(),
+                               core::dump_json(input.metadata),
+                               core::dump_json(input.kwargs),
+                               input.multitask_strategy,
+                               input.keep_thread ? "true" : "false",
+                               key,
+                               input.fingerprint,
+                               input.webhook,
+                               std::to_string(input.after.count()),
+                               owner,
+                               std::to_string(options.lease.count()),
+                               cron,
+                               slot,
+                               key_id,
+                               input.traceparent,
+                               core::dump_json(input.thread_metadata),
+                               max_wait,
+                               core::dump_json(input.woken_by)};
+  if (is_new_thread) {
+    params.emplace_back();
+    if (reach.end_user) params.back() = reach.end_user->str();
+    params.emplace_back(input.thread ? "false" : "true");
+  }
+  static const auto statement = [](std::string_view thread_part) {
+    return std::string(thread_part).append(kNewRun).append(kRunColumns) + "from made r cross join thread t";
+  };
+  static const std::string for_new = statement(kNewThread), for_locked = statement(kLockedThread);
+  const auto rows = tx.exec(is_new_thread ? for_new : for_locked, std::move(params));
+  if (rows.empty()) return {};
+  return read_run(rows[0]);
 }
 
 std::string run_where(const RunSearch& query, std::vector<Param>& params) {
@@ -199,9 +213,17 @@ std::string run_where(const RunSearch& query, std::vector<Param>& params) {
   };
   if (query.thread) add(" and r.thread_id = ", query.thread->str(), "::uuid");
   if (query.status) add(" and r.status = ", *query.status, "");
+  if (query.open) out += " and r.status in ('pending', 'running')";
   if (!query.metadata.empty())
     add(" and r.metadata @> assistiv_jsonb(", core::dump_json(query.metadata), ")");
   return out;
+}
+
+std::string run_page(const RunSearch& query, std::vector<Param>& params) {
+  params.emplace_back(std::to_string(query.limit));
+  params.emplace_back(std::to_string(query.offset));
+  return " order by r.run_id desc limit $" + std::to_string(params.size() - 1) + "::bigint offset $" +
+         std::to_string(params.size()) + "::bigint";
 }
 
 void require_thread(Transaction& tx, const Reach& reach, const std::optional<ThreadId>& thread) {
@@ -210,17 +232,9 @@ void require_thread(Transaction& tx, const Reach& reach, const std::optional<Thr
 
 }  // namespace
 
-const std::string kSelectRun =
-    "select r.platform_id, r.run_id, r.thread_id, t.is_temporary, t.end_user_id, r.agent_id, "
-    "r.agent_version, "
-    "r.assistant_id, r.status, r.metadata, r.kwargs, r.multitask_strategy, r.attempt, r.cancel_action, "
-    "r.webhook, r.key_id, r.traceparent, r.max_wait_ms, r.woken_by, "
-    "r.usage, r.error, r.base_seq, r.owner, r.epoch, assistiv_ms(r.due_at) as due_ms, "
-    "assistiv_ms(r.created_at) as "
-    "created_ms, assistiv_ms(r.updated_at) as updated_ms, assistiv_ms(r.started_at) as started_ms, "
-    "assistiv_ms(r.ended_at) as ended_ms from agent_run r join agent_thread t on t.platform_id = "
-    "r.platform_id and "
-    "t.thread_id = r.thread_id";
+const std::string kSelectRun = "select" + kRunColumns +
+                               "from agent_run r join agent_thread t on t.platform_id = r.platform_id and "
+                               "t.thread_id = r.thread_id";
 
 Run read_run(const storage::Row& row) {
   Run out;
@@ -245,6 +259,7 @@ Run read_run(const storage::Row& row) {
   out.usage = core::parse_json(row.text("usage"), 512);
   if (!row.is_null("error")) out.error = core::parse_json(row.text("error"), 512);
   out.base_seq = row.integer("base_seq");
+  out.base_head = row.optional_id<CheckpointId>("base_head_id");
   out.due_at = row.time("due_ms");
   out.created_at = row.time("created_ms");
   out.updated_at = row.time("updated_ms");
@@ -276,13 +291,21 @@ CreatedRun create_run(Transaction& tx, const Reach& reach, const NewRun& input, 
   if (input.idempotency_key)
     if (auto first = first_run(tx, reach, input)) return {std::move(*first), true, {}};
   const ThreadId thread = input.thread.value_or(ThreadId{id.uuid});
-  bool first_in_line = !open_thread(tx, reach, input, thread);
-  if (!first_in_line) first_in_line = make_room(tx, reach, input, thread, hook);
-  const bool take = input.claim_as && first_in_line && input.after.count() == 0;
-  insert_run(tx, reach, input, id, thread, take, options);
-  CreatedRun out;
-  auto run = find_run(tx, reach, id);
+  const auto no_thread = [] { return core::not_found("There is no such thread."); };
+  const bool may_take = input.claim_as && input.after.count() == 0;
+  bool is_new_thread = !input.thread || !lock_reached_thread(tx, reach, thread);
+  if (input.thread && is_new_thread && !input.create_thread) throw no_thread();
+  std::optional<Run> run;
+  bool take = may_take;
+  if (is_new_thread) run = insert_run(tx, reach, input, id, thread, true, take, options);
+  if (!run) {
+    // Another request may have made the thread meanwhile.
+    if (is_new_thread && !lock_reached_thread(tx, reach, thread)) throw no_thread();
+    take = make_room(tx, reach, input, thread, hook) && may_take;
+    run = insert_run(tx, reach, input, id, thread, false, take, options);
+  }
   if (!run) no_such_run();
+  CreatedRun out;
   out.run = std::move(*run);
   if (take) {
     out.lease.emplace();
@@ -296,13 +319,14 @@ CreatedRun create_run(Transaction& tx, const Reach& reach, const NewRun& input, 
 }
 
 RunStore::RunStore(storage::Database& database, const core::Clock& clock, core::Random& random,
-                   QueueOptions options, RunSignals signals, RunEndHook hook)
+                   QueueOptions options, RunSignals signals, RunEndHook hook, OwnerCounts* counts)
     : database_(database),
       clock_(clock),
       random_(random),
       options_(options),
       signals_(std::move(signals)),
-      hook_(std::move(hook)) {}
+      hook_(std::move(hook)),
+      counts_(counts) {}
 
 void RunStore::signal(const std::vector<ThreadKey>& changed, bool due) const {
   if (signals_.thread_has_changed)
@@ -311,10 +335,12 @@ void RunStore::signal(const std::vector<ThreadKey>& changed, bool due) const {
 }
 
 core::Task<CreatedRun> RunStore::create(Reach reach, NewRun input) {
+  if (counts_ != nullptr) co_await counts_->admit_run(reach, input.thread, input.create_thread);
   const auto id = RunId::make(clock_, random_);
   auto out = co_await database_.run(Scope::tenant(reach.platform), [=, this](Transaction& tx) {
     return create_run(tx, reach, input, id, options_, hook_);
   });
+  if (out.lease && counts_ != nullptr) counts_->taken(reach, input.thread);
   if (!out.repeated) signal({{reach.platform, out.run.thread}}, !out.lease);
   co_return out;
 }
@@ -326,17 +352,29 @@ core::Task<Run> RunStore::get(Reach reach, RunId id) {
   co_return std::move(*run);
 }
 
+core::Task<Run> RunStore::await_row(Reach reach, RunId id, std::stop_token stop) {
+  return through_outage<Run>([=, this] { return get(reach, id); }, kOutagePatience, std::move(stop));
+}
+
 core::Task<std::vector<Run>> RunStore::list(Reach reach, RunSearch query) {
   co_return co_await database_.run(Scope::tenant(reach.platform), [=](Transaction& tx) {
     require_thread(tx, reach, query.thread);
     auto params = run_reach(reach);
-    auto sql = kSelectRun + run_where(query, params);
-    params.emplace_back(std::to_string(query.limit));
-    params.emplace_back(std::to_string(query.offset));
-    sql += " order by r.run_id desc limit $" + std::to_string(params.size() - 1) + "::bigint offset $" +
-           std::to_string(params.size()) + "::bigint";
+    const auto sql = kSelectRun + run_where(query, params) + run_page(query, params);
     std::vector<Run> out;
-    for (const auto row : tx.exec(sql, std::move(params))) out.push_back(read_run(row));
+    for (const auto row : tx.exec(fitting_rows(sql, kRunBytes), std::move(params)))
+      out.push_back(read_run(row));
+    return out;
+  });
+}
+
+core::Task<std::vector<RunId>> RunStore::ids(Reach reach, RunSearch query) {
+  co_return co_await database_.run(Scope::tenant(reach.platform), [=](Transaction& tx) {
+    auto params = run_reach(reach);
+    const auto sql =
+        "select r.run_id" + std::string(kRunsOfThreads) + run_where(query, params) + run_page(query, params);
+    std::vector<RunId> out;
+    for (const auto row : tx.exec(sql, std::move(params))) out.push_back(row.id<RunId>("run_id"));
     return out;
   });
 }
@@ -345,12 +383,7 @@ core::Task<std::int64_t> RunStore::count(Reach reach, RunSearch query) {
   co_return co_await database_.run(Scope::tenant(reach.platform), [=](Transaction& tx) {
     auto params = run_reach(reach);
     const auto where = run_where(query, params);
-    return tx
-        .exec(
-            "select count(*) as n from agent_run r join agent_thread t on t.platform_id = r.platform_id and "
-            "t.thread_id = r.thread_id" +
-                where,
-            std::move(params))[0]
+    return tx.exec("select count(*) as n" + std::string(kRunsOfThreads) + where, std::move(params))[0]
         .integer("n");
   });
 }

@@ -8,10 +8,12 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
 #include "agents/store/checkpoint_store.h"
+#include "agents/store/owner_count_store.h"
 #include "agents/store/run.h"
 #include "core/clock.h"
 #include "core/random.h"
@@ -67,13 +69,18 @@ struct ReapedRuns {
 class RunStore {
  public:
   RunStore(storage::Database& database, const core::Clock& clock, core::Random& random, QueueOptions options,
-           RunSignals signals, RunEndHook hook = {});
+           RunSignals signals, RunEndHook hook = {}, OwnerCounts* counts = nullptr);
 
   // When it returns, the run is durable. Throws NotFound for the thread, Conflict ("thread_busy") under
-  // "reject", Conflict when the key was used for another request.
+  // "reject", Conflict when the key was used for another request; as OwnerCounts::admit_run().
   core::Task<CreatedRun> create(Reach reach, NewRun input);
   core::Task<Run> get(Reach reach, RunId id);
+  // The same for who waits for the run: a database that is away for a moment is waited for.
+  core::Task<Run> await_row(Reach reach, RunId id, std::stop_token stop);
+  // Newest first. Fewer than the limit when more do not fit into a reply (reply_page_store.h); none: there
+  // are no more.
   core::Task<std::vector<Run>> list(Reach reach, RunSearch query);
+  core::Task<std::vector<RunId>> ids(Reach reach, RunSearch query);
   core::Task<std::int64_t> count(Reach reach, RunSearch query);
   // The run that waits is over at once; one that runs is asked to stop, and is over when its owner has
   // stopped or its lease has run out. A run that is over stays as it is. Gives the run after it, or nothing
@@ -107,6 +114,7 @@ class RunStore {
   QueueOptions options_;
   RunSignals signals_;
   RunEndHook hook_;
+  OwnerCounts* counts_;
 };
 
 // ---- for the journal and the schedules: statements on the caller's transaction ----
@@ -119,8 +127,9 @@ struct RunEnding {
   bool append_event = true;  // the store's own "end" event; the journal counts its own
   bool rolled_back = false;
 };
-// Marks the runs over and their threads with them. Whoever calls has checked owner and epoch.
-void end_runs(storage::Transaction& tx, const std::vector<RunEnding>& endings, const RunEndHook& hook);
+// Marks the runs over and their threads with them. Whoever calls has checked owner and epoch, and has locked
+// the threads. Whether on one of them another run waits for its turn.
+bool end_runs(storage::Transaction& tx, const std::vector<RunEnding>& endings, const RunEndHook& hook);
 // The run whose end a hook was told of, as it is now.
 Run ended_run(storage::Transaction& tx, const EndedRun& ended);
 // The body of the event "end" that closes every run.

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "agents/store/reply_page_store.h"
 #include "core/error.h"
 #include "core/json_read.h"
 #include "storage/text_array.h"
@@ -17,14 +18,23 @@ using storage::Scope;
 using storage::TextArray;
 using storage::Transaction;
 
-// The values may be megabytes: a list that does not show them does not read them.
+// The values may be megabytes: a list that does not show them does not read them. A thread that asks
+// something may be answered until a run that is queued for later begins.
 std::string thread_columns(bool with_values) {
   return std::string(
-             " t.thread_id, t.end_user_id, t.status, t.metadata, t.config, t.interrupts, t.error, t.head_id, "
+             " t.thread_id, t.end_user_id, case when t.status = 'busy' and t.interrupts <> '{}' and not "
+             "exists (select 1 from agent_run r where r.platform_id = t.platform_id and r.thread_id = "
+             "t.thread_id and (r.status = 'running' or (r.status = 'pending' and r.due_at <= "
+             "clock_timestamp()))) then 'interrupted' else t.status end as status, t.metadata, t.config, "
+             "t.interrupts, t.error, t.head_id, "
              "t.last_seq, t.ttl_minutes, t.ttl_strategy, assistiv_ms(t.created_at) as created_ms, "
              "assistiv_ms(t.updated_at) as updated_ms, assistiv_ms(t.state_updated_at) as state_ms, ") +
          (with_values ? "t.state_values " : "null as state_values ");
 }
+
+constexpr const char* kThreadBytes =
+    "octet_length(s.metadata::text) + octet_length(s.config) + octet_length(s.interrupts) + "
+    "coalesce(octet_length(s.error), 0) + coalesce(octet_length(s.state_values), 0)";
 
 constexpr std::string_view kReached =
     " t.platform_id = $1::uuid and ($2::uuid is null or t.end_user_id = $2::uuid) ";
@@ -74,6 +84,11 @@ std::optional<Thread> read_one(Transaction& tx, const Reach& reach, ThreadId id,
   return read_thread(rows[0]);
 }
 
+core::Error metadata_too_large() {
+  return core::Error(core::ErrorKind::PayloadTooLarge, "A thread's metadata has at most 64 KiB.")
+      .with_field("/metadata");
+}
+
 [[noreturn]] void no_such_thread() {
   throw core::not_found("There is no such thread.");
 }
@@ -94,6 +109,20 @@ bool has_open_run(Transaction& tx, const ThreadKey& key) {
                 "('pending', 'running') limit 1",
                 {key.platform.str(), key.thread.str()})
               .empty();
+}
+
+// Of a thread that this transaction has locked.
+void check_bases(Transaction& tx, const ThreadKey& key, const Thread& thread,
+                 const std::vector<StateBase>& bases) {
+  for (const auto& base : bases) {
+    std::string newest = thread.head ? thread.head->str() : "";
+    if (!base.ns.empty()) {
+      const auto stored = CheckpointStore::load(tx, key, base.ns, std::nullopt);
+      newest = stored ? stored->checkpoint.id : "";
+    }
+    if (newest != base.checkpoint)
+      throw core::conflict("The state of the thread has changed meanwhile.").with_code("state_moved");
+  }
 }
 
 std::string interrupts_text(const Json& interrupts) {
@@ -159,6 +188,11 @@ bool insert_thread(Transaction& tx, const Reach& reach, ThreadId id, const NewTh
 }
 
 core::Task<Thread> ThreadStore::create(Reach reach, NewThread input) {
+  if (core::dump_json(input.metadata).size() > kMetadataMax) throw metadata_too_large();
+  if (counts_ != nullptr && !co_await counts_->has_room(reach, Owned::Threads)) {
+    const bool is_there = input.existing_is_fine && input.id && (co_await find(reach, *input.id)).has_value();
+    if (!is_there) throw too_many(Owned::Threads);
+  }
   const auto id = input.id ? *input.id : ThreadId::make(clock_, random_);
   co_return co_await database_.run(
       Scope::tenant(reach.platform), [=, input = std::move(input)](Transaction& tx) {
@@ -183,14 +217,21 @@ core::Task<Thread> ThreadStore::update(Reach reach, ThreadId id, ThreadPatch pat
     auto params = one_params(reach, id);
     params.emplace_back(core::dump_json(patch.metadata));
     add_ttl(params, patch.ttl);
-    tx.exec(
+    params.emplace_back(std::to_string(kMetadataMax));
+    // Who merges at the same time waits for the row, and the sum of both is what is looked at. One that is
+    // too large from before may become smaller.
+    const auto done = tx.exec(
         "update agent_thread t set metadata = metadata || assistiv_jsonb($4), ttl_minutes = "
         "coalesce($5::integer, "
         "ttl_minutes), ttl_strategy = coalesce($6, ttl_strategy), expires_at = now() + make_interval(mins => "
         "coalesce($5::integer, ttl_minutes)), updated_at = now() where" +
-            std::string(kReached) + "and t.thread_id = $3::uuid",
+            std::string(kReached) +
+            "and t.thread_id = $3::uuid and octet_length((t.metadata || assistiv_jsonb($4))::text) <= "
+            "greatest($7::bigint, octet_length(t.metadata::text))",
         std::move(params));
-    return require(read_one(tx, reach, id, false));
+    auto thread = require(read_one(tx, reach, id, false));
+    if (done.affected() == 0) throw metadata_too_large();
+    return thread;
   });
 }
 
@@ -215,11 +256,10 @@ core::Task<ThreadPage> ThreadStore::search(Reach reach, ThreadSearch query) {
     params.emplace_back(std::to_string(query.offset));
     const auto last = params.size();
     const std::string direction = query.ascending ? " asc nulls first" : " desc nulls last";
-    for (const auto row :
-         tx.exec("select" + thread_columns(query.with_values) + "from agent_thread t " + where +
-                     " order by " + column + direction + ", t.thread_id" + direction + " limit $" +
-                     std::to_string(last - 1) + "::bigint offset $" + std::to_string(last) + "::bigint",
-                 params))
+    const auto rows = "select" + thread_columns(query.with_values) + "from agent_thread t " + where +
+                      " order by " + column + direction + ", t.thread_id" + direction + " limit $" +
+                      std::to_string(last - 1) + "::bigint offset $" + std::to_string(last) + "::bigint";
+    for (const auto row : tx.exec(fitting_rows(rows, kThreadBytes), params))
       out.threads.push_back(read_thread(row));
     return out;
   });
@@ -234,6 +274,9 @@ core::Task<std::int64_t> ThreadStore::count(Reach reach, ThreadSearch query) {
 }
 
 core::Task<Thread> ThreadStore::copy(Reach reach, ThreadId id) {
+  if (counts_ != nullptr &&
+      !co_await counts_->has_room(co_await counts_->owner_of(reach, id), Owned::Threads))
+    throw too_many(Owned::Threads);
   const auto fresh = ThreadId::make(clock_, random_);
   co_return co_await database_.run(Scope::tenant(reach.platform), [=](Transaction& tx) {
     require(read_one(tx, reach, id, true));
@@ -282,7 +325,7 @@ core::Task<std::optional<StoredCheckpoint>> ThreadStore::state(Reach reach, Thre
                                    });
 }
 
-core::Task<std::vector<StoredCheckpoint>> ThreadStore::history(Reach reach, ThreadId id, HistoryQuery query) {
+core::Task<HistoryPage> ThreadStore::history(Reach reach, ThreadId id, HistoryQuery query) {
   co_return co_await database_.run(Scope::tenant(reach.platform), [=](Transaction& tx) {
     require(read_one(tx, reach, id, false));
     return CheckpointStore::history(tx, {reach.platform, id}, query);
@@ -293,10 +336,11 @@ core::Task<> ThreadStore::update_state(Reach reach, ThreadId id, StateUpdate upd
   const auto rows = to_rows(update.checkpoints);
   co_await database_.run(Scope::tenant(reach.platform), [=, update = std::move(update)](Transaction& tx) {
     const ThreadKey key{reach.platform, id};
-    require(read_one(tx, reach, id, true));
+    const auto thread = require(read_one(tx, reach, id, true));
     if (has_open_run(tx, key))
       throw core::conflict("A run is on this thread: wait for its end, or cancel it.")
           .with_code("thread_busy");
+    check_bases(tx, key, thread, update.made_from);
     CheckpointStore::insert(tx, {{key, std::nullopt, &rows}});
     CheckpointStore::insert_tasks(tx, {{key, &update.tasks}});
     if (!update.view) return;

@@ -11,6 +11,7 @@
 
 #include "agents/runtime/journal.h"
 #include "agents/store/checkpoint_store.h"
+#include "agents/store/owner_count_store.h"
 #include "agents/store/reach.h"
 #include "core/clock.h"
 #include "core/json.h"
@@ -68,12 +69,19 @@ struct ThreadSearch {
 };
 
 struct ThreadPage {
-  std::vector<Thread> threads;
+  std::vector<Thread> threads;  // fewer than the limit when more do not fit into a reply (reply_page_store.h)
   std::int64_t total = 0;
+};
+
+// The newest checkpoint of a namespace, when a state was made from it; "" when there was none.
+struct StateBase {
+  std::string ns;
+  std::string checkpoint;
 };
 
 // An update of the state that no run makes. With `view` the thread's head moves.
 struct StateUpdate {
+  std::vector<StateBase> made_from;  // those that must be the newest still
   std::vector<CheckpointRow> checkpoints;
   std::vector<TaskRow> tasks;
   std::optional<RunView> view;
@@ -82,10 +90,15 @@ struct StateUpdate {
 // Thread-safe.
 class ThreadStore {
  public:
-  ThreadStore(storage::Database& database, const core::Clock& clock, core::Random& random)
-      : database_(database), clock_(clock), random_(random) {}
+  // Of a thread's metadata, as PostgreSQL writes them; what is over it throws PayloadTooLarge.
+  static constexpr std::size_t kMetadataMax = 64 << 10;
 
-  // Conflict when the id is taken, and also when existing_is_fine but the thread is somebody else's.
+  ThreadStore(storage::Database& database, const core::Clock& clock, core::Random& random,
+              OwnerCounts* counts = nullptr)
+      : database_(database), clock_(clock), random_(random), counts_(counts) {}
+
+  // Conflict when the id is taken, and also when existing_is_fine but the thread is somebody else's, and
+  // ("too_many_threads") when its owner has as many as there may be.
   core::Task<Thread> create(Reach reach, NewThread input);
   core::Task<std::optional<Thread>> find(Reach reach, ThreadId id);
   // NotFound, as in all that follow.
@@ -95,7 +108,7 @@ class ThreadStore {
   core::Task<> remove(Reach reach, ThreadId id);
   core::Task<ThreadPage> search(Reach reach, ThreadSearch query);
   core::Task<std::int64_t> count(Reach reach, ThreadSearch query);
-  // A new thread with the same state and history, without runs and events.
+  // A new thread with the same state and history, without runs and events. Conflict as create().
   core::Task<Thread> copy(Reach reach, ThreadId id);
   // Deletes the threads, or all but their newest state ("keep_latest"), except for busy ones; gives how many.
   core::Task<std::int64_t> prune(Reach reach, std::vector<ThreadId> ids, std::string strategy);
@@ -103,8 +116,9 @@ class ThreadStore {
   // Without an id the head; nothing when the thread has no state yet or there is no such checkpoint.
   core::Task<std::optional<StoredCheckpoint>> state(Reach reach, ThreadId id, std::string ns,
                                                     std::optional<CheckpointId> checkpoint);
-  core::Task<std::vector<StoredCheckpoint>> history(Reach reach, ThreadId id, HistoryQuery query);
-  // Conflict ("thread_busy") while a run is pending or running.
+  core::Task<HistoryPage> history(Reach reach, ThreadId id, HistoryQuery query);
+  // Conflict: "thread_busy" while a run is pending or running, "state_moved" when it was made from what is
+  // not the newest any more.
   core::Task<> update_state(Reach reach, ThreadId id, StateUpdate update);
 
   // Nothing but an answer wakes what is parked on the thread now.
@@ -117,6 +131,7 @@ class ThreadStore {
   storage::Database& database_;
   const core::Clock& clock_;
   core::Random& random_;
+  OwnerCounts* counts_;
 };
 
 // For other stores: locks the row until the end of the transaction. Nothing: not there, or not reached.

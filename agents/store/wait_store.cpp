@@ -8,6 +8,7 @@
 #include "agents/store/thread_store.h"
 #include "core/error.h"
 #include "core/json_read.h"
+#include "core/log.h"
 #include "mcp/grants/approval_store.h"
 #include "oauth/connect/connection_store.h"
 #include "storage/text_array.h"
@@ -23,8 +24,15 @@ using storage::TextArray;
 using storage::Transaction;
 
 constexpr std::string_view kColumns =
-    "select platform_id, thread_id, interrupt_id, run_id, end_user_id, kind, subject, seen, checked from "
-    "agent_wait ";
+    "select w.platform_id, w.thread_id, w.interrupt_id, w.run_id, w.end_user_id, w.kind, w.subject, w.seen, "
+    "w.checked from agent_wait w ";
+// A run that is queued for later leaves the thread to what settles its questions.
+constexpr std::string_view kRunIsDue =
+    "(r.status = 'running' or (r.status = 'pending' and r.due_at <= clock_timestamp()))";
+const std::string kIsFree =
+    "not exists (select 1 from agent_run r where r.platform_id = w.platform_id and r.thread_id = w.thread_id "
+    "and " +
+    std::string(kRunIsDue) + ") ";
 constexpr int kAccountsMax = 100;  // of one app and end user that are looked at
 
 struct Noted {
@@ -50,6 +58,24 @@ Noted read_interrupt(const Json& value, const EndedRun& run) {
   out.subject = text(value["ask"], connects ? "app" : "approval_id");
   if (!out.subject.empty()) out.kind = connects ? "connection" : "approval";
   return out;
+}
+
+// Of a thread that this transaction has locked.
+bool has_due_run(Transaction& tx, core::PlatformId platform, ThreadId thread) {
+  return !tx.exec("select 1 from agent_run r where r.platform_id = $1::uuid and r.thread_id = $2::uuid and " +
+                      std::string(kRunIsDue) + " limit 1",
+                  {platform.str(), thread.str()})
+              .empty();
+}
+
+// A question whose answer made its node fail is open again, but nothing settles it by itself (decision 86).
+bool has_answer(Transaction& tx, core::PlatformId platform, const Thread& thread, const std::string& id) {
+  return thread.head &&
+         !tx.exec(
+                "select 1 from agent_task where platform_id = $1::uuid and thread_id = $2::uuid and "
+                "checkpoint_id = $3::uuid and fact = 'answer' and fact_key = $4",
+                {platform.str(), thread.id.str(), thread.head->str(), id})
+              .empty();
 }
 
 bool is_open(const Json& interrupts, const std::string& id) {
@@ -135,16 +161,29 @@ void WaitStore::note(Transaction& tx, const EndedRun& ended) {
        subjects.take(), expiries.take(), seen.take()});
 }
 
+// So that of several nodes that saw the row one goes on. Whether it was still there. Its deadline outlives
+// what settles it: the run that goes on may be cancelled before it has begun, and the question is open then.
+bool WaitStore::take(Transaction& tx, const Wait& wait, bool keeps_deadline) {
+  if (!keeps_deadline)
+    return tx.exec("delete from agent_wait" + std::string(kThisWait), wait.key()).affected() > 0;
+  const auto kept = tx.exec("update agent_wait set kind = 'answer', subject = '', checked = true" +
+                                std::string(kThisWait) + " and kind <> 'answer' and expires_at is not null",
+                            wait.key());
+  if (kept.affected() > 0) return true;
+  return tx.exec("delete from agent_wait" + std::string(kThisWait) + " and expires_at is null", wait.key())
+             .affected() > 0;
+}
+
 // A busy thread is left alone: the row stays, and is looked at again. What is not open any more is forgotten.
+// That a run has failed since the question was asked says nothing about the question.
 WaitStore::Woken WaitStore::wake(Transaction& tx, const Wait& wait, const Json& answer,
                                  const Json& woken_by) const {
   const auto thread = lock_thread(tx, {wait.platform, {}}, wait.thread);
   if (!thread) return Woken::Gone;
-  if (thread->status == "busy") return Woken::Busy;
-  // Under the thread's lock: of several nodes that saw the row one goes on.
-  if (tx.exec("delete from agent_wait" + std::string(kThisWait), wait.key()).affected() == 0)
-    return Woken::Gone;
-  if (thread->status != "interrupted" || !is_open(thread->interrupts, wait.interrupt)) return Woken::Gone;
+  if (has_due_run(tx, wait.platform, wait.thread)) return Woken::Busy;
+  const bool asks =
+      is_open(thread->interrupts, wait.interrupt) && !has_answer(tx, wait.platform, *thread, wait.interrupt);
+  if (!take(tx, wait, asks && !answer.contains("__expired__")) || !asks) return Woken::Gone;
   const auto rows = tx.exec(kSelectRun + " where r.platform_id = $1::uuid and r.run_id = $2::uuid",
                             {wait.platform.str(), wait.run.str()});
   if (rows.empty()) return Woken::Gone;
@@ -214,56 +253,64 @@ bool WaitStore::settle(Transaction& tx, const Wait& wait) const {
   return woken == Woken::Yes;
 }
 
-// A transaction for each: threads are locked one at a time.
-core::Task<std::size_t> WaitStore::settle_all(Scope scope, Select select) {
+// A transaction for each: threads are locked one at a time, and one that cannot go on keeps no other from it.
+core::Task<std::size_t> WaitStore::for_each(Scope scope, Select select, Act act) {
   const auto waits = co_await database_.run(scope, [select](Transaction& tx) { return read(select(tx)); });
   std::size_t woken = 0;
   for (const auto& wait : waits) {
-    const bool one = co_await database_.run(Scope::tenant(wait.platform),
-                                            [this, wait](Transaction& tx) { return settle(tx, wait); });
-    if (one) ++woken;
+    try {
+      const bool one =
+          co_await database_.run(Scope::tenant(wait.platform),
+                                 [this, wait, act](Transaction& tx) { return (this->*act)(tx, wait); });
+      if (one) ++woken;
+    } catch (const core::Error& e) {
+      if (e.kind() == core::ErrorKind::Unavailable) throw;
+      core::log::warn("agents.wait_not_ended",
+                      {{"thread_id", wait.thread.str()}, {"error", e.message()}, {"detail", e.detail()}});
+    } catch (const std::exception& e) {
+      core::log::error("agents.wait_not_ended", {{"thread_id", wait.thread.str()}, {"detail", e.what()}});
+    }
   }
   co_return woken;
 }
 
 core::Task<std::size_t> WaitStore::fire_expired(std::size_t max) {
   // System scope: the threads of every platform.
-  const auto waits = co_await database_.run(Scope::system(), [max](Transaction& tx) {
-    return read(
-        tx.exec(std::string(kColumns) + "where expires_at <= now() order by expires_at limit $1::bigint",
-                {std::to_string(max)}));
-  });
-  std::size_t woken = 0;
-  for (const auto& wait : waits) {
-    const bool one = co_await database_.run(Scope::tenant(wait.platform),
-                                            [this, wait](Transaction& tx) { return expire(tx, wait); });
-    if (one) ++woken;
-  }
-  co_return woken;
+  const auto select = [max](Transaction& tx) {
+    return tx.exec(std::string(kColumns) + "where w.expires_at <= now() and " + kIsFree +
+                       "order by w.expires_at limit $1::bigint",
+                   {std::to_string(max)});
+  };
+  co_return co_await for_each(Scope::system(), select, &WaitStore::expire);
 }
 
 core::Task<std::size_t> WaitStore::connection_changed(core::PlatformId platform, core::EndUserId user) {
-  return settle_all(Scope::tenant(platform), [platform, user](Transaction& tx) {
-    return tx.exec(std::string(kColumns) +
-                       "where platform_id = $1::uuid and end_user_id = $2::uuid and kind = 'connection'",
-                   {platform.str(), user.str()});
-  });
+  const auto select = [platform, user](Transaction& tx) {
+    return tx.exec(
+        std::string(kColumns) +
+            "where w.platform_id = $1::uuid and w.end_user_id = $2::uuid and w.kind = 'connection'",
+        {platform.str(), user.str()});
+  };
+  return for_each(Scope::tenant(platform), select, &WaitStore::settle);
 }
 
 core::Task<std::size_t> WaitStore::approval_changed(core::PlatformId platform, std::string approval) {
-  return settle_all(Scope::tenant(platform), [platform, approval](Transaction& tx) {
+  const auto select = [platform, approval](Transaction& tx) {
     return tx.exec(
-        std::string(kColumns) + "where platform_id = $1::uuid and subject = $2 and kind = 'approval'",
+        std::string(kColumns) + "where w.platform_id = $1::uuid and w.subject = $2 and w.kind = 'approval'",
         {platform.str(), approval});
-  });
+  };
+  return for_each(Scope::tenant(platform), select, &WaitStore::settle);
 }
 
 core::Task<std::size_t> WaitStore::check_noted(std::size_t max) {
   // System scope: the threads of every platform.
-  return settle_all(Scope::system(), [max](Transaction& tx) {
-    return tx.exec(std::string(kColumns) + "where not checked and kind <> 'answer' limit $1::bigint",
+  const auto select = [max](Transaction& tx) {
+    return tx.exec(std::string(kColumns) + "where not w.checked and w.kind <> 'answer' and " + kIsFree +
+                       "limit $1::bigint",
                    {std::to_string(max)});
-  });
+  };
+  return for_each(Scope::system(), select, &WaitStore::settle);
 }
 
 core::Task<> WaitStore::forget_checks() {

@@ -49,12 +49,14 @@ class WaitStore {
   struct Wait;
   enum class Woken { Yes, Busy, Gone };
   using Select = std::function<storage::Result(storage::Transaction&)>;
+  using Act = bool (WaitStore::*)(storage::Transaction&, const Wait&) const;
 
-  core::Task<std::size_t> settle_all(storage::Scope scope, Select select);
+  core::Task<std::size_t> for_each(storage::Scope scope, Select select, Act act);
   bool settle(storage::Transaction& tx, const Wait& wait) const;
   bool expire(storage::Transaction& tx, const Wait& wait) const;
   Woken wake(storage::Transaction& tx, const Wait& wait, const core::Json& answer,
              const core::Json& woken_by) const;
+  static bool take(storage::Transaction& tx, const Wait& wait, bool keeps_deadline);
   static std::vector<Wait> read(const storage::Result& rows);
 
   storage::Database& database_;

@@ -1,6 +1,9 @@
 #include "api/openapi/document.h"
 
+#include <algorithm>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "api/http/agent_paths.h"
 #include "api/http/inference_paths.h"
@@ -146,9 +149,25 @@ ordered_json header_refs(const std::vector<std::string>& names) {
   return out;
 }
 
+bool is_one_of(const std::string& name, std::initializer_list<std::string_view> names) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+// Lists of the agents' API (api/wire/langgraph.h), with a total and without.
+bool is_total_told(const Route& route) {
+  return is_agent_path(route.path) && !route.path.ends_with("/versions") &&
+         is_one_of(route.reply_schema, {"Threads", "Runs", "Crons", "Assistants", "ProtocolThreads",
+                                        "ProtocolRuns", "ProtocolAgents"});
+}
+bool is_going_on(const Route& route) {
+  return is_agent_path(route.path) &&
+         is_one_of(route.reply_schema, {"ThreadStates", "StoreItems", "ProtocolThreadStates"});
+}
+
 std::vector<std::string> reply_headers(const Route& route) {
   std::vector<std::string> out = {"x-request-id"};
   if (route.idempotency != Idempotency::None) out.push_back("idempotent-replayed");
+  if (is_total_told(route)) out.push_back("x-pagination-total");
+  if (is_total_told(route) || is_going_on(route)) out.push_back("x-pagination-next");
   if (!is_model_call(route)) return out;
   for (const auto* name :
        {"x-aig-provider", "x-aig-model", "x-aig-attempts", "x-aig-cost-usd", "x-aig-overhead-us",
@@ -241,6 +260,11 @@ ordered_json described_headers() {
       {"x-request-id", "Names this request in logs, usage rows and the audit trail."},
       {"retry-after", "Seconds to wait."},
       {"idempotent-replayed", "\"true\": the result of an earlier request with this Idempotency-Key."},
+      {"x-pagination-total", "How many there are in all."},
+      {"x-pagination-next",
+       "There is more: what to give as offset, of a history as before. A page may be shorter than its limit: "
+       "a "
+       "reply has at most 16 MiB, or one row."},
       {"x-aig-provider", "Slug of the provider that answered."},
       {"x-aig-model", "The model served, as the provider names it."},
       {"x-aig-attempts", "Upstream calls that this request took."},

@@ -15,6 +15,7 @@
 #include "api/agent_gateway.h"
 #include "api/http/agent_paths.h"
 #include "api/routes/agent_caller.h"
+#include "api/routes/langgraph.h"
 #include "api/wire/agent_protocol.h"
 #include "api/wire/langgraph.h"
 #include "core/error.h"
@@ -24,16 +25,10 @@ namespace assistiv::api {
 namespace agent_protocol {
 
 Route route(std::string method, const std::string& path, std::string operation, std::string summary) {
-  Route out;
-  out.method = std::move(method);
+  auto out = langgraph::route(std::move(method), path, std::move(operation), std::move(summary));
   out.path = std::string(kAgentProtocolBase) + path;
-  out.access = Access::Tenant;
-  out.scope = "inference";
-  out.operation_id = std::move(operation);
   out.tag = "Agent Protocol";
-  out.summary = std::move(summary);
   out.error_schema = "AgentProtocolError";
-  out.enveloped = false;
   return out;
 }
 
@@ -225,9 +220,9 @@ core::Task<core::HttpReply> protocol_history(Services* s, Call call) {
   MessageKeys known;
   const auto key = co_await agent_protocol::messages_key_of(s, caller.reach, thread.metadata, &known);
   Json rows = Json::array();
-  for (const auto& state : co_await s->agent_gateway->states.history(caller.reach, id, std::move(query)))
-    rows.push_back(agent_protocol::state_view(state, key));
-  co_return plain(rows);
+  const auto page = co_await s->agent_gateway->states.history(caller.reach, id, std::move(query));
+  for (const auto& state : page.states) rows.push_back(agent_protocol::state_view(state, key));
+  co_return langgraph::states_reply(rows, page);
 }
 
 struct Adder {

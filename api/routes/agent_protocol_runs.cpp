@@ -28,8 +28,6 @@ using agent_protocol::MessageKeys;
 using core::Json;
 using langgraph::plain;
 
-constexpr int kOpenMax = 1000;  // runs of each state that are looked at
-
 agents::RunId protocol_run_in(const Call& call) {
   return call.id<agents::RunId>("run_id", "run");
 }
@@ -164,22 +162,6 @@ core::Task<core::HttpReply> cancel_protocol_run(Services* s, Call call) {
   co_return no_content();
 }
 
-// The protocol's "pending" is two states here; its runs are few.
-core::Task<std::vector<agents::Run>> open_runs(agents::RunStore* store, agents::Reach reach,
-                                               agents::RunSearch query) {
-  const auto first = static_cast<std::size_t>(std::exchange(query.offset, 0));
-  const auto count = static_cast<std::size_t>(std::exchange(query.limit, kOpenMax));
-  std::vector<agents::Run> out;
-  for (const char* status : {"pending", "running"}) {
-    query.status = status;
-    for (auto& run : co_await store->list(reach, query)) out.push_back(std::move(run));
-  }
-  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return b.id < a.id; });
-  out.erase(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(std::min(first, out.size())));
-  out.resize(std::min(count, out.size()));
-  co_return out;
-}
-
 core::Task<core::HttpReply> search_protocol_runs(Services* s, Call call) {
   const auto caller = co_await run_caller(*s, call);
   const auto& body = *call.body;
@@ -191,22 +173,22 @@ core::Task<core::HttpReply> search_protocol_runs(Services* s, Call call) {
     query.metadata["assistant_id"] = of.assistant.id.str();
   }
   query.status = langgraph::text_of(body, "status");
+  if (query.status == "pending") {  // which is two states here
+    query.status.reset();
+    query.open = true;
+  }
   query.limit = langgraph::limit_of(body);
   query.offset = langgraph::offset_of(body);
   auto& store = s->agent_gateway->run_rows;
-  std::vector<agents::Run> found;
-  if (query.status == "pending") {
-    found = co_await open_runs(&store, caller.reach, query);
-  } else {
-    found = co_await store.list(caller.reach, query);
-  }
+  const auto total = co_await store.count(caller.reach, query);
+  const auto found = co_await store.list(caller.reach, query);
   Json rows = Json::array();
   MessageKeys known;
   for (const auto& run : found) {
     const auto key = co_await agent_protocol::messages_key_of(s, caller.reach, run.metadata, &known);
     rows.push_back(agent_protocol::run_view(run, key));
   }
-  co_return plain(rows);
+  co_return langgraph::page_of(rows, query.offset, total);
 }
 
 }  // namespace

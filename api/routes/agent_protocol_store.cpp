@@ -17,17 +17,10 @@ namespace {
 using core::Json;
 using langgraph::plain;
 
-agents::Namespace protocol_labels(const Json& body, const char* name) {
-  agents::Namespace out;
-  if (!body.contains(name) || body[name].is_null()) return out;
-  for (const auto& label : body[name]) out.push_back(label.get<std::string>());
-  return out;
-}
-
 core::Task<core::HttpReply> put_protocol_item(Services* s, Call call) {
   const auto caller = co_await run_caller(*s, call);
   agents::NewItem item;
-  item.space = protocol_labels(*call.body, "namespace");
+  item.space = langgraph::labels_of(*call.body, "namespace");
   item.key = call.body->at("key").get<std::string>();
   item.value = call.body->at("value");
   co_await s->agent_gateway->items.put(caller.reach, std::move(item));
@@ -52,7 +45,7 @@ core::Task<core::HttpReply> get_protocol_item(Services* s, Call call) {
 
 core::Task<core::HttpReply> delete_protocol_item(Services* s, Call call) {
   const auto caller = co_await run_caller(*s, call);
-  co_await s->agent_gateway->items.remove(caller.reach, protocol_labels(*call.body, "namespace"),
+  co_await s->agent_gateway->items.remove(caller.reach, langgraph::labels_of(*call.body, "namespace"),
                                           call.body->at("key").get<std::string>());
   co_return no_content();
 }
@@ -60,26 +53,20 @@ core::Task<core::HttpReply> delete_protocol_item(Services* s, Call call) {
 core::Task<core::HttpReply> search_protocol_items(Services* s, Call call) {
   const auto caller = co_await run_caller(*s, call);
   agents::ItemSearch query;
-  query.prefix = protocol_labels(*call.body, "namespace_prefix");
+  query.prefix = langgraph::labels_of(*call.body, "namespace_prefix");
   query.filter = langgraph::object_of(*call.body, "filter");
   query.limit = langgraph::limit_of(*call.body);
   query.offset = langgraph::offset_of(*call.body);
+  const auto offset = query.offset;
+  const auto page = co_await s->agent_gateway->items.search(caller.reach, std::move(query));
   Json rows = Json::array();
-  for (const auto& item : co_await s->agent_gateway->items.search(caller.reach, std::move(query)))
-    rows.push_back(langgraph::item_view(item));
-  co_return plain({{"items", std::move(rows)}});
+  for (const auto& item : page.items) rows.push_back(langgraph::item_view(item));
+  co_return langgraph::items_reply(std::move(rows), offset, page.more);
 }
 
 core::Task<core::HttpReply> list_protocol_namespaces(Services* s, Call call) {
   const auto caller = co_await run_caller(*s, call);
-  const auto& body = *call.body;
-  agents::NamespaceSearch query;
-  query.prefix = protocol_labels(body, "prefix");
-  query.suffix = protocol_labels(body, "suffix");
-  if (body.contains("max_depth") && !body["max_depth"].is_null())
-    query.max_depth = body["max_depth"].get<int>();
-  query.limit = langgraph::limit_of(body, 100);
-  query.offset = langgraph::offset_of(body);
+  auto query = langgraph::namespace_search_of(*call.body);
   co_return plain(Json(co_await s->agent_gateway->items.namespaces(caller.reach, std::move(query))));
 }
 

@@ -93,8 +93,13 @@ core::Task<bool> is_last(Services* s, agents::Reach reach, agents::ThreadId thre
   co_return !last.empty() && last[0].id == run;
 }
 
+// Of a run that failed over an answer the question is open again.
+bool may_wait(const agents::Run& run) {
+  return run.status == "interrupted" || run.status == "error";
+}
+
 core::Task<bool> waits(Services* s, agents::Reach reach, agents::Run run) {
-  if (run.status != "interrupted" || !co_await is_last(s, reach, run.thread, run.id)) co_return false;
+  if (!may_wait(run) || !co_await is_last(s, reach, run.thread, run.id)) co_return false;
   const auto thread = co_await s->agent_gateway->threads.find(reach, run.thread);
   co_return thread && thread->interrupts.is_object() && !thread->interrupts.empty();
 }
@@ -110,18 +115,24 @@ core::Task<core::HttpReply> list_agent_runs(Services* s, Call call) {
   query.limit = call.limit();
   query.offset = (call.page() - 1) * call.limit();
   const auto total = co_await s->agent_gateway->run_rows.count(caller.reach, query);
-  const auto runs = co_await s->agent_gateway->run_rows.list(caller.reach, std::move(query));
   std::map<std::string, std::optional<agents::Agent>> known;
   Json rows = Json::array();
-  for (const auto& run : runs) {
-    auto found = known.find(run.agent.str());
-    if (found == known.end()) {
-      auto agent = co_await agent_of(s, caller.reach.platform, run.agent);
-      found = known.emplace(run.agent.str(), std::move(agent)).first;
+  // Their inputs may be megabytes and are not told: as many at a time as fit.
+  while (query.limit > 0) {
+    const auto runs = co_await s->agent_gateway->run_rows.list(caller.reach, query);
+    if (runs.empty()) break;
+    query.offset += static_cast<int>(runs.size());
+    query.limit -= static_cast<int>(runs.size());
+    for (const auto& run : runs) {
+      auto found = known.find(run.agent.str());
+      if (found == known.end()) {
+        auto agent = co_await agent_of(s, caller.reach.platform, run.agent);
+        found = known.emplace(run.agent.str(), std::move(agent)).first;
+      }
+      auto row = run_json(run, found->second, caller.reach.platform);
+      row["waits"] = co_await waits(s, caller.reach, run);
+      rows.push_back(std::move(row));
     }
-    auto row = run_json(run, found->second, caller.reach.platform);
-    row["waits"] = co_await waits(s, caller.reach, run);
-    rows.push_back(std::move(row));
   }
   co_return list_reply(rows, total, call);
 }
@@ -166,7 +177,7 @@ core::Task<core::HttpReply> get_agent_run(Services* s, Call call) {
   view["is_last"] = last;
   view["interrupts"] = Json::array();
   view["next"] = Json::array();
-  if (last && run.status == "interrupted") {
+  if (last && may_wait(run)) {
     const auto thread = co_await s->agent_gateway->threads.get(caller.reach, run.thread);
     for (const auto& [task, open] : thread.interrupts.items()) {
       for (const auto& one : open) view["interrupts"].push_back(one);
@@ -203,7 +214,8 @@ struct RunFollowed {
 
 // Of a run whose events are not kept any more only its end is told.
 core::Task<bool> has_ended(std::shared_ptr<RunFollowed> followed, std::shared_ptr<core::EventSink> sink) {
-  const auto run = co_await followed->services->agent_gateway->run_rows.get(followed->reach, followed->run);
+  const auto run = co_await followed->services->agent_gateway->run_rows.await_row(
+      followed->reach, followed->run, followed->gone);
   if (!run.is_over()) co_return false;
   agents::RunEvent end;
   end.method = "end";

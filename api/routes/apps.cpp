@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "api/routes/requests.h"
@@ -11,7 +12,23 @@ namespace assistiv::api {
 
 namespace {
 
-core::Json app_view(const oauth::App& app) {
+// Why an app is left out, by its id. Empty where none of these is.
+core::Task<mcp::LeftOut> reasons_for(Services* s, core::PlatformId platform, bool wanted) {
+  co_return wanted ? co_await s->own_apps->left_out(platform) : mcp::LeftOut();
+}
+
+std::string status_of(const oauth::App& app) {
+  if (!app.available) return "unavailable";
+  return app.is_active ? "active" : "off";
+}
+
+core::Json reason_of(const oauth::App& app, const mcp::LeftOut& left_out) {
+  if (app.available) return nullptr;
+  const auto found = left_out.find(app.app);
+  return found != left_out.end() ? found->second : "This server has no app of this name any more.";
+}
+
+core::Json app_view(const oauth::App& app, const mcp::LeftOut& left_out = {}) {
   core::Json vars = core::Json::object();
   for (const auto& [name, value] : app.vars) vars[name] = value;
   return {{"app", app.app},
@@ -21,6 +38,8 @@ core::Json app_view(const oauth::App& app) {
           {"scopes", app.scopes ? core::Json(*app.scopes) : core::Json::array()},
           {"vars", std::move(vars)},
           {"is_active", app.is_active},
+          {"status", status_of(app)},
+          {"status_reason", reason_of(app, left_out)},
           {"callback_url", app.callback_url},
           {"created_at", core::format_time(app.created_at)},
           {"updated_at", core::format_time(app.updated_at)}};
@@ -64,8 +83,11 @@ core::Task<core::HttpReply> get_catalog(Services* s, Call call) {
 
 core::Task<core::HttpReply> list_apps(Services* s, Call call) {
   const auto page = co_await s->apps.list(call.platform_id(), page_request(call));
+  const bool lacking =
+      std::any_of(page.items.begin(), page.items.end(), [](const auto& app) { return !app.available; });
+  const auto left_out = co_await reasons_for(s, call.platform_id(), lacking);
   core::Json rows = core::Json::array();
-  for (const auto& app : page.items) rows.push_back(app_view(app));
+  for (const auto& app : page.items) rows.push_back(app_view(app, left_out));
   co_return list_reply(rows, page.total, call);
 }
 
@@ -87,7 +109,9 @@ core::Task<core::HttpReply> activate_app(Services* s, Call call) {
 }
 
 core::Task<core::HttpReply> get_app(Services* s, Call call) {
-  co_return data_reply(200, app_view(co_await s->apps.get(call.platform_id(), call.params.at("app"))));
+  const auto app = co_await s->apps.get(call.platform_id(), call.params.at("app"));
+  const auto left_out = co_await reasons_for(s, call.platform_id(), !app.available);
+  co_return data_reply(200, app_view(app, left_out));
 }
 
 core::Task<core::HttpReply> patch_app(Services* s, Call call) {

@@ -191,33 +191,25 @@ void add_inference_route(RouteTable& table, Services& services, Route route, Ser
   table.push_back(std::move(route));
 }
 
-void add_gemini_agent_routes(RouteTable& table, Services& services) {
-  const std::string agent = "/v1beta/models/agent/{slug}";
-  add_inference_route(
-      table, services,
-      post_route(agent + ":generateContent", "generateAgentContent", "Gemini's generateContent, of an agent.",
-                 "GenerateContentRequest", "GenerateContentResponse"),
-      generate_content);
-  auto stream = post_route(agent + ":streamGenerateContent", "streamGenerateAgentContent",
-                           "Gemini's streamGenerateContent, of an agent.", "GenerateContentRequest", "");
+// Of any model, or of an agent: the slash of agent/<slug> may stand as it is.
+void add_gemini_generation(RouteTable& table, Services& services, const std::string& path,
+                           const std::string& noun, const std::string& what) {
+  add_inference_route(table, services,
+                      post_route(path + ":generateContent", "generate" + noun + "Content",
+                                 "Gemini's generateContent, of " + what + ".", "GenerateContentRequest",
+                                 "GenerateContentResponse"),
+                      generate_content);
+  auto stream = post_route(path + ":streamGenerateContent", "streamGenerate" + noun + "Content",
+                           "Gemini's streamGenerateContent, of " + what + ".", "GenerateContentRequest", "");
   stream.reply_type = "text/event-stream";
   stream.query = {{"alt", "\"sse\".", {"sse"}}};
   add_inference_route(table, services, streaming(std::move(stream)), stream_generate_content);
 }
 
 void add_gemini_routes(RouteTable& table, Services& services) {
-  add_gemini_agent_routes(table, services);
   const std::string model = "/v1beta/models/{model}";
-  add_inference_route(
-      table, services,
-      post_route(model + ":generateContent", "generateContent", "Gemini's generateContent, of any model.",
-                 "GenerateContentRequest", "GenerateContentResponse"),
-      generate_content);
-  auto stream = post_route(model + ":streamGenerateContent", "streamGenerateContent",
-                           "Gemini's streamGenerateContent, of any model.", "GenerateContentRequest", "");
-  stream.reply_type = "text/event-stream";
-  stream.query = {{"alt", "\"sse\".", {"sse"}}};
-  add_inference_route(table, services, streaming(std::move(stream)), stream_generate_content);
+  add_gemini_generation(table, services, "/v1beta/models/agent/{slug}", "Agent", "an agent");
+  add_gemini_generation(table, services, model, "", "any model");
   add_inference_route(
       table, services,
       post_route(model + ":countTokens", "countTokens",

@@ -20,6 +20,7 @@ core::Json issuer_view(Services* s, const oauth::RegisteredIssuer& row) {
           {"end_user_claim", row.end_user_claim},
           {"creates_end_users", row.creates_end_users},
           {"sign_in", row.sign_in},
+          {"own_audience", s->authorization->issuers().audience_of(row.platform_id)},
           {"redirect_uri", s->authorization->issuers().redirect_uri()},
           {"created_at", core::format_time(row.created_at)},
           {"updated_at", core::format_time(row.updated_at)}};

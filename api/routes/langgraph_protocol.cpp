@@ -140,44 +140,36 @@ core::Task<core::HttpReply> run_thread_command(Services* s, Call call) {
   co_return langgraph::plain(co_await answer_command(*s->agent_gateway, std::move(command)));
 }
 
-}  // namespace
+using MakeRoute = Route (*)(std::string, const std::string&, std::string, std::string);
 
-void add_langgraph_protocol_routes(RouteTable& table, Services& services) {
+// The two APIs differ in the path of the stream and in the names of the operations.
+void add_thread_protocol(RouteTable& table, Services& services, MakeRoute route,
+                         const std::string& stream_path, const std::string& noun) {
   using langgraph::push;
-  using langgraph::route;
   auto command =
-      route("POST", "/threads/{thread_id}/commands", "runThreadCommand",
+      route("POST", "/threads/{thread_id}/commands", "run" + noun + "Command",
             "One command of the thread protocol: start a run, answer an interrupt, read the state.");
   command.body_schema = "ThreadCommand";
   command.reply_schema = "ThreadCommandReply";
   push(table, services, std::move(command), run_thread_command);
-  auto stream = route("POST", "/threads/{thread_id}/stream/events", "streamThreadEvents",
+  auto stream = route("POST", stream_path, "stream" + noun + "Events",
                       "The events of a thread, over all its runs, as server-sent events.");
   stream.body_schema = "ThreadEventFilter";
   stream.reply_type = "text/event-stream";
   push(table, services, std::move(stream), stream_thread_events);
-  auto socket = route("GET", "/threads/{thread_id}/stream/events", "openThreadSocket",
+  auto socket = route("GET", stream_path, "open" + noun + "Socket",
                       "Not offered: the protocol's WebSocket. Says so with 405.");
   push(table, services, std::move(socket), refuse_web_socket);
 }
 
-// The Agent Protocol has them at these paths.
+}  // namespace
+
+void add_langgraph_protocol_routes(RouteTable& table, Services& services) {
+  add_thread_protocol(table, services, langgraph::route, "/threads/{thread_id}/stream/events", "Thread");
+}
+
 void add_agent_protocol_stream_routes(RouteTable& table, Services& services) {
-  using agent_protocol::route;
-  using langgraph::push;
-  auto command = route("POST", "/threads/{thread_id}/commands", "runProtocolCommand",
-                       "One command to a thread: start a run, answer an interrupt, read the state.");
-  command.body_schema = "ThreadCommand";
-  command.reply_schema = "ThreadCommandReply";
-  push(table, services, std::move(command), run_thread_command);
-  auto stream = route("POST", "/threads/{thread_id}/stream", "streamProtocolEvents",
-                      "The events of a thread, over all its runs, as server-sent events.");
-  stream.body_schema = "ThreadEventFilter";
-  stream.reply_type = "text/event-stream";
-  push(table, services, std::move(stream), stream_thread_events);
-  auto socket = route("GET", "/threads/{thread_id}/stream", "openProtocolSocket",
-                      "Not offered: the protocol's WebSocket. Says so with 405.");
-  push(table, services, std::move(socket), refuse_web_socket);
+  add_thread_protocol(table, services, agent_protocol::route, "/threads/{thread_id}/stream", "Protocol");
 }
 
 }  // namespace assistiv::api

@@ -8,6 +8,7 @@
 #include "agents/store/event_log.h"
 #include "agents/store/run_store.h"
 #include "agents/store/thread_store.h"
+#include "api/wire/langgraph.h"
 #include "core/error.h"
 #include "core/json_read.h"
 
@@ -53,9 +54,10 @@ core::Task<bool> is_gone(SinkPtr sink) {
 }
 
 // The run as it is now; nothing when it was deleted or rolled back.
-core::Task<std::optional<agents::Run>> present(AgentGateway* gateway, agents::Reach reach, agents::RunId id) {
+core::Task<std::optional<agents::Run>> present(AgentGateway* gateway, agents::Reach reach, agents::RunId id,
+                                               std::stop_token gone) {
   try {
-    co_return co_await gateway->run_rows.get(reach, id);
+    co_return co_await gateway->run_rows.await_row(reach, id, std::move(gone));
   } catch (const core::Error& error) {
     if (error.kind() == core::ErrorKind::NotFound) co_return std::nullopt;
     throw;
@@ -92,7 +94,7 @@ core::Task<bool> write_events(std::shared_ptr<LegacyEvents> out, std::vector<age
 // Nothing has come for a while. False: the client is gone.
 core::Task<bool> look_after(std::shared_ptr<RunWatch> watch, std::shared_ptr<LegacyEvents> out,
                             std::shared_ptr<agents::EventFollower> follower, SinkPtr sink) {
-  const auto run = co_await present(watch->gateway, watch->reach, watch->run.id);
+  const auto run = co_await present(watch->gateway, watch->reach, watch->run.id, watch->gone);
   if (run && !run->is_over()) co_return co_await sink->write(std::string(kHeartbeatLine));
   // What was written before it was over.
   auto last = co_await follower->next(std::chrono::seconds(0));
@@ -131,14 +133,6 @@ core::Task<> pump_run(std::shared_ptr<RunWatch> watch, SinkPtr sink) {
 }
 
 // ---- answers ----
-
-Json open_interrupts(const Json& by_task) {
-  Json out = Json::array();
-  if (!by_task.is_object()) return out;
-  for (const auto& [task, list] : by_task.items())
-    for (const auto& one : list) out.push_back(one);
-  return out;
-}
 
 std::string failure_of(const core::Error& error) {
   return core::dump_json({{"__error__", {{"error", error.code()}, {"message", error.message()}}}});
@@ -207,7 +201,7 @@ core::Task<std::string> thread_frames(std::shared_ptr<ThreadStream> stream, agen
   std::string text;
   auto found = stream->runs.find(event.run);
   if (found == stream->runs.end()) {
-    const auto run = co_await present(watch.gateway, watch.reach, event.run);
+    const auto run = co_await present(watch.gateway, watch.reach, event.run, watch.gone);
     if (!run) co_return text;
     found = stream->runs.emplace(event.run, encoder_for(*stream, *run)).first;
     text = found->second->begin(run->attempt);
@@ -244,7 +238,7 @@ core::Task<> pump_thread(std::shared_ptr<ThreadStream> stream, SinkPtr sink) {
 std::string run_answer(const agents::RunResult& result) {
   if (result.run.error.is_object()) return core::dump_json({{"__error__", result.run.error}});
   Json out = result.values.is_null() ? Json::object() : result.values;
-  const auto interrupts = open_interrupts(result.interrupts);
+  const auto interrupts = langgraph::open_interrupts(result.interrupts);
   if (!interrupts.empty() && out.is_object()) out["__interrupt__"] = interrupts;
   return core::dump_json(out);
 }

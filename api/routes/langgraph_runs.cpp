@@ -179,7 +179,7 @@ core::Task<std::vector<agents::RunId>> runs_to_cancel(Services* s, agents::Reach
     agents::RunSearch query;
     query.status = one;
     query.limit = kBulkMax;
-    for (const auto& run : co_await s->agent_gateway->run_rows.list(reach, query)) out.push_back(run.id);
+    for (const auto& id : co_await s->agent_gateway->run_rows.ids(reach, query)) out.push_back(id);
   }
   co_return out;
 }

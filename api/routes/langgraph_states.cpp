@@ -103,12 +103,12 @@ core::Task<core::HttpReply> patch_state(Services* s, Call call) {
 
 core::Task<core::HttpReply> state_history(Services* s, Call call, agents::HistoryQuery query) {
   const auto caller = co_await run_caller(*s, call);
-  const auto states = co_await s->agent_gateway->states.history(caller.reach, langgraph::thread_param(call),
-                                                                std::move(query));
+  const auto page = co_await s->agent_gateway->states.history(caller.reach, langgraph::thread_param(call),
+                                                              std::move(query));
   Json rows = Json::array();
-  for (const auto& state : states)
+  for (const auto& state : page.states)
     rows.push_back(langgraph::selected_by(state, call.query_or("select", ""), kStateFields));
-  co_return plain(rows);
+  co_return langgraph::states_reply(rows, page);
 }
 
 core::Task<core::HttpReply> get_history(Services* s, Call call) {

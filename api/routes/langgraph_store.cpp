@@ -20,13 +20,6 @@ using langgraph::plain;
 
 constexpr int kItemTtlMax = 10 * 366 * 24 * 60;  // minutes
 
-agents::Namespace labels_in(const Json& body, const char* name) {
-  agents::Namespace out;
-  if (!body.contains(name) || body[name].is_null()) return out;
-  for (const auto& label : body[name]) out.push_back(label.get<std::string>());
-  return out;
-}
-
 // As the client joins them.
 agents::Namespace split_labels(const std::string& text) {
   agents::Namespace out;
@@ -42,7 +35,7 @@ core::Task<core::HttpReply> put_item(Services* s, Call call) {
   const auto caller = co_await run_caller(*s, call);
   const auto& body = *call.body;
   agents::NewItem item;
-  item.space = labels_in(body, "namespace");
+  item.space = langgraph::labels_of(body, "namespace");
   item.key = body.at("key").get<std::string>();
   item.value = body.at("value");
   if (body.contains("ttl") && !body["ttl"].is_null()) {
@@ -68,7 +61,7 @@ core::Task<core::HttpReply> get_item(Services* s, Call call) {
 
 core::Task<core::HttpReply> delete_item(Services* s, Call call) {
   const auto caller = co_await run_caller(*s, call);
-  co_await s->agent_gateway->items.remove(caller.reach, labels_in(*call.body, "namespace"),
+  co_await s->agent_gateway->items.remove(caller.reach, langgraph::labels_of(*call.body, "namespace"),
                                           call.body->at("key").get<std::string>());
   co_return no_content();
 }
@@ -80,29 +73,24 @@ core::Task<core::HttpReply> search_items(Services* s, Call call) {
     throw core::bad_request("Items are found by namespace and filter, not by meaning: leave \"query\" out.",
                             "/query");
   agents::ItemSearch query;
-  query.prefix = labels_in(body, "namespace_prefix");
+  query.prefix = langgraph::labels_of(body, "namespace_prefix");
   query.filter = langgraph::object_of(body, "filter");
   query.limit = langgraph::limit_of(body);
   query.offset = langgraph::offset_of(body);
   query.refresh_ttl = langgraph::flag_of(body, "refresh_ttl", true);
+  const auto offset = query.offset;
+  const auto page = co_await s->agent_gateway->items.search(caller.reach, std::move(query));
   Json rows = Json::array();
-  for (const auto& item : co_await s->agent_gateway->items.search(caller.reach, std::move(query))) {
+  for (const auto& item : page.items) {
     rows.push_back(langgraph::item_view(item));
     rows.back()["score"] = nullptr;
   }
-  co_return plain({{"items", std::move(rows)}});
+  co_return langgraph::items_reply(std::move(rows), offset, page.more);
 }
 
 core::Task<core::HttpReply> list_namespaces(Services* s, Call call) {
   const auto caller = co_await run_caller(*s, call);
-  const auto& body = *call.body;
-  agents::NamespaceSearch query;
-  query.prefix = labels_in(body, "prefix");
-  query.suffix = labels_in(body, "suffix");
-  if (body.contains("max_depth") && !body["max_depth"].is_null())
-    query.max_depth = body["max_depth"].get<int>();
-  query.limit = langgraph::limit_of(body, 100);
-  query.offset = langgraph::offset_of(body);
+  auto query = langgraph::namespace_search_of(*call.body);
   co_return plain(
       {{"namespaces", co_await s->agent_gateway->items.namespaces(caller.reach, std::move(query))}});
 }

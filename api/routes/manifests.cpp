@@ -121,6 +121,7 @@ core::Json manifest_view(const mcp::OwnManifest& manifest) {
                     {"number", manifest.number},
                     {"status", mcp::manifest_status_name(manifest.status)},
                     {"reason", manifest.reason.empty() ? core::Json() : core::Json(manifest.reason)},
+                    {"fault", manifest.fault.empty() ? core::Json() : core::Json(manifest.fault)},
                     {"created_at", core::format_time(manifest.created_at)},
                     {"decided_at", manifest.decided_at ? core::Json(core::format_time(*manifest.decided_at))
                                                        : core::Json()}};

@@ -125,9 +125,9 @@ core::Task<Answer> list_checkpoints(const Work* work) {
     query.limit = static_cast<int>(std::clamp<std::int64_t>(limit.get<std::int64_t>(), 1, kCheckpointsMax));
   if (const auto& before = param(work->params, "before"); !before.is_null())
     query.before = checkpoint_of(before);
-  const auto states = co_await work->gateway.states.history(work->reach(), work->thread(), std::move(query));
+  const auto page = co_await work->gateway.states.history(work->reach(), work->thread(), std::move(query));
   auto rows = Json::array();
-  for (const auto& state : states) {
+  for (const auto& state : page.states) {
     const auto metadata = state.value("metadata", Json::object());
     Json row = {{"id", checkpoint_ref(state, "").value("id", Json())},
                 {"timestamp", state.value("created_at", Json())},
@@ -209,7 +209,7 @@ core::Task<Answer> get_tree(const Work* work) {
     const auto events =
         co_await work->gateway.events.read(work->reach(), work->thread(), after, kTreePage, run.id);
     for (const auto& one : events) note_lifecycle(one.event, nodes);
-    if (events.size() < kTreePage) break;
+    if (events.empty()) break;
     after = events.back().event.seq;
   }
   auto& root = nodes[{}];

@@ -76,14 +76,14 @@ core::Task<std::string> begin_run(const Work* work, Json body) {
 }
 
 core::Task<> need_assistant(const Work* work, std::string name) {
-  bool missing = false;
+  std::string missing;
   try {
     co_await work->gateway.assistants.resolve(work->reach(), std::move(name));
   } catch (const core::Error& error) {
     if (error.kind() != core::ErrorKind::NotFound) throw;
-    missing = true;
+    missing = error.message();
   }
-  if (missing) throw command_fault("invalid_argument", "There is no such assistant.");
+  if (!missing.empty()) throw command_fault("invalid_argument", std::move(missing));
 }
 
 bool waits_for_an_answer(const std::optional<agents::Thread>& thread) {

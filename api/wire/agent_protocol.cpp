@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "agents/doors/agent_door.h"
+#include "api/wire/langgraph.h"
 #include "core/clock.h"
 
 namespace assistiv::api::agent_protocol {
@@ -46,14 +47,6 @@ void add_values(Json& out, const char* name, Json values, const std::string& key
   if (!values.is_null()) out[name] = std::move(values);
 }
 
-Json open_interrupts(const Json& by_task) {
-  Json out = Json::array();
-  if (!by_task.is_object()) return out;
-  for (const auto& [task, list] : by_task.items())
-    for (const auto& one : list) out.push_back(one);
-  return out;
-}
-
 // The protocol has one word for a run that is not over.
 std::string status_of(const agents::Run& run) {
   return run.status == "running" ? "pending" : run.status;
@@ -82,7 +75,8 @@ Json thread_view(const agents::Thread& thread, const std::string& key) {
               {"metadata", thread.metadata},
               {"status", thread.status}};
   add_values(out, "values", thread.values, key);
-  if (auto open = open_interrupts(thread.interrupts); !open.empty()) out["interrupts"] = std::move(open);
+  if (auto open = langgraph::open_interrupts(thread.interrupts); !open.empty())
+    out["interrupts"] = std::move(open);
   return out;
 }
 
@@ -114,7 +108,8 @@ Json run_view(const agents::Run& run, const std::string& key) {
 Json answer_view(const agents::RunResult& result, const std::string& key) {
   Json out = {{"run", run_view(result.run, key)}};
   add_values(out, "values", result.values.is_null() ? Json::object() : result.values, key);
-  if (auto open = open_interrupts(result.interrupts); !open.empty()) out["interrupts"] = std::move(open);
+  if (auto open = langgraph::open_interrupts(result.interrupts); !open.empty())
+    out["interrupts"] = std::move(open);
   return out;
 }
 

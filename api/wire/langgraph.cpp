@@ -117,6 +117,14 @@ Json item_view(const agents::Item& item) {
           {"updated_at", core::format_time(item.updated_at)}};
 }
 
+Json open_interrupts(const Json& by_task) {
+  Json out = Json::array();
+  if (!by_task.is_object()) return out;
+  for (const auto& [task, list] : by_task.items())
+    for (const auto& one : list) out.push_back(one);
+  return out;
+}
+
 Json selected(Json view, const Json& body, std::initializer_list<std::string_view> known) {
   const auto* list = member(body, "select");
   if (list == nullptr) return view;
@@ -163,6 +171,24 @@ std::optional<std::string> text_of(const Json& body, const char* name) {
   return found->get<std::string>();
 }
 
+agents::Namespace labels_of(const Json& body, const char* name) {
+  agents::Namespace out;
+  if (!body.contains(name) || body[name].is_null()) return out;
+  for (const auto& label : body[name]) out.push_back(label.get<std::string>());
+  return out;
+}
+
+agents::NamespaceSearch namespace_search_of(const Json& body) {
+  agents::NamespaceSearch out;
+  out.prefix = labels_of(body, "prefix");
+  out.suffix = labels_of(body, "suffix");
+  if (body.contains("max_depth") && !body["max_depth"].is_null())
+    out.max_depth = body["max_depth"].get<int>();
+  out.limit = limit_of(body, 100);
+  out.offset = offset_of(body);
+  return out;
+}
+
 bool flag_of(const Json& body, const char* name, bool standard) {
   const auto* found = member(body, name);
   if (found == nullptr) return standard;
@@ -191,6 +217,21 @@ bool wants_minimal(const Call& call) {
 
 core::HttpReply plain(const Json& body, int status) {
   return core::json_reply(status, core::dump_json(body));
+}
+
+core::HttpReply items_reply(Json rows, int offset, bool more) {
+  const auto next = static_cast<std::size_t>(offset) + rows.size();
+  auto out = plain({{"items", std::move(rows)}});
+  if (more) out.headers.set("x-pagination-next", std::to_string(next));
+  return out;
+}
+
+core::HttpReply states_reply(const Json& rows, const agents::StatePage& page) {
+  auto out = plain(rows);
+  if (!page.more) return out;
+  const auto& checkpoint = page.states.back().at("checkpoint");
+  out.headers.set("x-pagination-next", checkpoint.at("checkpoint_id").get<std::string>());
+  return out;
 }
 
 core::HttpReply page_of(const Json& rows, int offset, std::int64_t total) {

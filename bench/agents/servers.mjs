@@ -28,7 +28,8 @@ export async function rest(server, key, method, route, body) {
 export async function startGateway({ dataDir, databaseUrl, known, env = {} }) {
   const server = await startServer({
     dataDir,
-    env: { ...environment, ASSISTIV_DATABASE_URL: databaseUrl, ...(known && { ASSISTIV_PORT: String(known.port) }), ...env },
+    // One end user does here what many do.
+    env: { ASSISTIV_AGENT_THREADS_MAX: '100000000', ASSISTIV_AGENT_WAITING_RUNS_MAX: '100000', ...environment, ASSISTIV_DATABASE_URL: databaseUrl, ...(known && { ASSISTIV_PORT: String(known.port) }), ...env },
   });
   if (known) return Object.assign(server, { key: known.key, platformKey: known.platformKey, home: known.home });
   const { data: platform } = await rest(server, server.adminKey, 'POST', '/v1/platforms', { name: 'Bench' });

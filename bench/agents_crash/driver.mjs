@@ -41,7 +41,7 @@ export class Driver {
 
   async start(thread, body) {
     const key = randomUUID();
-    const reply = await this.insist('POST', `/threads/${thread}/runs`, { durability: 'sync', if_not_exists: 'create', ...body }, { 'idempotency-key': key });
+    const reply = await this.insist('POST', `/threads/${thread}/runs`, { if_not_exists: 'create', ...body }, { 'idempotency-key': key });
     assert.equal(reply.status, 200, JSON.stringify(reply.body));
     return reply.body.run_id;
   }
@@ -56,8 +56,9 @@ export class Driver {
   /** From the start to the end. Gives the values and the ids of its runs. */
   async drive(workload, mark) {
     const thread = randomUUID();
+    const { durability } = workload;
     const input = workload.input?.(mark) ?? { mark };
-    const runs = [await this.start(thread, { assistant_id: workload.agent.slug, input })];
+    const runs = [await this.start(thread, { assistant_id: workload.agent.slug, durability, input })];
     let asked = 0;
     const end = Date.now() + LIMIT_MS;
     for (;;) {
@@ -73,7 +74,7 @@ export class Driver {
       assert.ok(['success', 'interrupted'].includes(run.status) && open.length, `${mark}: ${JSON.stringify(run)}`);
       asked += open.length;
       const resume = Object.fromEntries(open.map((interrupt) => [interrupt.id, this.answerTo(interrupt, mark)]));
-      runs.push(await this.start(thread, { assistant_id: workload.agent.slug, command: { resume } }));
+      runs.push(await this.start(thread, { assistant_id: workload.agent.slug, durability, command: { resume } }));
     }
   }
 }

@@ -46,14 +46,14 @@ async function runWithKill(workload, mark, target) {
 async function everyPoint() {
   const found = [];
   for (const workload of world.workloads) {
-    const { slug } = workload.agent;
-    if (options.only && options.only !== slug) continue;
-    const { points } = await runWithKill(workload, `${slug}-dry`, Infinity);
+    const { name } = workload;
+    if (options.only && options.only !== name) continue;
+    const { points } = await runWithKill(workload, `${name}-dry`, Infinity);
     const targets = points.map((_, i) => i + 1).filter((k) => !options.quick || k % 7 === 1);
     let asked = 0;
-    for (const k of targets) asked += (await runWithKill(workload, `${slug}-${k}`, k)).asked;
-    found.push({ slug, points: points.length, kills: targets.length, asked });
-    say(`${slug}: ${points.length} points, ${targets.length} kills, ${asked} questions asked; all runs ended as they must`);
+    for (const k of targets) asked += (await runWithKill(workload, `${name}-${k}`, k)).asked;
+    found.push({ name, points: points.length, kills: targets.length, asked });
+    say(`${name}: ${points.length} points, ${targets.length} kills, ${asked} questions asked; all runs ended as they must`);
   }
   return found;
 }

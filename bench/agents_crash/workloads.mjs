@@ -1,4 +1,5 @@
-// What is run: a graph each, the input of its run number `mark`, and what must be true of its end.
+// What is run: a graph each, with which durability, the input of its run number `mark`, and what must be true of its
+// end.
 import assert from 'node:assert/strict';
 
 const line = (...names) => names.slice(1).map((to, i) => ({ from: names[i], to }));
@@ -12,7 +13,7 @@ export const FANOUT = 16;
 
 export function workloads(outside) {
   const keyed = (mark) => ({ type: 'http', method: 'POST', url: `${outside.url}/keyed`, body: { mark } });
-  return [
+  const all = [
     {
       agent: agent('linear', {
         state: state({ mark: text, a: count, b: count, c: count }, ['mark']), input: ['mark'], output: ['a', 'b', 'c'],
@@ -94,5 +95,11 @@ export function workloads(outside) {
         assert.equal(outside.times(`${mark}-send`), 1, 'sent once');
       },
     },
-  ];
+  ].map((one) => ({ ...one, name: one.agent.slug, durability: 'sync' }));
+  // What is keyed is done once also where writes follow the steps.
+  const asynchronous = ['fanout', 'approval', 'subgraph'].map((slug) => {
+    const one = all.find(({ name }) => name === slug);
+    return { ...one, name: `${slug}-async`, durability: 'async' };
+  });
+  return [...all, ...asynchronous];
 }

@@ -27,7 +27,7 @@ export class World {
     await world.fill();
     for (let i = 1; i < gateways; i++) await world.boot(i);
     world.workloads = workloads(world.outside);
-    for (const { agent } of world.workloads) await world.rest(world.platform.key, 'POST', `${world.platform.home}/agents`, agent);
+    for (const agent of new Set(world.workloads.map((one) => one.agent))) await world.rest(world.platform.key, 'POST', `${world.platform.home}/agents`, agent);
     return world;
   }
 
@@ -38,6 +38,8 @@ export class World {
       ASSISTIV_MANIFESTS_DIR: fileURLToPath(new URL('manifests', import.meta.url)),
       ASSISTIV_CONNECTOR_OVERRIDES: JSON.stringify({ crash: { web: this.authorization.url, api: this.outside.url } }),
       ASSISTIV_AGENT_LEASE: '2',
+      ASSISTIV_AGENT_THREADS_MAX: '0', // one end user does here what many do
+      ASSISTIV_AGENT_WAITING_RUNS_MAX: '0',
     };
   }
 
@@ -47,7 +49,7 @@ export class World {
     const first = this.gateways[0];
     const port = one.port && { ASSISTIV_PORT: String(one.port) };
     // All nodes have the keys of the first one.
-    const keys = i > 0 && { ASSISTIV_MASTER_KEYS_FILE: path.join(first.dataDir, 'master.keys') };
+    const keys = i > 0 && { ASSISTIV_MASTER_KEYS_FILE: path.join(first.dataDir, 'master-keys.json') };
     one.server = await startServer({ dataDir: one.dataDir, env: { ...this.env, ...port, ...keys } });
     one.port = one.server.port;
     return one.server;

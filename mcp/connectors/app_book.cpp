@@ -10,6 +10,7 @@ namespace {
 
 // What a tool costs beside its definition: compiled schemas, the plan, its part of the document.
 constexpr std::size_t kToolBytes = 4096;
+constexpr char kNameTaken[] = "another app has its name, or one of its tools'";
 
 std::size_t weight_of(const std::vector<AppPtr>& apps) {
   std::size_t out = 0;
@@ -40,18 +41,21 @@ struct AppBook::Impl : std::enable_shared_from_this<AppBook::Impl> {
   Cache::Loaded load(storage::Transaction& tx, core::PlatformId platform) const {
     loads.add();
     std::vector<AppPtr> own;
-    for (const AppSource* source : sources) {
-      auto more = source->load(tx, platform);
+    std::vector<LeftOut> left_out(sources.size());
+    std::vector<std::size_t> source_of;  // of each app
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+      auto more = sources[i]->load(tx, platform, left_out[i]);
       own.insert(own.end(), more.begin(), more.end());
+      source_of.resize(own.size(), i);
     }
-    if (own.empty()) return {built_in, 0};
-    auto all = std::make_shared<const Catalog>(built_in->with(own));
-    for (const auto& app : own) {
-      if (all->find_app(app->id) == app.get()) continue;
-      core::log::warn("mcp.app_left_out", {{"platform_id", platform.str()},
-                                           {"app", app->id},
-                                           {"reason", "another app has its name, or one of its tools'"}});
+    auto all = own.empty() ? built_in : std::make_shared<const Catalog>(built_in->with(own));
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      if (all->find_app(own[i]->id) == own[i].get()) continue;
+      left_out[source_of[i]].emplace(own[i]->id, kNameTaken);
+      core::log::warn("mcp.app_left_out",
+                      {{"platform_id", platform.str()}, {"app", own[i]->id}, {"reason", kNameTaken}});
     }
+    for (std::size_t i = 0; i < sources.size(); ++i) sources[i]->note(tx, platform, left_out[i]);
     return {std::move(all), weight_of(own)};
   }
 

@@ -3,7 +3,9 @@
 // their own share one catalogue; the others' are kept in memory until something changes.
 #include <chrono>
 #include <cstddef>
+#include <map>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -14,13 +16,19 @@
 
 namespace assistiv::mcp {
 
+// Apps that should be in service and are not, with the reason.
+using LeftOut = std::map<std::string, std::string>;
+
 // Where a kind of platforms' own apps comes from. Thread-safe.
 class AppSource {
  public:
   virtual ~AppSource() = default;
-  // The apps of this platform that are in service, on a database thread. One that cannot be read is logged
-  // and left out, so that the others stay. Ids begin with oauth::kOwnAppPrefix.
-  virtual std::vector<AppPtr> load(storage::Transaction& tx, core::PlatformId platform) const = 0;
+  // The apps of this platform that are in service, on a database thread. One that cannot be read is logged,
+  // added to `left_out` and left out, so that the others stay. Ids begin with oauth::kOwnAppPrefix.
+  virtual std::vector<AppPtr> load(storage::Transaction& tx, core::PlatformId platform,
+                                   LeftOut& left_out) const = 0;
+  // After each load: all of this source's apps that were left out, also because of another source's.
+  virtual void note(storage::Transaction&, core::PlatformId, const LeftOut&) const {}
 };
 
 struct AppBookOptions {

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/json_read.h"
 #include "core/log.h"
+#include "mcp/connectors/clean_text.h"
 #include "mcp/connectors/own_app_store.h"
 #include "oauth/connect/connected_app_store.h"
 #include "oauth/identity/audit_context.h"
@@ -17,6 +18,7 @@ namespace assistiv::mcp {
 namespace {
 
 constexpr std::size_t kFaultsShown = 50;
+constexpr std::size_t kFaultCharacters = 2000;
 constexpr std::array<std::pair<ManifestStatus, std::string_view>, 5> kStatusNames = {
     {{ManifestStatus::Pending, "pending"},
      {ManifestStatus::Serving, "serving"},
@@ -151,6 +153,12 @@ core::Task<OwnManifest> OwnAppService::get(core::PlatformId platform, ManifestId
   co_return *found;
 }
 
+core::Task<LeftOut> OwnAppService::left_out(core::PlatformId platform) {
+  co_return co_await parts_.database.run(
+      storage::Scope::tenant(platform),
+      [platform](storage::Transaction& tx) { return OwnAppStore().faults(tx, platform); });
+}
+
 core::Task<> OwnAppService::remove(core::PlatformId platform, std::string app, oauth::AuditContext context) {
   co_await parts_.database.run(
       storage::Scope::tenant(platform), [this, platform, app, context](storage::Transaction& tx) {
@@ -252,7 +260,8 @@ AppPtr OwnAppSource::read(const std::string& document) const {
   return app;
 }
 
-std::vector<AppPtr> OwnAppSource::load(storage::Transaction& tx, core::PlatformId platform) const {
+std::vector<AppPtr> OwnAppSource::load(storage::Transaction& tx, core::PlatformId platform,
+                                       LeftOut& left_out) const {
   std::vector<AppPtr> out;
   for (const auto& manifest : OwnAppStore().serving(tx, platform)) {
     try {
@@ -261,9 +270,28 @@ std::vector<AppPtr> OwnAppSource::load(storage::Transaction& tx, core::PlatformI
       // It kept to the rules of the version that approved it.
       core::log::error("own_app.unreadable",
                        {{"platform_id", platform.str()}, {"app", manifest.app}, {"error", error.what()}});
+      left_out.emplace(manifest.app, clip_text(clean_text(error.what()), kFaultCharacters));
     }
   }
   return out;
+}
+
+// Once for each change, whichever nodes see it: the row tells.
+void OwnAppSource::note(storage::Transaction& tx, core::PlatformId platform, const LeftOut& left_out) const {
+  if (audit_ == nullptr) return;
+  const OwnAppStore store;
+  const auto before = store.faults(tx, platform);
+  if (before == left_out) return;
+  const auto tell = [&](const std::string& app, const char* event, const core::Json& details) {
+    audit_->append(tx, platform, oauth::audit_event({}, event, {}, app, details));
+  };
+  for (const auto& [app, reason] : left_out) {
+    if (store.set_fault(tx, platform, app, reason)) tell(app, "manifest.unusable", {{"reason", reason}});
+  }
+  for (const auto& [app, reason] : before) {
+    if (left_out.contains(app) || !store.set_fault(tx, platform, app, {})) continue;
+    tell(app, "manifest.usable", core::Json::object());
+  }
 }
 
 }  // namespace assistiv::mcp

@@ -3,7 +3,8 @@
 // then on the platform uses the app as it uses the server's. Another manifest of the same app waits for its
 // own approval while the approved one serves. Each step leaves an audit entry of the platform
 // (manifest.submitted, manifest.approved, manifest.refused, manifest.removed); a change of what serves is
-// announced with the topic "app".
+// announced with the topic "app". One that serves and cannot be used any more, since the rules or other apps
+// have changed, is left out and says why; that is in the trail, too (manifest.unusable, manifest.usable).
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -47,6 +48,7 @@ struct OwnManifest {
   std::int64_t number = 1;  // counts the manifests of the app
   ManifestStatus status = ManifestStatus::Pending;
   std::string reason;  // of a refusal
+  std::string fault;   // why one that serves is left out all the same; empty: it is not
   core::Time created_at;
   std::optional<core::Time> decided_at;
   std::string document;  // JSON text; empty in lists
@@ -85,6 +87,8 @@ class OwnAppService {
   core::Task<oauth::Page<OwnManifest>> list(core::PlatformId platform, ManifestFilter filter,
                                             oauth::PageRequest page);
   core::Task<OwnManifest> get(core::PlatformId platform, ManifestId id);
+  // The platform's apps that serve and are left out all the same.
+  core::Task<LeftOut> left_out(core::PlatformId platform);
   // Every manifest of the app. Conflict while the platform has the app activated: its connections end first.
   core::Task<> remove(core::PlatformId platform, std::string app, oauth::AuditContext context);
 
@@ -113,13 +117,18 @@ class OwnAppSource final : public AppSource {
  public:
   static constexpr std::size_t kReadMax = 64;  // read manifests that are kept
 
-  explicit OwnAppSource(OwnAppRules rules) : rules_(rules) {}
-  std::vector<AppPtr> load(storage::Transaction& tx, core::PlatformId platform) const override;
+  // Without an audit log it only reads.
+  explicit OwnAppSource(OwnAppRules rules, storage::AuditLog* audit = nullptr)
+      : rules_(rules), audit_(audit) {}
+  std::vector<AppPtr> load(storage::Transaction& tx, core::PlatformId platform,
+                           LeftOut& left_out) const override;
+  void note(storage::Transaction& tx, core::PlatformId platform, const LeftOut& left_out) const override;
 
  private:
   AppPtr read(const std::string& document) const;
 
   OwnAppRules rules_;
+  storage::AuditLog* audit_;
   // What was read lately, by the document's hash, the newest last: most reloads find what they had.
   mutable std::mutex mutex_;
   mutable std::deque<std::pair<std::string, AppPtr>> read_;

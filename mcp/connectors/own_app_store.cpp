@@ -5,7 +5,7 @@ namespace assistiv::mcp {
 namespace {
 
 constexpr char kManifestColumns[] =
-    " platform_id, manifest_id, app, number, title, version, status, reason,"
+    " platform_id, manifest_id, app, number, title, version, status, reason, fault,"
     " assistiv_ms(created_at) as created_ms, assistiv_ms(decided_at) as decided_ms ";
 
 OwnManifest read_own_manifest(const storage::Row& row) {
@@ -18,6 +18,7 @@ OwnManifest read_own_manifest(const storage::Row& row) {
   out.version = row.text("version");
   out.status = parse_manifest_status(row.text("status")).value_or(ManifestStatus::Withdrawn);
   out.reason = row.text("reason");
+  if (out.status == ManifestStatus::Serving) out.fault = row.optional_text("fault").value_or("");
   out.created_at = row.time("created_ms");
   out.decided_at = row.optional_time("decided_ms");
   return out;
@@ -130,6 +131,25 @@ std::vector<ServingManifest> OwnAppStore::serving(storage::Transaction& tx, core
   std::vector<ServingManifest> out;
   for (const auto& row : rows) out.push_back({row.text("app"), row.text("document")});
   return out;
+}
+
+LeftOut OwnAppStore::faults(storage::Transaction& tx, core::PlatformId platform) const {
+  LeftOut out;
+  for (const auto row : tx.exec("select app, fault from own_app_manifest where platform_id = $1::uuid"
+                                " and status = 'serving' and fault is not null",
+                                {platform.str()})) {
+    out.emplace(row.text("app"), row.text("fault"));
+  }
+  return out;
+}
+
+bool OwnAppStore::set_fault(storage::Transaction& tx, core::PlatformId platform, const std::string& app,
+                            const std::optional<std::string>& fault) const {
+  return tx.exec(
+               "update own_app_manifest set fault = $3 where platform_id = $1::uuid and app = $2"
+               " and status = 'serving' and fault is distinct from $3",
+               {platform.str(), app, fault})
+             .affected() > 0;
 }
 
 }  // namespace assistiv::mcp

@@ -39,6 +39,11 @@ class OwnAppStore {
   std::optional<OwnManifest> get(storage::Transaction& tx, std::optional<core::PlatformId> platform,
                                  ManifestId id) const;
   std::vector<ServingManifest> serving(storage::Transaction& tx, core::PlatformId platform) const;
+  // Of those that serve and are left out.
+  LeftOut faults(storage::Transaction& tx, core::PlatformId platform) const;
+  // Nothing: there is none any more. False when it was so before.
+  bool set_fault(storage::Transaction& tx, core::PlatformId platform, const std::string& app,
+                 const std::optional<std::string>& fault) const;
 };
 
 }  // namespace assistiv::mcp

@@ -67,6 +67,8 @@ core::Task<core::HttpReply> open_sse_stream(EndpointServices& services, Incoming
   }
   services.hub.watch(session->id + "/" + std::string(kSseStream), stream->place->event());
   co_await services.world.sessions.create(*session, services.options.sessions_per_user_max);
+  co_await services.world.sessions.mark_read(session->owner, session->id,
+                                             services.world.clock.now() + kSseReaderLife);
   stream->principal = incoming->principal;
   stream->app = incoming->app;
   stream->post_url = post_url(incoming->http.path, session->id);
@@ -116,7 +118,8 @@ core::Task<core::HttpReply> take_post(EndpointServices& services, IncomingPtr in
   SessionPtr session;
   if (!id.empty() && id.size() <= kSseSessionIdMax)
     session = co_await services.world.sessions.find(incoming->owner(), id);
-  if (!session) {
+  // Where the process that held the stream is gone, nobody would ever read the answer.
+  if (!session || !co_await services.world.sessions.is_read(session->owner, id)) {
     co_return fault_reply(
         {}, {kSessionNotFound, "Session not found. Open the event stream again: GET /mcp/sse.", 404, {}});
   }

@@ -201,6 +201,17 @@ bool expired(const OpenStream& stream) {
          *stream.principal->expires_at <= stream.services.world.clock.now();
 }
 
+// That its messages are still read, should this process vanish without a word.
+core::Task<> say_still_read(StreamPtr stream) {
+  const auto& session = *stream->session;
+  auto& world = stream->services.world;
+  try {
+    co_await world.sessions.mark_read(session.owner, session.id, world.clock.now() + kSseReaderLife);
+  } catch (const core::Error& e) {
+    core::log::warn("mcp.reader_not_marked", {{"error", e.what()}, {"detail", e.detail()}});
+  }
+}
+
 // An open stream is a use of its session.
 core::Task<bool> touch_session(StreamPtr stream) {
   if (!stream->session) co_return true;
@@ -215,7 +226,7 @@ core::Task<bool> touch_session(StreamPtr stream) {
 
 // Until the server has a reason to end the stream; false when the client is gone.
 core::Task<bool> tell_changes(StreamPtr stream, std::stop_token gone, SinkPtr sink) {
-  auto touched = std::chrono::steady_clock::now();
+  auto touched = std::chrono::steady_clock::now(), marked = touched;
   bool recheck = false;
   while (!gone.stop_requested()) {
     const bool woken =
@@ -231,6 +242,10 @@ core::Task<bool> tell_changes(StreamPtr stream, std::stop_token gone, SinkPtr si
     if (!co_await write_signals(stream, sink, std::move(signals))) co_return false;
     if (!co_await write_messages(stream, sink)) co_return true;
     if (close || expired(*stream)) co_return true;
+    if (is_sse(*stream) && std::chrono::steady_clock::now() - marked >= kSseReaderLife / 3) {
+      marked = std::chrono::steady_clock::now();
+      co_await say_still_read(stream);
+    }
     if (woken) continue;
     if (!co_await sink->write(":\n\n")) co_return false;
     if (std::chrono::steady_clock::now() - touched < kTouchEvery) continue;

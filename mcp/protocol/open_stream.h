@@ -1,11 +1,13 @@
 #pragma once
 // A stream that stays open and tells of changes: the GET stream of a legacy session, the answer to a modern
 // subscriptions/listen. One coroutine, no thread, and no more state than this while it is silent.
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 
 #include "core/http.h"
 #include "core/secret.h"
@@ -42,6 +44,8 @@ struct OpenStream {
 
 // The stored stream of all messages to a client of the 2024-11-05 transport.
 inline constexpr std::string_view kSseStream = "sse";
+// How long after its last sign a process that holds such a stream counts as there.
+inline constexpr std::chrono::seconds kSseReaderLife{45};
 
 // What `owner` listens for.
 unsigned offered_kinds(const Doors& doors);

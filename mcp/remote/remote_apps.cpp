@@ -45,7 +45,7 @@ void add_tool(RemoteApp& app, const RemoteToolDefinition& definition) {
 
 }  // namespace
 
-std::vector<AppPtr> RemoteApps::load(storage::Transaction& tx, core::PlatformId platform) const {
+std::vector<AppPtr> RemoteApps::load(storage::Transaction& tx, core::PlatformId platform, LeftOut&) const {
   const RemoteServerStore store(vault_);
   std::map<std::string, std::shared_ptr<RemoteApp>> apps;
   for (const auto& row : store.all(tx, platform)) {

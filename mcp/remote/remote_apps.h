@@ -33,7 +33,8 @@ struct RemoteApp : App {
 class RemoteApps final : public AppSource {
  public:
   explicit RemoteApps(const oauth::Vault& vault) : vault_(vault) {}
-  std::vector<AppPtr> load(storage::Transaction& tx, core::PlatformId platform) const override;
+  std::vector<AppPtr> load(storage::Transaction& tx, core::PlatformId platform,
+                           LeftOut& left_out) const override;
 
  private:
   const oauth::Vault& vault_;

@@ -18,6 +18,7 @@ struct KeptEvent {
 struct KeptSession {
   SessionPtr session;
   core::Time used;
+  std::optional<core::Time> read_until;
   std::deque<KeptEvent> events;
   std::size_t bytes = 0;
 };
@@ -88,7 +89,8 @@ core::Task<> MemorySessionStore::create(Session session, std::size_t per_user_ma
     impl_->sessions.erase(it);
   }
   std::string id = session.id;
-  impl_->sessions[std::move(id)] = {std::make_shared<Session>(std::move(session)), impl_->clock.now(), {}, 0};
+  impl_->sessions[std::move(id)] = {
+      std::make_shared<Session>(std::move(session)), impl_->clock.now(), {}, {}, 0};
   co_return;
 }
 
@@ -136,6 +138,21 @@ core::Task<bool> MemorySessionStore::subscribe(SessionOwner owner, std::string i
     if (room) list.push_back(uri);
   });
   co_return room;
+}
+
+core::Task<> MemorySessionStore::mark_read(SessionOwner owner, std::string id, core::Time until) {
+  std::lock_guard lock(impl_->mutex);
+  if (KeptSession* kept = impl_->get(owner, id)) {
+    kept->used = impl_->clock.now();
+    kept->read_until = until;
+  }
+  co_return;
+}
+
+core::Task<bool> MemorySessionStore::is_read(SessionOwner owner, std::string id) {
+  std::lock_guard lock(impl_->mutex);
+  const KeptSession* kept = impl_->get(owner, id);
+  co_return kept != nullptr && (!kept->read_until || *kept->read_until > impl_->clock.now());
 }
 
 core::Task<bool> MemorySessionStore::remove(SessionOwner owner, std::string id) {

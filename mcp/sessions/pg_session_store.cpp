@@ -239,6 +239,29 @@ core::Task<bool> PgSessionStore::subscribe(SessionOwner owner, std::string id, s
   co_return rows != 0;
 }
 
+core::Task<> PgSessionStore::mark_read(SessionOwner owner, std::string id, core::Time until) {
+  const std::string now = ms(impl_->clock.now());
+  co_await impl_->database.run(Scope::tenant(owner.platform), [=](Transaction& tx) {
+    tx.exec(
+        "update mcp_session set read_until = assistiv_time($4::bigint),"
+        " used_at = greatest(used_at, assistiv_time($5::bigint))"
+        " where platform_id = $1::uuid and session_id = $2 and end_user_id = $3::uuid",
+        {owner.platform.str(), id, owner.end_user.str(), ms(until), now});
+  });
+}
+
+core::Task<bool> PgSessionStore::is_read(SessionOwner owner, std::string id) {
+  const std::string now = ms(impl_->clock.now());
+  co_return co_await impl_->database.run(Scope::tenant(owner.platform), [=](Transaction& tx) {
+    return !tx.exec(
+                  "select 1 from mcp_session where platform_id = $1::uuid and session_id = $2"
+                  " and end_user_id = $3::uuid"
+                  " and (read_until is null or read_until > assistiv_time($4::bigint))",
+                  {owner.platform.str(), id, owner.end_user.str(), now})
+                .empty();
+  });
+}
+
 core::Task<bool> PgSessionStore::remove(SessionOwner owner, std::string id) {
   const bool removed = co_await impl_->database.run(Scope::tenant(owner.platform), [=](Transaction& tx) {
     const auto rows = tx.exec(

@@ -29,6 +29,8 @@ class PgSessionStore final : public SessionStore {
   core::Task<> set_log_level(SessionOwner owner, std::string id, std::string level) override;
   core::Task<> set_list_etag(SessionOwner owner, std::string id, std::string etag) override;
   core::Task<bool> subscribe(SessionOwner owner, std::string id, std::string uri, Subscribing what) override;
+  core::Task<> mark_read(SessionOwner owner, std::string id, core::Time until) override;
+  core::Task<bool> is_read(SessionOwner owner, std::string id) override;
   core::Task<bool> remove(SessionOwner owner, std::string id) override;
   core::Task<> append(SessionOwner owner, std::string session, std::string stream,
                       StreamEvent event) override;

@@ -77,6 +77,11 @@ class SessionStore {
   // False when the session has its maximum of subscriptions.
   virtual core::Task<bool> subscribe(SessionOwner owner, std::string id, std::string uri,
                                      Subscribing what) = 0;
+  // Of the 2024-11-05 transport, whose sessions live as long as their stream: whoever holds it says until
+  // when it is sure to. Counts as use.
+  virtual core::Task<> mark_read(SessionOwner owner, std::string id, core::Time until) = 0;
+  // False once that time is over: the process that held the stream is gone.
+  virtual core::Task<bool> is_read(SessionOwner owner, std::string id) = 0;
   // False when there was none. Tells every node (topic "mcp_end", payload `<end user>/<session>`).
   virtual core::Task<bool> remove(SessionOwner owner, std::string id) = 0;
 

@@ -42,6 +42,23 @@ std::vector<std::string> checked_audiences(std::vector<std::string> audiences) {
   return {unique.begin(), unique.end()};
 }
 
+// Audiences that name the platform are nobody else's. Whose any other one is, the operator knows. What the
+// registration has is not asked again.
+void require_own_audiences(const std::vector<std::string>& audiences, const std::vector<std::string>& held,
+                           core::PlatformId platform, const std::string& example,
+                           const AuditContext& context) {
+  if (context.actor && context.actor->kind == PrincipalKind::Operator) return;
+  for (const auto& audience : audiences) {
+    const bool known = std::find(held.begin(), held.end(), audience) != held.end();
+    if (known || audience.find(platform.str()) != std::string::npos) continue;
+    throw core::bad_request(
+        "An audience must contain the platform's id, so that nobody else can take tokens that are made for "
+        "you. Let your issuer make them for \"" +
+            example + "\", or have the operator of this server register another audience.",
+        "/audiences");
+  }
+}
+
 TokenAuth token_auth_for(const std::optional<core::Secret>& secret, bool takes_basic, bool takes_post) {
   if (!secret) return TokenAuth::None;
   return takes_basic || !takes_post ? TokenAuth::SecretBasic : TokenAuth::SecretPost;
@@ -128,8 +145,13 @@ void IssuerService::tell(core::PlatformId platform) const {
   if (world_.changed) world_.changed("platform", platform.str());
 }
 
+std::string IssuerService::audience_of(core::PlatformId platform) const {
+  return world_.issuer + "/platforms/" + platform.str();
+}
+
 core::Task<RegisteredIssuer> IssuerService::add(core::PlatformId platform, NewIssuer input,
                                                 AuditContext context) {
+  require_own_audiences(input.audiences, {}, platform, audience_of(platform), context);
   const auto metadata = co_await discover(input.issuer);
   const auto row = new_registration(platform, std::move(input), metadata, world_);
   co_await world_.database.run(storage::Scope::tenant(platform),
@@ -158,25 +180,25 @@ core::Task<RegisteredIssuer> IssuerService::get(core::PlatformId platform, Issue
 
 core::Task<RegisteredIssuer> IssuerService::update(core::PlatformId platform, IssuerId id, IssuerPatch patch,
                                                    AuditContext context) {
-  auto updated = co_await world_.database.run(storage::Scope::tenant(platform),
-                                              [this, platform, id, patch, context](storage::Transaction& tx) {
-                                                const IssuerStore store(world_.vault);
-                                                auto row = store.get(tx, platform, id);
-                                                if (!row) throw no_issuer();
-                                                if (patch.client_secret) {
-                                                  row->client_secret = patch.client_secret;
-                                                  if (row->token_auth == TokenAuth::None)
-                                                    row->token_auth = TokenAuth::SecretBasic;
-                                                }
-                                                if (patch.audiences)
-                                                  row->audiences = checked_audiences(*patch.audiences);
-                                                if (patch.creates_end_users)
-                                                  row->creates_end_users = *patch.creates_end_users;
-                                                row->updated_at = world_.clock.now();
-                                                store.update(tx, *row);
-                                                announce(tx, *row, "issuer.updated", context);
-                                                return std::move(*row);
-                                              });
+  auto updated = co_await world_.database.run(
+      storage::Scope::tenant(platform), [this, platform, id, patch, context](storage::Transaction& tx) {
+        const IssuerStore store(world_.vault);
+        auto row = store.get(tx, platform, id);
+        if (!row) throw no_issuer();
+        if (patch.client_secret) {
+          row->client_secret = patch.client_secret;
+          if (row->token_auth == TokenAuth::None) row->token_auth = TokenAuth::SecretBasic;
+        }
+        if (patch.audiences) {
+          require_own_audiences(*patch.audiences, row->audiences, platform, audience_of(platform), context);
+          row->audiences = checked_audiences(*patch.audiences);
+        }
+        if (patch.creates_end_users) row->creates_end_users = *patch.creates_end_users;
+        row->updated_at = world_.clock.now();
+        store.update(tx, *row);
+        announce(tx, *row, "issuer.updated", context);
+        return std::move(*row);
+      });
   tell(platform);
   co_return updated;
 }

@@ -47,7 +47,11 @@ class IssuerService {
   // Where a platform's client at the provider sends browsers back to.
   std::string redirect_uri() const { return world_.issuer + "/oauth/sign-in/callback"; }
 
-  // Throws InvalidArgument for what is not good or does not answer, Conflict as IssuerStore::insert().
+  // An audience that names the platform, as a registration wants it.
+  std::string audience_of(core::PlatformId platform) const;
+
+  // Throws InvalidArgument for what is not good or does not answer, and for an audience that does not name
+  // the platform, unless it is the operator who asks (decision 87). Conflict as IssuerStore::insert().
   core::Task<RegisteredIssuer> add(core::PlatformId platform, NewIssuer input, AuditContext context);
   core::Task<std::vector<RegisteredIssuer>> list(core::PlatformId platform);
   // These throw NotFound when it is not the platform's.

@@ -65,6 +65,7 @@ core::Error app_not_found() {
 // What the row does not hold.
 core::Task<App> with_catalog_parts(const ConnectWorld* world, core::PlatformId platform, App app) {
   const auto spec = co_await world->registry.find(platform, app.app);
+  app.available = spec != nullptr;
   app.title = spec != nullptr ? spec->title : app.app;
   if (spec != nullptr) app.callback_url = callback_url(*world, platform, *spec);
   co_return app;

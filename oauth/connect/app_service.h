@@ -28,6 +28,7 @@ struct App {
   Values vars;
   bool is_active = true;
   std::string callback_url;  // what to register at the provider
+  bool available = true;     // false: this server cannot use its manifest (any more)
   core::Time created_at, updated_at;
 };
 

@@ -8,6 +8,7 @@
 #include "oauth/connect/connection_service.h"
 #include "oauth/connect/flow_store.h"
 #include "oauth/connect/platform_facts.h"
+#include "oauth/connect/refresh_pace_store.h"
 #include "oauth/connect/revocation_queue.h"
 #include "oauth/connect/token_service.h"
 
@@ -98,6 +99,7 @@ core::Task<> ConnectWorker::discard_old() {
       world_.audit.append(tx, flow.platform_id, flow_failed({}, flow, "expired"));
     }
     flows.discard_old(tx, world_.clock.now() - kKeepOld, kDiscardsPerRound);
+    RefreshPaceStore().discard_old(tx, world_.clock.now() - kKeepOld, kDiscardsPerRound);
   });
 }
 

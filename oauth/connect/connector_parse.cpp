@@ -291,16 +291,32 @@ std::map<std::string, SlotSpec> read_slots(const JsonReader& parent) {
   return out;
 }
 
+RefreshLimit read_limit(const JsonReader& parent) {
+  RefreshLimit limit;
+  const Json* object = parent.object("limit");
+  if (object == nullptr) return limit;
+  const JsonReader reader(*object, parent.pointer("limit"));
+  reader.only({"requests", "seconds"});
+  const auto requests = reader.optional_integer("requests", 1, 1'000'000);
+  const auto seconds = reader.optional_integer("seconds", 1, 86400);
+  if (!requests) throw core::bad_request("This number is required.", reader.pointer("requests"));
+  if (!seconds) throw core::bad_request("This number is required.", reader.pointer("seconds"));
+  limit.requests = static_cast<int>(*requests);
+  limit.period = std::chrono::seconds(*seconds);
+  return limit;
+}
+
 RefreshRules read_refresh(const JsonReader& parent, const TokenEndpoint& token) {
   RefreshRules rules;
   const JsonReader reader(required_object(parent, "refresh"), parent.pointer("refresh"));
-  reader.only({"mode", "url", "encoding", "params", "headers", "skew_s", "min_interval_s", "slots"});
+  reader.only({"mode", "url", "encoding", "params", "headers", "skew_s", "min_interval_s", "limit", "slots"});
   const auto mode = reader.choice("mode", {"none", "static", "rotating"});
   if (mode == "none") return rules;
   rules.mode = mode == "static" ? RefreshMode::Static : RefreshMode::Rotating;
   rules.endpoint = read_endpoint(reader, token);
   rules.skew = std::chrono::seconds(reader.optional_integer("skew_s", 0, 86400).value_or(300));
   rules.min_interval = std::chrono::seconds(reader.optional_integer("min_interval_s", 1, 3600).value_or(60));
+  rules.limit = read_limit(reader);
   rules.slots = read_slots(reader);
   return rules;
 }
@@ -310,7 +326,8 @@ ErrorRules read_errors(const JsonReader& parent) {
   const Json* object = parent.object("errors");
   if (object == nullptr) return rules;
   const JsonReader reader(*object, parent.pointer("errors"));
-  reader.only({"code", "permanent", "config", "throttled", "throttled_equals", "throttled_wait_s"});
+  reader.only(
+      {"code", "permanent", "config", "throttled", "throttled_equals", "throttled_wait_s", "throttled_per"});
   if (reader.has("code")) rules.code = pointer_member(reader, "code");
   rules.permanent = reader.strings("permanent", 64, 100);
   rules.config = reader.strings("config", 64, 100);
@@ -319,6 +336,7 @@ ErrorRules read_errors(const JsonReader& parent) {
   if (const auto wait = reader.optional_integer("throttled_wait_s", 1, 3600)) {
     rules.throttled_wait = std::chrono::seconds(*wait);
   }
+  rules.throttles_grant = choice_or(reader, "throttled_per", "client", {"client", "grant"}) == "grant";
   return rules;
 }
 

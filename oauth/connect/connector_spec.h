@@ -113,11 +113,18 @@ struct SlotSpec {
   bool required = true;
 };
 
+// What the provider takes of one OAuth client at its token endpoint.
+struct RefreshLimit {
+  int requests = 600;
+  std::chrono::seconds period{60};
+};
+
 struct RefreshRules {
   RefreshMode mode = RefreshMode::None;
   TokenEndpoint endpoint;          // the token endpoint's, with params of its own
   std::chrono::seconds skew{300};  // refreshed this long before expiry, at most 20% of the token's life
   std::chrono::seconds min_interval{60};  // between two refreshes because of a 401
+  RefreshLimit limit;
   std::map<std::string, SlotSpec> slots;  // where a refresh reply differs from the exchange's
 };
 
@@ -135,6 +142,8 @@ struct ErrorRules {
   std::vector<std::string> permanent, config, throttled;
   std::vector<std::pair<std::string, std::string>> throttled_equals;  // pointer, JSON text
   std::optional<std::chrono::seconds> throttled_wait;  // when a throttled response does not say how long
+  // Whom a throttled response is about: every grant of the client, or the one that asked.
+  bool throttles_grant = false;
 };
 
 enum class RequestAuth { None, ClientBasic, Access };

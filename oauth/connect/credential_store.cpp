@@ -154,6 +154,14 @@ std::optional<RefreshLease> CredentialStore::take_lease(storage::Transaction& tx
   return lease;
 }
 
+void CredentialStore::give_back(storage::Transaction& tx, const CredentialState& state,
+                                const RefreshLease& lease) const {
+  tx.exec(
+      "update credential set lease_owner = null, lease_until = null"
+      " where platform_id = $1::uuid and credential_id = $2::uuid and lease_owner = $3::uuid",
+      {state.platform_id.str(), state.id.str(), lease.owner.str()});
+}
+
 void CredentialStore::prolong(storage::Transaction& tx, const CredentialState& state,
                               const RefreshLease& lease, std::chrono::milliseconds length) const {
   tx.exec(

@@ -77,6 +77,8 @@ class CredentialStore {
                const std::map<std::string, LiveToken>& slots) const;
   void remove_all(storage::Transaction& tx, core::PlatformId platform, core::ConnectionId connection) const;
 
+  // Gives the lease up before anything was asked of the provider: the row is as it was.
+  void give_back(storage::Transaction& tx, const CredentialState& state, const RefreshLease& lease) const;
   // Empty when the version moved, somebody else holds a live lease, or it is too early to try again.
   std::optional<RefreshLease> take_lease(storage::Transaction& tx, const CredentialState& state,
                                          std::chrono::milliseconds length) const;

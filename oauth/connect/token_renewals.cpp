@@ -100,6 +100,7 @@ TokenRenewals::~TokenRenewals() {
 }
 
 void TokenRenewals::stop() {
+  waits_.request_stop();
   {
     std::unique_lock lock(mutex_);
     idle_.wait_for(lock, options_.stop_patience, [this] { return under_way_ == 0; });
@@ -108,7 +109,7 @@ void TokenRenewals::stop() {
 }
 
 core::Task<std::optional<RenewalEnd>> TokenRenewals::renew(CredentialState state, ClientCredentials client,
-                                                           RefreshLease lease,
+                                                           RefreshLease lease, RenewalPace pace,
                                                            std::chrono::milliseconds patience) {
   const auto renewal = std::make_shared<Renewal>();
   const auto executor = co_await core::current_executor();
@@ -117,8 +118,8 @@ core::Task<std::optional<RenewalEnd>> TokenRenewals::renew(CredentialState state
     std::lock_guard lock(mutex_);
     ++under_way_;
   }
-  group_.spawn(executor, "refresh", [this, renewal, state, client, lease](std::stop_token stop) {
-    return run(renewal, state, client, lease, std::move(stop));
+  group_.spawn(executor, "refresh", [this, renewal, state, client, lease, pace](std::stop_token stop) {
+    return run(renewal, state, client, lease, pace, std::move(stop));
   });
   group_.spawn(executor, "keep lease",
                [this, renewal, state, lease](std::stop_token) { return keep_lease(renewal, state, lease); });
@@ -132,11 +133,12 @@ core::Task<std::optional<RenewalEnd>> TokenRenewals::renew(CredentialState state
 }
 
 core::Task<> TokenRenewals::run(std::shared_ptr<Renewal> renewal, CredentialState state,
-                                ClientCredentials client, RefreshLease lease, std::stop_token stop) {
+                                ClientCredentials client, RefreshLease lease, RenewalPace pace,
+                                std::stop_token stop) {
   std::optional<RenewalEnd> end;
   std::exception_ptr error;
   try {
-    end = co_await carry_out(std::move(state), std::move(client), lease, std::move(stop));
+    end = co_await carry_out(std::move(state), std::move(client), lease, std::move(pace), std::move(stop));
   } catch (...) {
     error = std::current_exception();
   }
@@ -163,8 +165,30 @@ core::Task<> TokenRenewals::keep_lease(std::shared_ptr<Renewal> renewal, Credent
   renewal->told.set();
 }
 
+core::Task<std::optional<RenewalEnd>> TokenRenewals::await_turn(CredentialState state, RefreshLease lease,
+                                                                RenewalPace pace) {
+  if (pace.wait.count() <= 0) co_return std::nullopt;
+  const auto ended = waits_.get_token();
+  co_await core::sleep_for(pace.wait, ended);
+  const bool stopped = ended.stop_requested();
+  // What the provider told somebody else meanwhile holds for us, too.
+  const auto left = co_await parts_.world.database.run(
+      storage::Scope::tenant(state.platform_id),
+      [this, state, lease, pace, stopped](storage::Transaction& tx) {
+        const auto pause = RefreshPaceStore().pause_left(tx, pace.key, parts_.world.clock.now());
+        if (stopped || pause.count() > 0) credentials_.give_back(tx, state, lease);
+        return pause;
+      });
+  if (!stopped && left.count() == 0) co_return std::nullopt;
+  count_refresh(is_own_app(state.app) ? "own" : state.app, "paced");
+  RenewalEnd out;
+  out.retry_at = parts_.world.clock.now() + left;
+  co_return out;
+}
+
 core::Task<RenewalEnd> TokenRenewals::carry_out(CredentialState state, ClientCredentials client,
-                                                RefreshLease lease, std::stop_token stop) {
+                                                RefreshLease lease, RenewalPace pace, std::stop_token stop) {
+  if (const auto early = co_await await_turn(state, lease, pace)) co_return *early;
   const auto tried = co_await attempt(state, std::move(client), lease, stop);
   count_refresh(is_own_app(state.app) ? "own" : state.app, result_word(tried.reply.kind));
   if (tried.reply.kind == TokenReplyKind::Ok) co_return co_await accept(state, lease, tried, stop);
@@ -173,7 +197,7 @@ core::Task<RenewalEnd> TokenRenewals::carry_out(CredentialState state, ClientCre
                                            {"connection_id", state.connection_id.str()},
                                            {"result", result_word(tried.reply.kind)},
                                            {"error", tried.reply.code}});
-  if (tried.reply.kind != TokenReplyKind::Permanent) co_return co_await put_off(state, lease, tried);
+  if (tried.reply.kind != TokenReplyKind::Permanent) co_return co_await put_off(state, lease, pace, tried);
   parts_.breaker.succeeded(provider_name(state), state.client_id);
   RenewalEnd out;
   out.kind = co_await end_grant(state, kRefused) ? RenewalEnd::Kind::Ended : RenewalEnd::Kind::Moved;
@@ -227,15 +251,20 @@ core::Task<RenewalEnd> TokenRenewals::accept(CredentialState state, RefreshLease
   co_return out;
 }
 
-core::Task<RenewalEnd> TokenRenewals::put_off(CredentialState state, RefreshLease lease, Attempt attempt) {
+core::Task<RenewalEnd> TokenRenewals::put_off(CredentialState state, RefreshLease lease, RenewalPace pace,
+                                              Attempt attempt) {
   const auto now = parts_.world.clock.now();
   parts_.breaker.failed(provider_name(state), state.client_id, now);
   const bool unknown = attempt.outcome_unknown || attempt.reply.kind == TokenReplyKind::Unknown;
   const RefreshFailure failure{unknown, now + refresh_backoff(state.failures + 1, attempt.reply.retry_after)};
-  co_await parts_.world.database.run(storage::Scope::tenant(state.platform_id),
-                                     [this, state, lease, failure](storage::Transaction& tx) {
-                                       credentials_.release(tx, state, lease, failure);
-                                     });
+  const auto pause = std::chrono::ceil<std::chrono::milliseconds>(failure.retry_at - now);
+  const bool for_all = attempt.reply.kind == TokenReplyKind::Throttled && !pace.throttles_grant;
+  co_await parts_.world.database.run(
+      storage::Scope::tenant(state.platform_id),
+      [this, state, lease, failure, pace, now, pause, for_all](storage::Transaction& tx) {
+        credentials_.release(tx, state, lease, failure);
+        if (for_all) RefreshPaceStore().pause(tx, pace.key, pace.limit, now, pause);
+      });
   RenewalEnd out;
   const bool config = attempt.reply.kind == TokenReplyKind::Config;
   out.kind = config ? RenewalEnd::Kind::Misconfigured : RenewalEnd::Kind::PutOff;

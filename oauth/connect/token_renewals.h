@@ -19,6 +19,7 @@
 #include "oauth/connect/credential_store.h"
 #include "oauth/connect/grant_record.h"
 #include "oauth/connect/provider_client.h"
+#include "oauth/connect/refresh_pace_store.h"
 #include "oauth/connect/token_service.h"
 
 namespace assistiv::oauth {
@@ -39,6 +40,14 @@ struct RenewalEnd {
   core::Time retry_at;
 };
 
+// When it is this client's turn at the provider.
+struct RenewalPace {
+  PaceKey key;
+  RefreshLimit limit;
+  bool throttles_grant = false;  // what a throttled reply says is about this grant alone
+  std::chrono::milliseconds wait{0};
+};
+
 struct RenewalParts {
   ConnectWorld& world;
   ProviderClient& provider;
@@ -57,7 +66,8 @@ class TokenRenewals {
 
   // Starts the renewal and waits up to `patience` for its end; empty: it is still under way, and goes on.
   core::Task<std::optional<RenewalEnd>> renew(CredentialState state, ClientCredentials client,
-                                              RefreshLease lease, std::chrono::milliseconds patience);
+                                              RefreshLease lease, RenewalPace pace,
+                                              std::chrono::milliseconds patience);
   // Marks the connection. False when the credential has changed since: then the verdict is about a token that
   // is gone.
   core::Task<bool> end_grant(CredentialState state, std::string reason);
@@ -74,15 +84,19 @@ class TokenRenewals {
   };
 
   core::Task<> run(std::shared_ptr<Renewal> renewal, CredentialState state, ClientCredentials client,
-                   RefreshLease lease, std::stop_token stop);
+                   RefreshLease lease, RenewalPace pace, std::stop_token stop);
   core::Task<> keep_lease(std::shared_ptr<Renewal> renewal, CredentialState state, RefreshLease lease);
   core::Task<RenewalEnd> carry_out(CredentialState state, ClientCredentials client, RefreshLease lease,
-                                   std::stop_token stop);
+                                   RenewalPace pace, std::stop_token stop);
+  // Empty when it is the turn; else nothing was sent, and the lease is given up.
+  core::Task<std::optional<RenewalEnd>> await_turn(CredentialState state, RefreshLease lease,
+                                                   RenewalPace pace);
   core::Task<Attempt> attempt(CredentialState state, ClientCredentials client, RefreshLease lease,
                               std::stop_token stop);
   core::Task<RenewalEnd> accept(CredentialState state, RefreshLease lease, Attempt attempt,
                                 std::stop_token stop);
-  core::Task<RenewalEnd> put_off(CredentialState state, RefreshLease lease, Attempt attempt);
+  core::Task<RenewalEnd> put_off(CredentialState state, RefreshLease lease, RenewalPace pace,
+                                 Attempt attempt);
   core::Task<bool> commit(CredentialState state, RefreshLease lease, LiveToken token, core::Secret used,
                           std::stop_token stop);
   bool commit_in(storage::Transaction& tx, const CredentialState& state, const RefreshLease& lease,
@@ -95,6 +109,7 @@ class TokenRenewals {
   std::mutex mutex_;
   std::condition_variable idle_;
   std::size_t under_way_ = 0;
+  std::stop_source waits_;  // for turns: what has asked nothing yet does not hold up the end
   core::TaskGroup group_{"token renewals"};
 };
 

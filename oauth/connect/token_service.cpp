@@ -10,6 +10,7 @@
 #include "oauth/connect/connect_world.h"
 #include "oauth/connect/credential_store.h"
 #include "oauth/connect/provider_client.h"
+#include "oauth/connect/refresh_pace_store.h"
 #include "oauth/connect/token_cache.h"
 #include "oauth/connect/token_flights.h"
 #include "oauth/connect/token_renewals.h"
@@ -28,6 +29,13 @@ struct TokenAsk {
   core::ConnectionId connection;
   std::string slot;
   TokenDemand demand;
+};
+
+// A lease, and the turn that came with it; without a turn no lease, and how long until it is worth asking.
+struct Admission {
+  std::optional<RefreshLease> lease;
+  std::optional<std::chrono::milliseconds> too_early;
+  std::chrono::milliseconds wait{0};
 };
 
 struct LoadedCredential {
@@ -82,7 +90,9 @@ struct TokenService::Impl {
   core::Task<TokenAnswer> obtain(TokenAsk ask);
   core::Task<TokenAnswer> resolve(TokenAsk ask);
   core::Task<LoadedCredential> load(TokenAsk ask);
-  core::Task<std::optional<TokenAnswer>> refresh(TokenAsk ask, CredentialState state, AppRow app);
+  core::Task<std::optional<TokenAnswer>> refresh(TokenAsk ask, CredentialState state, AppRow app,
+                                                 ConnectorPtr spec);
+  core::Task<Admission> admit(CredentialState state, RenewalPace pace);
   TokenAnswer not_renewed(const TokenAsk& ask, const CredentialState& state,
                           const std::optional<RenewalEnd>& end);
   TokenAnswer ready(const CredentialState& state) const;
@@ -196,7 +206,7 @@ core::Task<TokenAnswer> TokenService::Impl::resolve(TokenAsk ask) {
     if (const auto wait = breaker.blocked(provider_name(state), state.client_id, now)) {
       co_return fallback(ask, state, retry_later(now, now + *wait));
     }
-    auto answer = co_await refresh(ask, state, *loaded.app);
+    auto answer = co_await refresh(ask, state, *loaded.app, spec);
     if (answer) co_return *answer;
     // Somebody else refreshes, or has just done so.
     auto meanwhile = fallback(ask, state, only_status(TokenStatus::RetryLater));
@@ -209,15 +219,40 @@ core::Task<TokenAnswer> TokenService::Impl::resolve(TokenAsk ask) {
   co_return retry_later(world.clock.now(), {});
 }
 
+core::Task<Admission> TokenService::Impl::admit(CredentialState state, RenewalPace pace) {
+  co_return co_await world.database.run(
+      storage::Scope::tenant(state.platform_id), [this, state, pace](storage::Transaction& tx) {
+        Admission out;
+        out.lease = credentials.take_lease(tx, state, options.lease);
+        if (!out.lease) return out;
+        const auto turn =
+            RefreshPaceStore().take(tx, pace.key, pace.limit, world.clock.now(), options.pace_wait);
+        out.wait = turn.wait;
+        if (turn.taken) return out;
+        credentials.give_back(tx, state, *out.lease);
+        out.lease.reset();
+        out.too_early = turn.wait;
+        return out;
+      });
+}
+
 // Empty: the lease is somebody else's, or the row moved on. Look again.
 core::Task<std::optional<TokenAnswer>> TokenService::Impl::refresh(TokenAsk ask, CredentialState state,
-                                                                   AppRow app) {
-  const auto lease = co_await world.database.run(
-      storage::Scope::tenant(state.platform_id),
-      [this, state](storage::Transaction& tx) { return credentials.take_lease(tx, state, options.lease); });
+                                                                   AppRow app, ConnectorPtr spec) {
+  RenewalPace pace;
+  pace.key = pace_key(*spec, state.platform_id, state.client_id);
+  pace.limit = spec->oauth.refresh.limit;
+  pace.throttles_grant = spec->oauth.errors.throttles_grant;
+  const auto admission = co_await admit(state, pace);
+  if (admission.too_early) {
+    const auto now = world.clock.now();
+    co_return fallback(ask, state, retry_later(now, now + *admission.too_early));
+  }
+  const auto& lease = admission.lease;
   if (!lease) co_return std::nullopt;
+  pace.wait = admission.wait;
   const auto client = AppStore(world.vault).open(state.platform_id, app);
-  const auto end = co_await renewals.renew(state, client, *lease, options.wait_max);
+  const auto end = co_await renewals.renew(state, client, *lease, pace, options.wait_max);
   if (end && end->kind == RenewalEnd::Kind::Committed) co_return renewed(state, *end->token);
   if (end && end->kind == RenewalEnd::Kind::Moved) co_return std::nullopt;
   if (end && end->kind == RenewalEnd::Kind::Ended) co_return only_status(TokenStatus::NeedsReauth);

@@ -48,7 +48,9 @@ struct TokenServiceOptions {
   // For a reply, where refresh tokens stay good, and where they work once: then it is the only copy of the
   // new ones, and hardly anything in front of a provider keeps a request longer than a minute.
   std::chrono::milliseconds exchange_timeout{10000}, reply_timeout{60000};
-  std::chrono::milliseconds wait_max{20000};       // how long one call waits for a refresh
+  std::chrono::milliseconds wait_max{20000};  // how long one call waits for a refresh
+  std::chrono::milliseconds pace_wait{
+      10000};  // how far off a turn at the provider may be (refresh_pace_store.h)
   std::chrono::milliseconds stop_patience{10000};  // for replies under way, when the process ends
   std::size_t cached_max = 50000;
   int breaker_failures = 5;  // in a row, per app and client, until it opens

@@ -52,6 +52,7 @@ TABLES = {
     "connect_link": "oauth/",
     "connect_flow": "oauth/",
     "upstream_revocation": "oauth/",
+    "refresh_pace": "oauth/",
     "provider_webhook": "oauth/",
     "provider_notice": "oauth/",
     "oauth_signing_key": "oauth/",

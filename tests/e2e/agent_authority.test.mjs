@@ -177,6 +177,43 @@ describe('who may act in a run', () => {
       assert.equal((await run(user.key, own, { assistant_id: 'mine', command: { resume: true } })).body.by, 'end_user');
     });
 
+    test('is not gone round by way of another agent on the thread', async () => {
+      const paid = count('/pay');
+      await make(world.platform, 'other', {
+        state: { type: 'object', properties: { ok: { type: 'boolean', default: false }, amount: { type: 'integer', default: 1 } } },
+        nodes: { pay: { type: 'transform', write: { ok: '${true}' } } },
+        edges: [{ from: '__start__', to: 'pay' }],
+      });
+      const platformOnly = ({ body }, what) => assert.match(JSON.stringify(body), /platform_only/, what);
+      const left = async () => {
+        const thread = await newThread(user.key);
+        const { body } = await run(user.key, thread, { assistant_id: 'other', input: { ok: true }, interrupt_before: ['pay'] });
+        assert.equal(body.ok, true, JSON.stringify(body));
+        return thread;
+      };
+      for (const body of [{}, { input: null }, { command: { resume: 'x' } }, { input: { amount: 3 } }])
+        platformOnly(await run(user.key, await left(), body), JSON.stringify(body));
+      const written = await left();
+      const state = await send(user.key, 'POST', `${API}/threads/${written}/state`, { values: { ok: true }, as_node: '__start__' });
+      assert.equal(state.status, 200, JSON.stringify(state.body));
+      platformOnly(await run(user.key, written, {}), 'a state that was written');
+      assert.equal(count('/pay'), paid);
+      // The platform may take it over, and what it writes is the agent's own.
+      const { thread } = await asked();
+      await send(world.platform.key, 'POST', `${API}/threads/${thread}/state`, { values: { ok: true }, as_node: 'ask' });
+      const { body } = await run(user.key, thread, {});
+      assert.equal(body.ok, true, JSON.stringify(body));
+      assert.equal(count('/pay'), paid + 1);
+    });
+
+    test('is no wall for the platform: it goes on from an older checkpoint', async () => {
+      const { thread } = await asked();
+      const history = (await send(user.key, 'GET', `${API}/threads/${thread}/history?limit=50`)).body;
+      const { checkpoint_id } = history.find((one) => one.next[0] === 'slow').checkpoint;
+      const { status, body } = await run(world.platform.key, thread, { checkpoint_id });
+      assert.equal(body.__interrupt__?.[0]?.value.who, 'platform', `${status} ${JSON.stringify(body)}`);
+    });
+
     test('is not answered ahead of the question', async () => {
       const paid = count('/pay');
       const thread = await newThread(user.key);

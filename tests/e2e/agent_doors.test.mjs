@@ -189,6 +189,7 @@ describe('doors to agents', () => {
     assert.deepEqual(tools.map((tool) => tool.name), ['adder', 'approver', 'failing', 'helper', 'private', 'speaker']);
     assert.deepEqual((await list(stranger)).map((tool) => tool.name), ['adder', 'approver', 'failing', 'helper', 'speaker']);
     assert.deepEqual(tools[0].inputSchema.properties.a, { type: 'integer' });
+    assert.deepEqual(['adder', 'helper'].map((name) => tools.find((tool) => tool.name === name).inputSchema.required), [['a', 'b'], ['message']]);
     const unknown = await legacyCall(`${world.url}/mcp/agents`, stranger.key, 'tools/call', { name: 'private', arguments: { message: 'hello' } });
     assert.equal(unknown.error.code, -32602);
     const apps = (await legacyCall(`${world.url}/mcp`, user.key, 'tools/list')).result.tools.map((tool) => tool.name);
@@ -220,13 +221,20 @@ describe('doors to agents', () => {
     const call = { name: 'approver', arguments: { message: 'write to them' } };
     const { result } = await legacyCall(url, user.key, 'tools/call', call);
     assert.equal(result.structuredContent.status, 'waiting');
-    const again = await legacyCall(url, user.key, 'tools/call', { name: 'approver', arguments: { thread_id: result.structuredContent.thread_id, message: '{"approved": false}' } });
+    const answer = (message) => legacyCall(url, user.key, 'tools/call', { name: 'approver', arguments: { thread_id: result.structuredContent.thread_id, message } });
+    // One that does not fit the question's response_schema is refused, and the question stays.
+    const unfit = await answer('{"approved": "maybe"}');
+    assert.deepEqual([unfit.result.isError, /response_schema/.test(unfit.result.content[0].text)], [true, true], JSON.stringify(unfit));
+    const again = await answer('{"approved": false}');
     assert.equal(again.result.structuredContent.answer, 'Decided: false');
 
     const capabilities = { elicitation: { form: {} } };
     const asked = await modernCall(url, user.key, 'tools/call', call, { capabilities });
     assert.equal(asked.result.resultType, 'input_required', JSON.stringify(asked));
     const [id] = Object.keys(asked.result.inputRequests);
+    const odd = { [id]: { action: 'accept', content: { approved: 7 } } };
+    const refused = await modernCall(url, user.key, 'tools/call', { ...call, requestState: asked.result.requestState, inputResponses: odd }, { capabilities });
+    assert.equal(refused.result.isError, true, JSON.stringify(refused));
     const inputResponses = { [id]: { action: 'accept', content: { approved: true } } };
     const told = await modernCall(url, user.key, 'tools/call', { ...call, requestState: asked.result.requestState, inputResponses }, { capabilities });
     assert.equal(told.result.structuredContent.answer, 'Decided: true');

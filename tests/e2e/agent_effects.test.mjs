@@ -135,7 +135,7 @@ describe('What agents do outside', () => {
     const thread = await newThread(user);
     const failed = await start(user, thread, 'wide');
     assert.equal(failed.status, 'error');
-    assert.match(failed.error, /budget cannot pay/);
+    assert.match(failed.error, /budget of the run cannot pay/);
     assert.equal(upstream.exchanges.length, before);
   });
 });

@@ -103,6 +103,23 @@ describe('Mishaps of agents', () => {
     assert.equal((await wait(await parked('ask'), { assistant_id: 'ask', command: { resume: { __expired__: 'x' } } })).__error__.error, 'expression_failed');
   });
 
+  test('an answer that its node cannot use fails the run, and the question can be answered again', async () => {
+    const thread = await parked('ask');
+    const { body: before } = await call('GET', `/threads/${thread}`);
+    const failed = await wait(thread, { assistant_id: 'ask', command: { resume: { not: 'text' } } });
+    assert.equal(failed.__error__.error, 'expression_failed');
+    const { body: after } = await call('GET', `/threads/${thread}`);
+    assert.equal(after.status, 'error');
+    assert.deepEqual(after.interrupts, before.interrupts);
+    const { body: state } = await call('GET', `/threads/${thread}/state`);
+    assert.deepEqual([state.next, state.tasks[0].interrupts.length, state.interrupts.length], [['ask'], 1, 1]);
+    // Without a new answer it is tried with the old one.
+    assert.equal((await wait(thread, { assistant_id: 'ask', input: null })).__error__.error, 'expression_failed');
+    const [id] = Object.values(after.interrupts).flat().map((one) => one.id);
+    assert.deepEqual((await wait(thread, { assistant_id: 'ask', command: { resume: { [id]: 'yes' } } })).log, ['yes', 'after']);
+    assert.deepEqual((await call('GET', `/threads/${thread}`)).body.interrupts, {});
+  });
+
   test('an agent that does not have the nodes where its thread stands fails, and nothing else does', async () => {
     const thread = await parked('ask');
     assert.equal((await wait(thread, { assistant_id: 'line', command: { resume: 'x' } })).__error__.error, 'no_such_node');

@@ -206,6 +206,29 @@ describe('The page of a run', () => {
     await close();
   });
 
+  test('a call that the platform must approve goes on once, by itself', async () => {
+    const policy = (tools) => agents.platform.api.must(200, 'PUT', `${agents.platform.path}/mcp/apps/slack/policy`, { mode: 'all', tools: [], deny: [], require_approval: { classes: [], tools } });
+    const { key } = await agents.newConnectedUser();
+    const by = agents.client(key);
+    await policy(['slack_send_message']);
+    const run = await waiting(by);
+    const posted = agents.posted().length;
+    await by.runs.wait(run.thread_id, 'triage', { command: { resume: { ok: true } } });
+    const [asking] = await by.runs.list(run.thread_id);
+    const { page, problems, close } = await open(addressOf(asking), { key: agents.platform.key });
+    await page.getByRole('heading', { name: 'send_message needs an approval.' }).waitFor();
+    await page.getByRole('button', { name: 'Approve' }).click();
+    await page.locator('#run-state', { hasText: 'finished' }).waitFor();
+    assert.equal(agents.posted().length, posted + 1);
+    const runs = await by.runs.list(run.thread_id);
+    assert.deepEqual(runs.map((one) => one.status), ['success', 'interrupted', 'interrupted']);
+    assert.ok(page.url().endsWith(runs[0].run_id));
+    assert.equal((await by.threads.get(run.thread_id)).status, 'idle');
+    assert.deepEqual(problems, []);
+    await close();
+    await policy([]);
+  });
+
   test('a call of which no answer came is not repeated before somebody says so', async () => {
     const run = await waiting();
     const { page, close } = await open(addressOf(run));

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { startReceiver, verify } from './support/receiver.mjs';
+import { events } from './support/mcp.mjs';
 import { eventually } from './support/server.mjs';
 import { startUpstream } from './support/upstream.mjs';
 import { World } from './support/world.mjs';
@@ -18,6 +19,18 @@ const acting = (url) => {
       spec: 'agentgraph/1', name: 'acting', state: { type: 'object', properties: { log } },
       nodes: { first: get('/first'), second: get('/second') },
       edges: [{ from: '__start__', to: 'first' }, { from: 'first', to: 'second' }, { from: 'second', to: '__end__' }],
+    },
+  };
+};
+// The same and then steps enough to tell of more than the first call did.
+const lengthy = (url) => {
+  const { graph } = acting(url);
+  const steps = Array.from({ length: 12 }, (_, i) => `step${i}`);
+  return {
+    slug: 'lengthy', name: 'Lengthy',
+    graph: {
+      ...graph, nodes: { ...graph.nodes, ...Object.fromEntries(steps.map((name) => [name, write({ log: `\${['${name}']}` })])) },
+      edges: ['__start__', 'first', 'second', ...steps].map((from, i, all) => ({ from, to: all[i + 1] ?? '__end__' })),
     },
   };
 };
@@ -63,7 +76,8 @@ describe('Runs of agents', () => {
     upstream = await startUpstream();
     receiver = await startReceiver();
     world = await World.start({ apps: [], env: { ASSISTIV_AGENT_LEASE: '2', ASSISTIV_DRAIN_TIMEOUT: '15' } });
-    for (const one of [acting(upstream.url), strict, telling, asking('ask', {}), asking('soon', { expires_s: 1, on_expire: 'late' }), { ...asking('brief', {}), limits: { max_wait_s: 1 } }])
+    const agents = [acting(upstream.url), lengthy(upstream.url), strict, telling, asking('ask', {}), asking('soon', { expires_s: 1, on_expire: 'late' }), { ...asking('brief', {}), limits: { max_wait_s: 1 } }];
+    for (const one of agents)
       await world.platform.api.must(201, 'POST', `${world.platform.path}/agents`, one);
     user = await world.newUser();
   });
@@ -268,5 +282,42 @@ describe('Runs of agents', () => {
     await world.boot();
     assert.deepEqual((await settled(thread, 'idle')).values.log, ['/first', '/second']);
     assert.deepEqual(asked, { '/first': 1, '/second': 1 });
+  });
+
+  test('who watches a run that is kept at its end only is told the same when another process goes on with it', async () => {
+    const [first, second] = ['/first', '/second'].map((path) => new Promise((resolve) => { upstream.at(path, resolve); }));
+    const thread = await newThread();
+    await command(thread, 'run.start', { assistant_id: 'lengthy', input: { log: [] }, durability: 'exit' });
+    const exchange = await first;
+    const stopped = world.server.stop();
+    await eventually(() => !fs.existsSync(`${world.dataDir}/run.json`), 'the server is draining');
+    exchange.send(200, '/first');
+    await stopped;
+    await world.boot();
+    const follow = async (onEvent = () => {}) => {
+      const reply = await fetch(`${world.url}/v1/agents/api/threads/${thread}/stream/events`, {
+        method: 'POST', headers: { 'x-api-key': user.key, 'content-type': 'application/json' },
+        body: JSON.stringify({ channels: ['values', 'updates', 'lifecycle'] }),
+      });
+      const got = [];
+      for await (const { data } of events(reply)) {
+        if (!data) continue;
+        const event = JSON.parse(data);
+        got.push(event);
+        await onEvent(event);
+        if (event.method === 'lifecycle' && event.params.data.event === 'completed') return got;
+      }
+      throw new Error(`the stream ended: ${JSON.stringify(got)}`);
+    };
+    let answered = false;
+    const live = await follow(async ({ method, params }) => {
+      if (answered || method !== 'values' || params.data.log?.length !== 1) return;
+      answered = true;
+      (await second).send(200, '/second');
+    });
+    assert.equal((await settled(thread, 'idle')).values.log.length, 14);
+    const seqs = live.map(({ seq }) => seq);
+    assert.deepEqual(seqs, [...new Set(seqs)].sort((a, b) => a - b));
+    assert.deepEqual(live, await follow());
   });
 });

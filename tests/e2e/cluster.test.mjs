@@ -129,6 +129,38 @@ describe('two processes on one database', () => {
     await stream.close();
   });
 
+  test('a process is killed that held a stream of the first transport: its session is told to begin again', async () => {
+    const user = await newUser();
+    const third = await node();
+    const authorization = { authorization: `Bearer ${user.key}` };
+    const openSse = async (at) => {
+      const abort = new AbortController();
+      const reply = await fetch(`${at.url}/mcp/sse`, { headers: { ...authorization, accept: 'text/event-stream' }, signal: abort.signal });
+      const reader = reply.body.getReader();
+      for (let text = ''; ;) {
+        const [, id] = /sessionId=([\w-]+)\n/.exec(text) ?? [];
+        if (id) return { id, close: () => abort.abort() };
+        const { value, done } = await reader.read();
+        assert.ok(!done, text);
+        text += new TextDecoder().decode(value);
+      }
+    };
+    const { id } = await openSse(third);
+    const say = (session) => fetch(`${two.url}/mcp/message?sessionId=${session}`, {
+      method: 'POST', headers: { ...authorization, 'content-type': 'application/json' }, body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' }),
+    });
+    assert.equal((await say(id)).status, 202, 'another process takes messages for it');
+    await third.kill();
+    // It said last that it is there for 45 seconds: they are over.
+    postgres.query(`update mcp_session set read_until = now() where session_id = '${id}' and read_until is not null`);
+    const refused = await say(id);
+    assert.equal(refused.status, 404);
+    assert.match(await refused.text(), /Open the event stream again/);
+    const next = await openSse(two);
+    assert.equal((await say(next.id)).status, 202);
+    next.close();
+  });
+
   test('a process is killed while it refreshes: another one goes on, and what the vendor has rotated away is renewed, never wrong', { timeout: 120_000 }, async () => {
     const third = await node();
     const held = [];

@@ -12,7 +12,7 @@ describe('registered issuers', () => {
   before(async () => {
     world = await World.start();
     base = world.url;
-    audience = world.mcp();
+    audience = own(world.platform);
     idp = await startOpenId();
     user = await world.newUser(world.platform, 'alice');
     issuer = await world.platform.api.must(201, 'POST', `${world.platform.path}/issuers`, {
@@ -23,10 +23,12 @@ describe('registered issuers', () => {
     await idp?.stop();
     await world?.stop();
   });
+  const own = (platform) => `${base}/platforms/${platform.id}`; // an audience that names it
   const list = (bearer, call = legacyCall) => call(world.mcp(), bearer, 'tools/list');
   const send = (platform, body) => platform.api.post(`${platform.path}/issuers`, body);
 
   test('are registered by discovery, shown without their secret, and belong to their platform', async () => {
+    assert.equal(issuer.own_audience, audience);
     assert.equal(issuer.redirect_uri, `${base}/oauth/sign-in/callback`);
     assert.deepEqual([issuer.issuer, issuer.end_user_claim, issuer.has_client_secret, issuer.creates_end_users], [idp.url, 'sub', true, false]);
     assert.ok(!JSON.stringify(issuer).includes(idp.client.secret));
@@ -44,15 +46,41 @@ describe('registered issuers', () => {
     for (const [wrong, status] of [
       [{ issuer: `${idp.url}/` }, 400], [{ issuer: idp.url.replace('127.0.0.1', 'localhost') }, 400], [{ issuer: 'http://10.0.0.1' }, 400], [{ issuer: 'https://169.254.169.254' }, 400],
       [{ issuer: `${idp.url}?x=1` }, 400], [{ issuer: base }, 400], [{ issuer: 'nonsense' }, 400], [{ audiences: 'x' }, 400], [{ tenant: 'x' }, 400],
-      [{ audiences: [audience] }, 409], [{ client_id: idp.client.id }, 409], [{ audiences: [idp.client.id] }, 409],
+      [{ client_id: idp.client.id }, 409],
     ]) {
-      const reply = await send(other, { issuer: idp.url, client_id: 'another', audiences: ['another'], ...wrong });
+      const reply = await send(other, { issuer: idp.url, client_id: 'another', audiences: [own(other)], ...wrong });
       assert.equal(reply.status, status, `${JSON.stringify(wrong)}: ${JSON.stringify(reply.body)}`);
     }
     idp.metadata = { jwks_uri: 'http://10.0.0.1/jwks' };
     assert.equal((await send(other, { issuer: idp.url, client_id: 'another' })).status, 400);
     idp.metadata = {};
-    assert.equal((await send(other, { issuer: idp.url, client_id: 'another', audiences: ['another'] })).status, 201);
+    assert.equal((await send(other, { issuer: idp.url, client_id: 'another', audiences: [own(other)] })).status, 201);
+  });
+
+  test('take nothing that is made for another platform, whoever comes first', async () => {
+    const [late, thief] = [await world.newPlatform([]), await world.newPlatform([])];
+    const site = await startOpenId();
+    try {
+      for (const platform of [late, thief]) await world.newUser(platform, 'alice');
+      const claim = (api, platform, audiences) => api.post(`${platform.path}/issuers`, { issuer: site.url, client_id: `of-${platform.id}`, audiences });
+      for (const squatted of [own(late), base, world.mcp(), 'api://default']) {
+        const reply = await claim(thief.api, thief, [own(thief), squatted]);
+        assert.equal(reply.status, 400, squatted);
+        assert.match(JSON.stringify(reply.body), /the platform's id.*\/audiences/s);
+      }
+      const { id } = (await claim(thief.api, thief, [own(thief)])).body.data;
+      assert.equal((await thief.api.patch(`${thief.path}/issuers/${id}`, { audiences: [own(late)] })).status, 400);
+      assert.equal((await list(site.token(own(late)))).status, 401);
+      assert.equal((await claim(late.api, late, [own(late)])).status, 201);
+      assert.equal((await world.admin.as(site.token(own(late))).get('/v1/me')).body.data.platform.id, late.id);
+      // The operator may register what names nobody, and never what is somebody's.
+      const byOperator = (audiences) => world.admin.patch(`${thief.path}/issuers/${id}`, { audiences });
+      assert.equal((await byOperator([own(late)])).status, 409);
+      assert.equal((await byOperator(['api://default'])).status, 200);
+      assert.equal((await world.admin.as(site.token('api://default')).get('/v1/me')).body.data.platform.id, thief.id);
+    } finally {
+      await site.stop();
+    }
   });
 
   describe('tokens', () => {
@@ -62,9 +90,9 @@ describe('registered issuers', () => {
       const site = await startOpenId();
       site.keys = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512'].map((alg) => newKey(alg));
       try {
-        assert.equal((await send(fresh, { issuer: site.url, client_id: 'x', audiences: [audience] })).status, 201);
+        assert.equal((await send(fresh, { issuer: site.url, client_id: 'x', audiences: [own(fresh)] })).status, 201);
         for (const key of site.keys) {
-          const me = await world.admin.as(site.token(audience, {}, { key })).get('/v1/me');
+          const me = await world.admin.as(site.token(own(fresh), {}, { key })).get('/v1/me');
           assert.equal(me.status, 200, `${key.alg} ${JSON.stringify(me.body)}`);
           assert.equal(me.body.data.end_user.external_id, 'alice');
           assert.equal(me.body.data.platform.id, fresh.id);

@@ -144,6 +144,15 @@ describe('The LangGraph Server API', () => {
     }
   });
 
+  test('states: of several updates at once each goes on from the one before it', async () => {
+    const { thread_id: id } = await client.threads.create({ graphId: 'flow' });
+    await client.threads.updateState(id, { values: { kind: 'left' }, asNode: '__start__' });
+    const names = ['four', 'one', 'three', 'two'];
+    await Promise.all(names.map((name) => client.threads.updateState(id, { values: { log: [name] }, asNode: 'a' })));
+    assert.deepEqual((await client.threads.getState(id)).values.log.sort(), names);
+    assert.equal((await client.threads.getHistory(id)).length, 5);
+  });
+
   test('states: what nodes are said to have written decides what is next', async () => {
     const { thread_id: id } = await client.threads.create({ graphId: 'flow' });
     const fresh = await client.threads.getState(id);

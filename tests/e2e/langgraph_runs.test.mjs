@@ -52,7 +52,7 @@ describe('Runs of the LangGraph API', () => {
     await assert.rejects(client.runs.get(thread, run.run_id), /404/);
     await assert.rejects(client.runs.get(await newThread(), other.run_id), /404/);
     await assert.rejects(client.runs.wait(crypto.randomUUID(), 'line', { input: INPUT }), /404/);
-    await assert.rejects(client.runs.wait(thread, 'nobody', { input: INPUT }), /404/);
+    await assert.rejects(client.runs.wait(thread, 'nobody', { input: INPUT }), /404.*assistants\/search/s);
     await assert.rejects(client.runs.wait(thread, 'line', { input: INPUT, streamMode: 'x', interruptBefore: ['nowhere'] }), /422/);
   });
 
@@ -352,6 +352,14 @@ describe('Runs of the LangGraph API', () => {
     assert.deepEqual(dataOf(parts, 'updates').map((data) => Object.keys(data)[0]), ['a', 'b', 'c']);
     assert.equal(parts.at(-1).event, 'end');
     await assert.rejects(client.runs.wait(null, 'stuck', { input: { n: 1 } }), /ended_in_error/);
+    // One of which nothing is kept is told to operators, too, when it fails.
+    const lines = () => world.server.log().split('\n').filter((line) => line.includes('"agent.run"') && line.includes('ended_in_error')).map((line) => JSON.parse(line));
+    const line = await eventually(() => lines().at(-1), 'the run is logged');
+    assert.deepEqual([line.status, line['gen_ai.agent.name'], line.end_user_id], ['error', 'stuck', user.id]);
+    const metrics = await (await fetch(`${world.url}/metrics`)).text();
+    assert.match(metrics, /^assistiv_agent_runs_total\{end="error"\} [1-9]/m);
+    for (const name of ['assistiv_agent_runs_running', 'assistiv_agent_places_taken{of="kept"}', 'assistiv_agent_places_taken{of="not_kept"}', 'assistiv_agent_journal_batch_bucket{le="1"}'])
+      assert.ok(metrics.includes(`\n${name} `), name);
     await assert.rejects(client.runs.wait(null, 'nobody', { input: INPUT }), /404/);
     await assert.rejects(all(client.runs.stream(null, 'nobody', { input: INPUT })), /404/);
     const [one, two] = await client.runs.createBatch([{ assistantId: 'line', input: INPUT }, { assistantId: 'line', input: { log: [] } }]);

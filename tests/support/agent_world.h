@@ -70,7 +70,11 @@ class ScriptedEffects final : public agents::Effects {
     co_return tool(call);
   }
   core::Task<agents::HttpAnswer> call_http(agents::HttpCall call) override { co_return http(call); }
-  core::Task<std::shared_ptr<const agents::Graph>> graph(std::string) override { co_return nullptr; }
+  core::Task<std::shared_ptr<const agents::Graph>> graph(std::string reference) override {
+    const auto found = graphs.find(reference);
+    co_return found == graphs.end() ? nullptr : found->second;
+  }
+  std::map<std::string, std::shared_ptr<const agents::Graph>> graphs;  // of other agents
 };
 
 // The rows of one thread.

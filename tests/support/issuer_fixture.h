@@ -78,8 +78,24 @@ class IssuerTest : public IdentityTest {
   static NewIssuer input() {
     return {kIdp, "client-1", core::Secret("secret-1"), {kAudience}, "sub", false, true};
   }
+  // The operator may register any audience.
+  static AuditContext context() {
+    auto operators = std::make_shared<Principal>();
+    operators->kind = PrincipalKind::Operator;
+    return {std::move(operators), "request-1"};
+  }
+  static AuditContext context_of(core::PlatformId platform) {
+    auto own = std::make_shared<Principal>();
+    own->kind = PrincipalKind::Platform;
+    own->platform_id = platform;
+    return {std::move(own), "request-1"};
+  }
   RegisteredIssuer add(core::PlatformId platform, NewIssuer given) {
     return run(server_.issuers().add(platform, std::move(given), context()));
+  }
+  // With the platform's own key.
+  RegisteredIssuer add_own(core::PlatformId platform, NewIssuer given) {
+    return run(server_.issuers().add(platform, std::move(given), context_of(platform)));
   }
   RegisteredIssuer add() { return add(platform_, input()); }
 

@@ -38,6 +38,7 @@ async function problemOf(reply) {
 
 /** One call; gives the body, `data` of an envelope. `actAs`: the end user that a platform's key acts for. */
 export async function ask(method, path, body, actAs) {
+  if (!session.key) throw new Refused(401, 'The key is forgotten.'); // in the middle of a look at the run
   let reply;
   try {
     reply = await fetch(path, options(method, session.isPlatform && actAs ? { 'x-aig-end-user': actAs } : {}, body));

@@ -206,9 +206,9 @@ function showHead() {
 }
 
 function showQuestions() {
-  const open = now.run.status === 'interrupted' && now.run.is_last ? now.run.interrupts : [];
+  const open = now.run.is_last ? now.run.interrupts : []; // of a run that failed: those that may be answered again
   const nodes = open.length === 0 && now.run.status === 'interrupted' && now.run.is_last ? now.run.next ?? [] : [];
-  update($('questions'), questions({ open, nodes, run: now.run, answer, settle }));
+  update($('questions'), questions({ open, nodes, run: now.run, answer, goOn, settle }));
   $('waits').hidden = open.length === 0 && nodes.length === 0;
 }
 
@@ -328,8 +328,27 @@ async function answer(body) {
   });
 }
 
-// An approval of the platform's own, by the platform's key.
-const settle = (approval, choice) => guarded(() => ask('POST', `/v1/platforms/${now.run.platform_id}/approvals/${approval}/${choice}`, {}));
+// What goes on by itself once it is settled: a second run beside that one would find no question any more.
+async function goOn(body) {
+  return guarded(async () => {
+    try {
+      const started = await ask('POST', threadPath('/runs'), { assistant_id: now.run.assistant_id, stream_mode: ['values', 'updates', 'messages-tuple'], multitask_strategy: 'reject', ...body }, now.run.end_user_id);
+      now.run.id = started.run_id;
+      goTo(started.run_id);
+    } catch (error) {
+      if (!(error instanceof Refused) || ![409, 422].includes(error.status)) throw error;
+    }
+    await refresh();
+    return false; // a question that is still there may be answered again
+  });
+}
+
+// An approval of the platform's own, by the platform's key. What waits for it goes on by itself.
+const settle = (approval, choice) => guarded(async () => {
+  await ask('POST', `/v1/platforms/${now.run.platform_id}/approvals/${approval}/${choice}`, {});
+  soon();
+  return true;
+});
 
 async function openRun([thread, run]) {
   now.thread = thread;

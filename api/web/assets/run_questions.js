@@ -42,14 +42,14 @@ function field(name, schema, id, needed) {
 }
 
 // An approval whose answer has one yes or no: two buttons, and fields for the rest.
-function approvalForm(one, resume) {
+function approvalForm(one, { resume }) {
   const schema = one.value.response_schema ?? {};
   const members = Object.entries(schema.properties ?? {});
   const yesNo = members.find(([, member]) => typeOf(member) === 'boolean');
   if (typeOf(schema) === 'boolean' || members.length === 0) {
     const plain = typeOf(schema) === 'boolean' ? (yes) => yes : (yes) => ({ approved: yes });
     if (!schema.type || typeOf(schema) === 'boolean' || typeOf(schema) === 'object') return [row(button('Approve', () => resume(plain(true))), button('Reject', () => resume(plain(false)), true))];
-    return jsonForm(one, resume);
+    return jsonForm(one, { resume });
   }
   const fields = members.filter((member) => member !== yesNo).map(([name, member], i) => field(name, member, `answer-${one.id}-${i}`, (schema.required ?? []).includes(name)));
   const send = (yes) => {
@@ -63,7 +63,7 @@ function approvalForm(one, resume) {
   return [...fields.map((one) => one.element), yesNo ? row(button('Approve', () => send(true)), button('Reject', () => send(false), true)) : row(button('Answer', () => send()))];
 }
 
-function jsonForm(one, resume) {
+function jsonForm(one, { resume }) {
   const id = `answer-${one.id}`;
   const text = el('textarea', { id, class: 'text json', spellcheck: 'false', rows: 3 }, 'true');
   const problem = el('p', { class: 'bad', role: 'alert' });
@@ -77,7 +77,7 @@ function jsonForm(one, resume) {
   }))];
 }
 
-function toolApproval(one, resume) {
+function toolApproval(one, { resume }) {
   const id = `arguments-${one.id}`;
   const text = el('textarea', { id, class: 'text json', spellcheck: 'false', rows: 4 }, pretty(one.value.arguments ?? {}));
   const problem = el('p', { class: 'bad', role: 'alert' });
@@ -95,35 +95,35 @@ function toolApproval(one, resume) {
 
 const UNCERTAIN = { happened: 'It happened', retry: 'Do it again', abort: 'Give up' };
 
-function platformApproval(one, resume, settle) {
+function platformApproval(one, { goOn, settle }) {
   const id = one.value.ask?.approval_id ?? one.value.ask?.id ?? '';
-  if (!session.isPlatform || !id) return [el('p', {}, 'Somebody who runs the platform must approve this call', id ? [' (', el('code', {}, id), ')'] : '', '.'), row(button('It is approved: go on', () => resume(true)))];
-  const decide = async (choice) => (await settle(id, choice)) !== undefined && resume(true);
-  return [row(button('Approve', () => decide('approve')), button('Deny', () => decide('deny'), true))];
+  if (!session.isPlatform || !id) return [el('p', {}, 'Somebody who runs the platform must approve this call', id ? [' (', el('code', {}, id), ')'] : '', '.'), row(button('It is approved: go on', goOn))];
+  return [row(button('Approve', () => settle(id, 'approve')), button('Deny', () => settle(id, 'deny'), true))];
 }
 
-function connectForm(one, resume) {
+function connectForm(one, { goOn }) {
   const url = connectLink(one.value.ask);
   return [url ? el('p', {}, el('a', { class: 'button', href: url, target: '_blank', rel: 'noopener noreferrer' }, 'Connect the account')) : shown(one.value.ask ?? {}),
-    row(button('It is connected: go on', () => resume(true), Boolean(url)))];
+    row(button('It is connected: go on', goOn, Boolean(url)))];
 }
 
 const KINDS = {
   approval: { title: (value) => value.prompt || 'May it go on?', form: approvalForm },
   tool_approval: { title: (value) => `May it call ${value.tool}?`, form: toolApproval },
-  uncertain_effect: { title: (value) => `Did the call of ${value.tool} happen? No answer came.`, form: (one, resume) => [row(...(one.value.options ?? Object.keys(UNCERTAIN)).map((action, i) => button(UNCERTAIN[action] ?? action, () => resume({ action }), i > 0)))] },
+  uncertain_effect: { title: (value) => `Did the call of ${value.tool} happen? No answer came.`, form: (one, { resume }) => [row(...(one.value.options ?? Object.keys(UNCERTAIN)).map((action, i) => button(UNCERTAIN[action] ?? action, () => resume({ action }), i > 0)))] },
   connection_required: { title: (value) => `${value.tool} needs an account that is not connected yet.`, form: connectForm },
   approval_required: { title: (value) => `${value.tool} needs an approval.`, form: platformApproval },
 };
 
-function card(one, answer, settle) {
+function card(one, { answer, goOn, settle }) {
   const value = one.value && typeof one.value === 'object' ? one.value : { value: one.value };
   const kind = KINDS[value.type];
-  const resume = (said) => answer({ command: { resume: { [one.id]: said } } });
+  const command = (said) => ({ command: { resume: { [one.id]: said } } });
+  const ways = { resume: (said) => answer(command(said)), goOn: () => goOn(command(true)), settle };
   const about = value.payload ?? (kind && value.type !== 'approval' && value.type !== 'tool_approval' ? value.arguments : kind ? null : one.value);
   return el('div', { class: 'question' }, el('h3', {}, kind ? kind.title(value) : 'It asks for an answer.'),
     about !== null && about !== undefined ? payload(about) : null, value.expires_at ? el('p', { class: 'soft' }, `Until ${new Date(value.expires_at).toLocaleString()}.`) : null,
-    ...(kind?.form ?? jsonForm)({ id: one.id, value }, resume, settle));
+    ...(kind?.form ?? jsonForm)({ id: one.id, value }, ways));
 }
 
 // Members as a list; what is deeper as JSON.
@@ -133,8 +133,8 @@ function payload(value) {
 }
 
 /** For update(): a card for each open question, or one for a run that stopped before `nodes`. */
-export function questions({ open, nodes, run, answer, settle }) {
-  const out = open.map((one) => ({ key: one.id, signature: one.id, make: () => card(one, answer, settle) }));
+export function questions({ open, nodes, run, answer, goOn, settle }) {
+  const out = open.map((one) => ({ key: one.id, signature: one.id, make: () => card(one, { answer, goOn, settle }) }));
   if (nodes.length) {
     out.push({ key: `next-${run.id}`, signature: nodes.join(), make: () => el('div', { class: 'question' }, el('h3', {}, `It stopped before ${nodes.join(', ')}.`), row(button('Go on', () => answer({ input: null })))) });
   }

@@ -1,10 +1,12 @@
 #include "agents/store/cron_store.h"
 
+#include <atomic>
 #include <chrono>
 #include <future>
 
 #include "agents/store/run_queue.h"
 #include "support/agent_fixture.h"
+#include "support/eventually.h"
 
 namespace assistiv::agents {
 namespace {
@@ -48,10 +50,13 @@ class CronStoreTest : public AgentStoreTest {
     auto out = new_run();
     out.assistant = cron.assistant;
     out.kwargs = cron.payload;
-    out.multitask_strategy = strategy_;
+    out.multitask_strategy = cron.id == refused_ ? "no strategy" : strategy_;
+    if (is_away_) throw core::Error(core::ErrorKind::Unavailable, "away");
     return out;
   };
   bool is_gone_ = false;
+  std::optional<CronId> refused_;
+  std::atomic<bool> is_away_{false};
   std::string strategy_ = "enqueue";
   CronStore crons_{database_.db(), clock_, random_, {}, make_};
 };
@@ -150,12 +155,45 @@ TEST_F(CronStoreTest, ASlotFiresOnceOverManyNodes) {
 }
 
 TEST_F(CronStoreTest, ASlotThatFiredBeforeFiresNoSecondTime) {
-  const auto made = run(crons_.create(as_alice_, daily()));
-  make_due(made.id);
+  const std::string slot = "timestamptz '2026-01-02 09:00Z'";
+  const auto made = run(crons_.create(as_alice_, daily())), other = run(crons_.create(as_alice_, daily()));
+  make_due(made.id, slot);
   EXPECT_EQ(run(crons_.fire_due(10)), 1u);
-  make_due(made.id);  // as if the clock of the schedule had been put back
-  EXPECT_THROW(run(crons_.fire_due(10)), core::Error);
-  EXPECT_EQ(run(runs_.count(all_, {})), 1);
+  make_due(made.id, slot);  // as if the clock of the schedule had been put back
+  make_due(other.id);
+  EXPECT_EQ(run(crons_.fire_due(10)), 1u) << "the other one";
+  EXPECT_EQ(run(runs_.count(all_, {})), 2);
+  EXPECT_GT(run(crons_.get(as_alice_, made.id)).next_run_at, made.created_at);
+}
+
+TEST_F(CronStoreTest, OneThatTheDatabaseRefusesIsPutOffAndKeepsNoOtherFromItsTurn) {
+  const auto broken = run(crons_.create(as_alice_, daily())), lost = run(crons_.create(as_alice_, daily()));
+  const auto whole = run(crons_.create(as_alice_, daily()));
+  refused_ = broken.id;
+  make_due(broken.id, "now() - interval '3 minutes'");
+  make_due(lost.id, "now() - interval '2 minutes'");
+  make_due(whole.id);
+  database_.exec("update agent_cron set zone = 'No/Where' where cron_id = $1::uuid", {lost.id.str()});
+  EXPECT_EQ(run(crons_.fire_due(10)), 1u);
+  EXPECT_FALSE(run(crons_.get(as_alice_, whole.id)).last_error);
+  const auto seen = run(crons_.get(as_alice_, broken.id));
+  EXPECT_TRUE(seen.last_error);
+  EXPECT_GT(seen.next_run_at, seen.created_at);
+  EXPECT_FALSE(run(crons_.get(as_alice_, lost.id)).is_enabled) << "it has no next time";
+  EXPECT_EQ(run(crons_.fire_due(10)), 0u);
+}
+
+TEST_F(CronStoreTest, WhatFailsInOneCareOfTheQueueStopsNoOther) {
+  using namespace std::chrono_literals;
+  const auto made = run(crons_.create(as_alice_, daily()));
+  is_away_ = true;
+  make_due(made.id);
+  const auto old = make_thread(as_alice_);
+  database_.exec("update agent_thread set expires_at = now() where thread_id = $1::uuid", {old.id.str()});
+  RunQueue queue(database_.db(), runs_, threads_, {.poll = 1h, .upkeep = 1h}, {&crons_, nullptr});
+  queue.start(io_.executor());
+  EXPECT_TRUE(test::eventually([&] { return !run(threads_.find(as_alice_, old.id)); }));
+  queue.stop();
 }
 
 TEST_F(CronStoreTest, TheQueueFiresWhatIsDueAndWakes) {

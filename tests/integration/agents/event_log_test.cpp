@@ -6,6 +6,7 @@
 #include "agents/store/run_queue.h"
 #include "storage/notifier.h"
 #include "support/agent_fixture.h"
+#include "support/database_gate.h"
 #include "support/eventually.h"
 
 namespace assistiv::agents {
@@ -88,6 +89,34 @@ class EventLogTest : public AgentStoreTest {
   JournalWriter writer_{database_.db(), {}, log_, {}};
 };
 
+// The run goes on meanwhile: who follows it hears the rest, and only an outage that lasts ends that.
+TEST_F(EventLogTest, AFollowerOutlivesAnOutageOfTheDatabase) {
+  test::DatabaseGate gate(database_.url());
+  storage::Database through({.url = gate.url(), .connections = 1});
+  EventLog patient(through, "node-2", {.poll = 10ms}),
+      hasty(through, "node-3", {.poll = 10ms, .patience = 0ms});
+  const auto thread = make_thread(as_alice_);
+  const auto lease = begin(thread.id);
+  auto one = run(patient.follow(as_alice_, thread.id, 0)), two = run(hasty.follow(as_alice_, thread.id, 0));
+  write(lease, {"values"});
+  EXPECT_EQ(follow(*one, 1), Methods{"values"});
+  gate.close();
+  EXPECT_EQ(fault_of(two->next(20s)), core::error_code(core::ErrorKind::Unavailable));
+  auto waiting = io_.start(one->next(20s));
+  write(lease, {"updates"}, true);
+  gate.open();
+  const auto heard = waiting.get();
+  ASSERT_FALSE(heard.empty());
+  EXPECT_EQ(heard[0].event.method, "updates");
+  // As for the row of its run.
+  RunStore rows{through, clock_, random_, {}, {}};
+  gate.close();
+  auto row = io_.start(rows.await_row(all_, lease.run, {}));
+  EXPECT_EQ(fault_of(rows.get(all_, lease.run)), core::error_code(core::ErrorKind::Unavailable));
+  gate.open();
+  EXPECT_EQ(row.get().status, "success");
+}
+
 TEST_F(EventLogTest, EveryFollowerSeesAllOfThem) {
   const auto thread = make_thread(as_alice_);
   auto one = run(log_.follow(as_alice_, thread.id, 0)), two = run(log_.follow(all_, thread.id, 0));
@@ -122,6 +151,19 @@ TEST_F(EventLogTest, LongStreamsComeInOrder) {
     EXPECT_LE(some.size(), 256u);
     for (const auto& one : some) ASSERT_EQ(one.event.seq, ++seen);
   }
+}
+
+// As much at a time as a reply may have, and nobody has to be told of the rest.
+TEST_F(EventLogTest, LargeEventsComeAFewAtATime) {
+  const auto thread = make_thread(as_alice_);
+  write(begin(thread.id), {"metadata", "values", "updates", "custom"}, true);
+  database_.exec("update agent_event set data = to_json(repeat('x', 17000000))::text where seq = 3");
+  auto follower = run(log_.follow(as_alice_, thread.id, 0));
+  EXPECT_EQ(run(follower->next(20s)).size(), 2u);
+  EXPECT_EQ(run(log_.read(as_alice_, thread.id, 0, 10)).size(), 2u);
+  EXPECT_EQ(run(log_.read(as_alice_, thread.id, 3, 10)).size(), 2u);
+  database_.exec("update agent_event set data = '{}' where seq = 3");
+  EXPECT_EQ(follow(*follower, 3), (Methods{"updates", "custom", "end"}));
 }
 
 TEST_F(EventLogTest, PiecesStandWhereTheyWereShown) {
@@ -230,7 +272,7 @@ TEST_F(EventLogTest, PiecesWaitForTheEventsThatTheyStandBehind) {
   const auto thread = make_thread(as_alice_);
   write(begin(thread.id), {"values"}, true);
   const auto lease = begin(thread.id);
-  const auto journal = make_journal(database_.db(), writer_, log_, lease, 2);
+  const auto journal = make_journal(database_.db(), writer_, log_, lease, {2});
   auto follower = run(log_.follow(as_alice_, thread.id, 0));
   JournalWrite begins;
   begins.events.emplace_back();
@@ -336,9 +378,24 @@ TEST_F(RunQueueTest, KeepsLeasesAndHearsOfCancels) {
   run(runs_.hand_over(lost));
   EXPECT_TRUE(test::eventually([&] { return heard_lost->has(true, std::nullopt); }));
   EXPECT_EQ(queue.held(), 1u);
-  queue.release(made.id);
+  queue.release(lease);
   EXPECT_EQ(queue.held(), 0u);
   queue.stop();
+}
+
+TEST_F(RunQueueTest, AFlightThatEndsLateLeavesTheLeaseOfTheNext) {
+  RunQueue queue(database_.db(), runs_, threads_, {.poll = 1h, .upkeep = 1h});
+  make_run(as_alice_);
+  const auto first = claim_one();
+  queue.hold(first.lease, [](const LeaseNews&) {});
+  outlive_lease(first.run);
+  EXPECT_EQ(run(runs_.reap(10)).queued_again, 1u);
+  const auto second = claim_one().lease;
+  queue.hold(second, [](const LeaseNews&) {});
+  queue.release(first.lease);
+  EXPECT_EQ(queue.held(), 1u);
+  queue.release(second);
+  EXPECT_EQ(queue.held(), 0u);
 }
 
 TEST_F(RunQueueTest, ACancelOnAnotherNodeIsHeardAtOnce) {

@@ -14,7 +14,8 @@ class ItemStoreTest : public AgentStoreTest {
   }
   std::vector<std::string> keys(const Reach& reach, ItemSearch query) {
     std::vector<std::string> out;
-    for (const auto& item : run(items_.search(reach, query))) out.push_back(item.key);
+    const auto page = run(items_.search(reach, query));
+    for (const auto& item : page.items) out.push_back(item.key);
     return out;
   }
   using Keys = std::vector<std::string>;
@@ -45,7 +46,7 @@ TEST_F(ItemStoreTest, EachHasItemsOfTheirOwn) {
   EXPECT_EQ(run(items_.get(all_, {"a"}, "k", true))->value.at("whose"), "platform");
   for (const auto& stranger : {elsewhere_, Reach{other_platform_, alice_}}) {
     EXPECT_FALSE(run(items_.get(stranger, {"a"}, "k", true)));
-    EXPECT_TRUE(run(items_.search(stranger, {})).empty());
+    EXPECT_TRUE(run(items_.search(stranger, {})).items.empty());
     EXPECT_TRUE(run(items_.namespaces(stranger, {})).empty());
     run(items_.remove(stranger, {"a"}, "k"));
   }
@@ -72,6 +73,29 @@ TEST_F(ItemStoreTest, SearchesByPrefixAndFilter) {
   const auto bad = core::error_code(core::ErrorKind::InvalidArgument);
   EXPECT_EQ(fault_of(items_.search(as_alice_, {.filter = {{"n", {{"$where", "1"}}}}})), bad);
   EXPECT_EQ(fault_of(items_.search(as_alice_, {.prefix = {"a.b"}})), bad);
+}
+
+TEST_F(ItemStoreTest, PagesEndWhereAReplyDoes) {
+  for (const char* key : {"a", "b", "c", "d"}) put(as_alice_, {"docs"}, key, {{"n", 1}}, 60);
+  database_.exec(
+      "update agent_item set value = case when item_key = 'c' then json_build_object('n', repeat('x', "
+      "17000000))::text else value end, expires_at = now() + interval '1 minute'");
+  ItemSearch query{.prefix = {"docs"}, .limit = 3};
+  const auto first = run(items_.search(as_alice_, query));
+  ASSERT_EQ(first.items.size(), 2u);
+  EXPECT_EQ(first.items[1].key, "b");
+  EXPECT_TRUE(first.more);
+  // Only what was given is fresh again.
+  EXPECT_EQ(count("agent_item where expires_at > now() + interval '2 minutes'"), 2);
+  query.limit = 2;
+  EXPECT_TRUE(run(items_.search(as_alice_, query)).more);
+  query.offset = 3;
+  const auto last = run(items_.search(as_alice_, query));
+  ASSERT_EQ(last.items.size(), 1u);
+  EXPECT_EQ(last.items[0].key, "d");
+  EXPECT_FALSE(last.more);
+  query.limit = 0;
+  EXPECT_TRUE(run(items_.search(as_alice_, query)).items.empty());
 }
 
 TEST_F(ItemStoreTest, ListsNamespaces) {

@@ -119,7 +119,7 @@ TEST_F(JournalTest, TheEndSettlesRunAndThread) {
   EXPECT_EQ(over.status, "error");
   EXPECT_EQ(over.error, (Json{{"error", "boom"}, {"message", "it went"}}));
   seen = run(threads_.get(as_alice_, thread.id));
-  EXPECT_EQ(seen.status, "error");
+  EXPECT_EQ(seen.status, "interrupted") << "it has answered nothing";
   EXPECT_EQ(seen.error.at("error"), "boom");
   // Each run is closed by an event, whoever ended it.
   const auto all = run(log_.read(as_alice_, thread.id, 0, 100));
@@ -131,6 +131,36 @@ TEST_F(JournalTest, TheEndSettlesRunAndThread) {
   EXPECT_EQ(fault_of(failing->commit(step(state, next(state, {{"n", 2}})))),
             core::error_code(core::ErrorKind::Conflict));
   EXPECT_EQ(count("agent_checkpoint"), 1);
+}
+
+TEST_F(JournalTest, QuestionsAreOfTheHead) {
+  writer_.start(io_.executor());
+  const auto state = next({}, {{"n", 1}});
+  const auto park = [&](ThreadId thread) {
+    auto parked = end_of(step({}, state), RunStatus::Interrupted);
+    parked.view->interrupts = {{"task", {{{"id", "i"}, {"value", "sure?"}}}}};
+    run(make_journal(database_.db(), writer_, log_, claimed(as_alice_, thread).lease)->commit(parked));
+  };
+  const auto thread = make_thread(as_alice_).id, other = make_thread(as_alice_).id;
+  park(thread);
+  const auto second = claimed(as_alice_, thread);
+  auto onward = step(state, next(state, {{"n", 2}}));
+  onward.view.reset();
+  run(make_journal(database_.db(), writer_, log_, second.lease)->commit(onward));
+  EXPECT_EQ(run(threads_.get(as_alice_, thread)).interrupts, Json::object()) << "the head has moved";
+  run(runs_.cancel(as_alice_, second.run.id, CancelAction::Interrupt));
+  outlive_lease(second.run);
+  EXPECT_EQ(run(runs_.reap(10)).cancelled, 1u);
+  EXPECT_EQ(run(threads_.get(as_alice_, thread)).status, "idle");
+
+  park(other);
+  auto failed = end_of({}, RunStatus::Error);
+  failed.view->error_code = "boom";
+  failed.tasks = {{state.id, "", Fact::Answer, "i", "no good"}};
+  run(make_journal(database_.db(), writer_, log_, claimed(as_alice_, other).lease)->commit(failed));
+  const auto seen = run(threads_.get(as_alice_, other));
+  EXPECT_EQ(seen.status, "error") << "its answer made it fail";
+  EXPECT_EQ(seen.interrupts.size(), 1u);
 }
 
 TEST_F(JournalTest, AnOwnerThatWasPausedWritesNothing) {

@@ -66,6 +66,37 @@ TEST_F(RunStoreTest, TellsNobodyOfOthersRuns) {
   EXPECT_EQ(run(runs_.list(as_alice_, {.thread = thread.id, .status = "pending"})).size(), 1u);
 }
 
+TEST_F(RunStoreTest, PagesEndWhereAReplyDoes) {
+  const auto thread = make_thread(as_alice_).id;
+  std::vector<RunId> made;
+  for (int i = 0; i < 4; ++i) made.push_back(make_run(as_alice_, thread).id);
+  database_.exec(
+      "update agent_run set kwargs = json_build_object('input', repeat('x', 17000000))::text where run_id = "
+      "$1::uuid",
+      {made[1].str()});
+  RunSearch query{.thread = thread, .limit = 100};
+  const auto listed = [&](int offset) {
+    query.offset = offset;
+    std::vector<RunId> out;
+    const auto runs = run(runs_.list(as_alice_, query));
+    for (const auto& one : runs) out.push_back(one.id);
+    return out;
+  };
+  EXPECT_EQ(listed(0), (std::vector<RunId>{made[3], made[2]}));
+  EXPECT_EQ(listed(3), (std::vector<RunId>{made[0]}));
+  EXPECT_TRUE(listed(4).empty());
+
+  query.offset = 0;
+  EXPECT_EQ(run(runs_.ids(as_alice_, query)).size(), 4u);
+  EXPECT_TRUE(run(runs_.ids(as_bob_, {})).empty());
+  database_.exec("update agent_run set kwargs = '{}'");
+  run(runs_.cancel(as_alice_, made[0], CancelAction::Interrupt));
+  claim_one();
+  query.open = true;  // one runs, two wait
+  EXPECT_EQ(run(runs_.count(as_alice_, query)), 3);
+  EXPECT_EQ(run(runs_.ids(as_alice_, query)), (std::vector<RunId>{made[3], made[2], made[1]}));
+}
+
 TEST_F(RunStoreTest, AnIdempotencyKeyMakesOneRun) {
   auto input = new_run();
   input.idempotency_key = "k";
@@ -281,6 +312,29 @@ TEST_F(RunStoreTest, AttemptsRunOut) {
   EXPECT_EQ(over.error.at("error"), "attempts_exhausted");
   EXPECT_EQ(thread_status(thread.id), "error");
   EXPECT_TRUE(run(runs_.claim("node-1", 1)).empty());
+}
+
+TEST_F(RunStoreTest, ARunThatGetsOnIsTakenUpHoweverOftenItIsLost) {
+  const auto made = make_run(as_alice_);
+  RunTotals totals;
+  const auto lose = [&](bool gets_on) {
+    claim_one();
+    if (gets_on) ++totals.llm_calls;
+    database_.exec("update agent_run set usage = $2, journal = journal + 1 where run_id = $1::uuid",
+                   {made.id.str(), to_json(totals).dump()});
+    outlive_lease(made);
+    return run(runs_.reap(10)).exhausted;
+  };
+  // Its time passes, and that it was taken up again is written, too: that is not getting on.
+  for (int day = 0; day < 4; ++day) {
+    EXPECT_EQ(lose(true), 0u);
+    totals.active_ms += 1000;
+    EXPECT_EQ(lose(false), 0u);
+    EXPECT_EQ(lose(false), 0u);
+  }
+  EXPECT_EQ(run(runs_.get(as_alice_, made.id)).attempt, 12);
+  EXPECT_EQ(lose(false), 1u);
+  EXPECT_EQ(run(runs_.get(as_alice_, made.id)).error.at("error"), "attempts_exhausted");
 }
 
 TEST_F(RunStoreTest, HandingOverSpendsNoAttempt) {

@@ -1,5 +1,7 @@
 #include "agents/store/thread_store.h"
 
+#include <future>
+
 #include "support/agent_fixture.h"
 
 namespace assistiv::agents {
@@ -29,6 +31,39 @@ TEST_F(ThreadStoreTest, KeepsWhatItWasGiven) {
   const auto changed =
       run(threads_.update(as_alice_, made.id, {.metadata = {{"n", 2}, {"new", true}}, .ttl = {}}));
   EXPECT_EQ(changed.metadata, (Json{{"graph_id", "triage"}, {"n", 2}, {"new", true}}));
+}
+
+TEST_F(ThreadStoreTest, MetadataDoNotGrowForEver) {
+  const auto too_large = std::string(core::error_code(core::ErrorKind::PayloadTooLarge));
+  const std::string half(40'000, 'h');
+  EXPECT_EQ(fault_of(threads_.create(as_alice_, {.metadata = {{"a", half}, {"b", half}}})), too_large);
+  const auto merge = [&](ThreadId id, Json metadata) {
+    return threads_.update(as_alice_, id, {.metadata = std::move(metadata), .ttl = {}});
+  };
+  const auto thread = make_thread(as_alice_, {{"a", half}}).id;
+  EXPECT_EQ(fault_of(merge(thread, {{"b", half}})), too_large);
+  EXPECT_EQ(run(threads_.get(as_alice_, thread)).metadata, (Json{{"a", half}}));
+  run(merge(thread, {{"a", "small"}, {"b", half}}));
+  // What is too large from before may shrink, and grows no more.
+  database_.exec(
+      "update agent_thread set metadata = metadata || jsonb_build_object('c', repeat('c', 70000))");
+  EXPECT_EQ(fault_of(merge(thread, {{"d", 1}})), too_large);
+  EXPECT_EQ(run(merge(thread, {{"b", "small"}})).metadata.size(), 3u);
+
+  // Two at once: each would fit alone.
+  const auto other = make_thread(as_alice_).id;
+  std::vector<std::future<Thread>> both;
+  for (const char* name : {"a", "b"}) both.push_back(io_.start(merge(other, {{name, half}})));
+  int refused = 0;
+  for (auto& one : both) {
+    try {
+      one.get();
+    } catch (const core::Error&) {
+      ++refused;
+    }
+  }
+  EXPECT_EQ(refused, 1);
+  EXPECT_EQ(run(threads_.get(as_alice_, other)).metadata.size(), 1u);
 }
 
 TEST_F(ThreadStoreTest, TellsNobodyOfOthersThreads) {
@@ -112,16 +147,56 @@ TEST_F(ThreadStoreTest, GivesEveryStateBackAsItWas) {
     EXPECT_TRUE(pregel::encode(stored->checkpoint, {}).dump() == pregel::encode(one, {}).dump()) << one.step;
   }
   const auto history = run(threads_.history(as_alice_, thread.id, {.metadata = {{"step", 0}}, .limit = 5}));
-  ASSERT_EQ(history.size(), 1u);
-  EXPECT_EQ(history[0].checkpoint.id, made[1].id);
+  ASSERT_EQ(history.states.size(), 1u);
+  EXPECT_EQ(history.states[0].checkpoint.id, made[1].id);
   const auto newest =
       run(threads_.history(as_alice_, thread.id, {.before = CheckpointId::of(head.id), .limit = 1}));
-  ASSERT_EQ(newest.size(), 1u);
-  EXPECT_EQ(newest[0].checkpoint.id, made[2].id);
+  ASSERT_EQ(newest.states.size(), 1u);
+  EXPECT_EQ(newest.states[0].checkpoint.id, made[2].id);
   EXPECT_EQ(run(threads_.get(as_alice_, thread.id)).values.dump(), pregel::to_json(head.values).dump());
   // The same content stands once.
   EXPECT_LE(database_.exec("select coalesce(sum(length(body)), 0) as n from agent_blob")[0].integer("n"),
             70'000);
+}
+
+// What does not fit into a reply is on the next page (reply_page_store_test.cpp).
+TEST_F(ThreadStoreTest, PagesEndWhereAReplyDoes) {
+  std::vector<ThreadId> made;
+  for (int i = 0; i < 5; ++i) made.push_back(make_thread(as_alice_).id);
+  database_.exec(
+      "update agent_thread set state_values = json_build_object('k', repeat('x', 17000000))::text where "
+      "thread_id = $1::uuid",
+      {made[2].str()});
+  ThreadSearch query;
+  query.limit = 100;
+  query.sort_by = "thread_id";  // the newest first
+  const auto ids = [&](int offset) {
+    query.offset = offset;
+    const auto page = run(threads_.search(as_alice_, query));
+    EXPECT_EQ(page.total, 5);
+    std::vector<ThreadId> out;
+    for (const auto& thread : page.threads) out.push_back(thread.id);
+    return out;
+  };
+  EXPECT_EQ(ids(0), (std::vector<ThreadId>{made[4], made[3]}));
+  EXPECT_EQ(ids(3), (std::vector<ThreadId>{made[1], made[0]}));
+  query.with_values = false;
+  EXPECT_EQ(ids(0).size(), 5u);
+}
+
+TEST_F(ThreadStoreTest, AHistoryGoesOnWhereAReplyEnds) {
+  const auto thread = make_thread(as_alice_);
+  const Json half(std::vector<int>(950'000, 0));  // a number counts 8 bytes
+  const auto head = put_states(as_alice_, thread.id, {{{"half", half}}, {{"n", 1}}});
+  const auto newest = run(threads_.history(as_alice_, thread.id, {.limit = 100}));
+  ASSERT_EQ(newest.states.size(), 1u);
+  EXPECT_EQ(newest.states[0].checkpoint.id, head.id);
+  EXPECT_TRUE(newest.more);
+  const auto older =
+      run(threads_.history(as_alice_, thread.id, {.before = CheckpointId::of(head.id), .limit = 100}));
+  ASSERT_EQ(older.states.size(), 1u);
+  EXPECT_EQ(older.states[0].checkpoint.id, head.parent);
+  EXPECT_FALSE(older.more);
 }
 
 TEST_F(ThreadStoreTest, CopiesAreOfTheirOwn) {
@@ -135,7 +210,7 @@ TEST_F(ThreadStoreTest, CopiesAreOfTheirOwn) {
   run(threads_.remove(as_alice_, thread.id));
   EXPECT_EQ(values_of(as_alice_, copy.id).at("n"), 3);
   EXPECT_EQ(values_of(as_alice_, copy.id).at("k").get<std::string>().size(), 9000u);
-  EXPECT_EQ(run(threads_.history(as_alice_, copy.id, {})).size(), 3u);
+  EXPECT_EQ(run(threads_.history(as_alice_, copy.id, {})).states.size(), 3u);
 }
 
 TEST_F(ThreadStoreTest, PruningKeepsTheNewestState) {
@@ -193,7 +268,7 @@ TEST_F(ThreadStoreTest, TtlDeletesOrKeepsTheNewest) {
   EXPECT_EQ(run(threads_.sweep(100)), 2u);
   EXPECT_EQ(fault_of(threads_.get(as_alice_, goes.id)), core::error_code(core::ErrorKind::NotFound));
   EXPECT_EQ(values_of(as_alice_, shrinks.id), (Json{{"a", 1}, {"b", 2}}));
-  EXPECT_EQ(run(threads_.history(as_alice_, shrinks.id, {})).size(), 1u);
+  EXPECT_EQ(run(threads_.history(as_alice_, shrinks.id, {})).states.size(), 1u);
   EXPECT_EQ(run(threads_.get(as_alice_, busy.id)).status, "busy");
   EXPECT_EQ(run(threads_.sweep(100)), 0u);
 }
@@ -203,6 +278,59 @@ TEST_F(ThreadStoreTest, StateIsNotChangedUnderARun) {
   make_run(as_alice_, thread.id);
   EXPECT_EQ(fault_of(threads_.update_state(as_alice_, thread.id, {})),
             core::error_code(core::ErrorKind::Conflict));
+}
+
+TEST_F(ThreadStoreTest, OfASubgraphThatIsKeptWhichTheHeadNames) {
+  const auto thread = make_thread(as_alice_);
+  pregel::Checkpoint inner;
+  inner.ns = "inner:1";
+  const auto older = next(inner, {{"v", 1}}), newer = next(older, {{"v", 2}});
+  auto head = next({}, {{"a", 1}});
+  head.children["inner:1"] = older.id;  // as after a fork
+  StateUpdate update;
+  update.checkpoints = {row_of({}, older), row_of(older, newer), row_of({}, head)};
+  update.view.emplace();
+  update.view->values = pregel::to_json(head.values);
+  update.view->interrupts = Json::object();
+  update.view->checkpoint = head.id;
+  run(threads_.update_state(as_alice_, thread.id, std::move(update)));
+  EXPECT_EQ(run(threads_.prune(as_alice_, {thread.id}, "keep_latest")), 1);
+  const auto kept = run(threads_.state(as_alice_, thread.id, "inner:1", {}));
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(kept->checkpoint.id, older.id);
+}
+
+TEST_F(ThreadStoreTest, WhatWasMadeFromAStateThatHasMovedIsRefused) {
+  const auto thread = make_thread(as_alice_);
+  const auto made_from = [&](const std::string& ns, const pregel::Checkpoint& base) {
+    StateUpdate out;
+    out.made_from.push_back({ns, base.id});
+    auto child = base;
+    child.ns = ns;
+    const auto after = next(child, {{"b", 2}});
+    out.checkpoints.push_back(row_of(child, after));
+    if (!ns.empty()) return out;
+    out.view.emplace();
+    out.view->values = pregel::to_json(after.values);
+    out.view->interrupts = Json::object();
+    out.view->checkpoint = after.id;
+    return out;
+  };
+  const auto moved = [&](const std::string& ns, const pregel::Checkpoint& base) {
+    try {
+      run(threads_.update_state(as_alice_, thread.id, made_from(ns, base)));
+    } catch (const core::Error& error) {
+      return std::string(error.code());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(moved("", {}), "") << "the first state";
+  EXPECT_EQ(moved("", {}), "state_moved");
+  const auto head = put_states(as_alice_, thread.id, {{{"a", 1}}});
+  EXPECT_EQ(moved("", head), "");
+  EXPECT_EQ(moved("", head), "state_moved") << "of two from one head the second";
+  EXPECT_EQ(moved("inner:1", {}), "");
+  EXPECT_EQ(moved("inner:1", {}), "state_moved");
 }
 
 }  // namespace

@@ -144,6 +144,79 @@ TEST_F(WaitStoreTest, WhatWasSettledWhileTheThreadWasBusyGoesOnAfterwards) {
   EXPECT_EQ(next_of(waiting)->kwargs.at("command").at("resume").contains("int-github"), true);
 }
 
+// A second answer to the same question, say.
+TEST_F(WaitStoreTest, ARunThatFailsBesideAQuestionDoesNotSilenceIt) {
+  const auto asking = parked(asks_for_app("github"));
+  const auto wrong = begin(asking.thread);
+  database_.db().execute(storage::Scope::tenant(platform_), [&](storage::Transaction& tx) {
+    end_runs(tx, {{platform_, wrong.id, "error", {{"error", "NO_SUCH_INTERRUPT"}}}}, WaitStore::note);
+  });
+  connect("github");
+  EXPECT_EQ(run(waits_.connection_changed(platform_, alice_)), 1U);
+  EXPECT_EQ(next_of(asking)->kwargs.at("command").at("resume").contains("int-github"), true);
+}
+
+TEST_F(WaitStoreTest, NoClockRunsForAQuestionThatIsOpenAgain) {
+  const auto thread = make_thread(as_alice_);
+  const auto head = put_states(as_alice_, thread.id, {{{"a", 1}}});
+  auto input = new_run(thread.id);
+  input.max_wait = std::chrono::hours(1);
+  run(runs_.create(as_alice_, input));
+  const auto asking = claim_one().run;
+  park(asking, {{"task-1", {{{"id", "int-1"}, {"value", "well?"}}}}});
+  StateUpdate answered;
+  answered.tasks = {{head.id, "", Fact::Answer, "int-1", "no good"}};
+  run(threads_.update_state(as_alice_, thread.id, answered));
+  database_.exec("update agent_wait set expires_at = now()");
+  EXPECT_EQ(run(waits_.fire_expired(10)), 0U);
+  EXPECT_FALSE(next_of(asking));
+}
+
+TEST_F(WaitStoreTest, ARunThatIsQueuedForLaterHoldsNothingUp) {
+  const auto asking = parked(asks_for_app("github"));
+  auto later = new_run(asking.thread);
+  later.after = std::chrono::hours(1);
+  run(runs_.create(as_alice_, later));
+  EXPECT_EQ(run(threads_.get(all_, asking.thread)).status, "interrupted") << "it may be answered";
+  connect("github");
+  EXPECT_EQ(run(waits_.connection_changed(platform_, alice_)), 1U);
+  EXPECT_EQ(run(threads_.get(all_, asking.thread)).status, "busy");
+  EXPECT_TRUE(claim_one().run.kwargs.contains("command"));
+}
+
+TEST_F(WaitStoreTest, ADeadlineOutlivesARunThatWasCancelledBeforeItBegan) {
+  auto input = new_run(make_thread(as_alice_).id);
+  input.max_wait = std::chrono::hours(1);
+  run(runs_.create(as_alice_, input));
+  const auto asking = claim_one().run;
+  park(asking, asks_for_app("github"));
+  connect("github");
+  EXPECT_EQ(run(waits_.connection_changed(platform_, alice_)), 1U);
+  run(runs_.cancel(as_alice_, next_of(asking)->id, CancelAction::Interrupt));
+  EXPECT_TRUE(still_waits(asking));
+  EXPECT_EQ(run(waits_.connection_changed(platform_, alice_)), 0U) << "it was cancelled";
+  EXPECT_EQ(run(waits_.check_noted(10)), 0U);
+  database_.exec("update agent_wait set expires_at = now()");
+  EXPECT_EQ(run(waits_.fire_expired(10)), 1U);
+  EXPECT_EQ(next_of(asking)->kwargs.at("command"),
+            (Json{{"resume", {{"int-github", {{"__expired__", true}}}}}}));
+  EXPECT_EQ(count("agent_wait"), 0);
+}
+
+TEST_F(WaitStoreTest, OneThatCannotGoOnKeepsNoOtherFromIt) {
+  const auto broken = parked(asks_for_app("github")), busy = parked(asks_for_app("github"));
+  const auto whole = parked(asks_for_app("github"));
+  database_.exec("update agent_run set kwargs = 'no JSON' where run_id = $1::uuid", {broken.id.str()});
+  begin(busy.thread);
+  database_.exec(
+      "update agent_wait set expires_at = now() - case when run_id = $1::uuid then interval '1 minute' else "
+      "interval '2 minutes' end",
+      {whole.id.str()});
+  EXPECT_EQ(run(waits_.fire_expired(2)), 1U) << "busy threads take nobody's place";
+  EXPECT_TRUE(next_of(whole));
+  EXPECT_FALSE(next_of(busy));
+}
+
 TEST_F(WaitStoreTest, ARunThatIsRolledBackLeavesTheQuestionsOpen) {
   const auto asking = parked(asks_for_app("github"));
   const auto wrong = begin(asking.thread);

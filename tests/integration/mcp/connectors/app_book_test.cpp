@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 // Gives one app, made from the small manifest of the tests, to the platforms that are told.
 class FakeSource final : public AppSource {
  public:
-  std::vector<AppPtr> load(storage::Transaction&, core::PlatformId platform) const override {
+  std::vector<AppPtr> load(storage::Transaction&, core::PlatformId platform, LeftOut&) const override {
     ++loads;
     if (during) during();
     const auto found = titles.find(platform);
@@ -34,7 +34,12 @@ class FakeSource final : public AppSource {
     return {Catalog::load({{"own", manifest.dump()}}, {}, ManifestOwner::Platform).apps().front()};
   }
 
+  void note(storage::Transaction&, core::PlatformId, const LeftOut& left_out) const override {
+    noted = left_out;
+  }
+
   std::map<core::PlatformId, std::string> titles;
+  mutable LeftOut noted;
   mutable std::function<void()> during;  // while it loads
   mutable std::atomic<int> loads = 0;
 };
@@ -54,6 +59,15 @@ class AppBookTest : public test::GrantsFixture {
   core::PlatformId globex_ = add_platform("globex");
   AppBook own_{database_.db(), test::small_catalog(), {&source_}};
 };
+
+TEST_F(AppBookTest, tells_a_source_which_of_its_apps_another_one_has_pushed_out) {
+  FakeSource late;
+  late.titles[globex_] = "Another of this name";
+  AppBook book(database_.db(), test::small_catalog(), {&source_, &late});
+  EXPECT_EQ(get(book, globex_)->find_app("own_acme")->title, "Acme of Globex");
+  EXPECT_TRUE(source_.noted.empty());
+  EXPECT_TRUE(late.noted.contains("own_acme"));
+}
 
 TEST_F(AppBookTest, gives_one_catalogue_to_all_platforms_without_apps_of_their_own) {
   EXPECT_EQ(get(platform_), own_.built_in());

@@ -46,7 +46,7 @@ class OwnAppServiceTest : public test::GrantsFixture {
     return out;
   }
 
-  OwnAppSource source_{{}};
+  OwnAppSource source_{{}, &audit_};
   AppBook own_{database_.db(), test::small_catalog(), {&source_}};
   OwnAppService service_{
       {database_.db(),
@@ -66,6 +66,37 @@ TEST_F(OwnAppServiceTest, serves_nothing_before_it_is_approved) {
   EXPECT_EQ(approved.status, ManifestStatus::Serving);
   EXPECT_TRUE(approved.decided_at.has_value());
   EXPECT_EQ(serving(), "1");
+}
+
+TEST_F(OwnAppServiceTest, one_that_cannot_be_used_any_more_says_why_and_is_back_when_it_can) {
+  approve(submit(own()).id);
+  const auto move_to = [&](const std::string& from, const std::string& to) {
+    database_.exec("update own_app_manifest set document = replace(document, $1, $2)", {from, to});
+    own_.on_notify("platform", platform_.str());
+    return serving();
+  };
+  const auto entries = [&](const std::string& event) {
+    return database_.exec("select count(*) as n from audit_entry where event = $1", {event})[0].integer("n");
+  };
+  EXPECT_EQ(serving(), "1");
+  EXPECT_TRUE(run(service_.left_out(platform_)).empty());
+  // The rules of a later version refuse what this one allowed.
+  const auto host = own()["hosts"][0].get<std::string>();
+  EXPECT_EQ(move_to(host, "10.0.0.1"), "");
+  const auto why = run(service_.left_out(platform_));
+  ASSERT_TRUE(why.contains("own_acme"));
+  EXPECT_NE(why.at("own_acme").find("/hosts"), std::string::npos) << why.at("own_acme");
+  const auto listed = run(service_.list(platform_, {}, {1, 10})).items.at(0);
+  EXPECT_EQ(listed.status, ManifestStatus::Serving);
+  EXPECT_EQ(listed.fault, why.at("own_acme"));
+  own_.on_notify("platform", platform_.str());
+  EXPECT_EQ(serving(), "");
+  EXPECT_EQ(entries("manifest.unusable"), 1) << "once, however often it is looked at";
+  EXPECT_EQ(move_to("10.0.0.1", host), "1");
+  EXPECT_TRUE(run(service_.left_out(platform_)).empty());
+  EXPECT_EQ(run(service_.list(platform_, {}, {1, 10})).items.at(0).fault, "");
+  EXPECT_EQ(entries("manifest.unusable"), 1);
+  EXPECT_EQ(entries("manifest.usable"), 1);
 }
 
 TEST_F(OwnAppServiceTest, the_old_version_serves_while_the_new_one_waits) {

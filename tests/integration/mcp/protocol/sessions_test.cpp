@@ -123,6 +123,20 @@ TEST_F(PgSessions, end_by_removal_idleness_and_crowding) {
   EXPECT_EQ(count("mcp_session"), 0);
 }
 
+TEST_F(PgSessions, of_the_first_transport_are_read_until_their_reader_says_no_more) {
+  create("s", me);
+  const auto owner = owner_of(me);
+  EXPECT_TRUE(run(other_node.is_read(owner, "s"))) << "nothing is said: another transport's";
+  run(store.mark_read(owner, "s", clock.now() + std::chrono::seconds(45)));
+  clock.advance(std::chrono::seconds(44));
+  EXPECT_TRUE(run(other_node.is_read(owner, "s")));
+  EXPECT_FALSE(run(other_node.is_read(owner_of(stranger), "s")));
+  clock.advance(std::chrono::seconds(1));
+  EXPECT_FALSE(run(other_node.is_read(owner, "s")));
+  run(store.mark_read(owner, "s", clock.now() + std::chrono::seconds(45)));
+  EXPECT_TRUE(run(other_node.is_read(owner, "s"))) << "it was only slow";
+}
+
 TEST_F(PgSessions, stay_alive_by_use) {
   create("s1", me);
   for (int i = 0; i < 4; ++i) {

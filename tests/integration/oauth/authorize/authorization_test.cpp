@@ -305,6 +305,35 @@ TEST_F(AuthorizationTest, ends_with_its_end_user_its_platform_and_its_key) {
   EXPECT_EQ(fault_of([&] { refresh(*by_link.refresh); }), "invalid_grant");
 }
 
+TEST_F(AuthorizationTest, is_known_for_a_minute_without_the_database_as_a_key_is_unless_it_was_ended) {
+  const auto issued = tokens();
+  const auto& key = user_key_.raw;
+  const auto knows = [this](const core::Secret& bearer) {
+    try {
+      return authenticate(bearer) != nullptr;
+    } catch (const core::Error& e) {
+      EXPECT_NE(e.kind(), core::ErrorKind::Unauthenticated) << "not to know is no verdict";
+      return false;
+    }
+  };
+  EXPECT_TRUE(knows(issued.access) && knows(key));
+  // Nothing that is asked of the database is answered any more.
+  database_.exec("alter table client_authorization rename to away_1; alter table api_key rename to away_2");
+  clock_.advance(std::chrono::seconds(59));
+  EXPECT_TRUE(knows(issued.access));
+  EXPECT_TRUE(knows(key));
+  // An end of which this node has heard holds at once.
+  authenticator_.on_notify("end_user", platform_.str() + "/" + end_user_.str());
+  EXPECT_FALSE(knows(issued.access));
+  EXPECT_FALSE(knows(key));
+  database_.exec("alter table away_1 rename to client_authorization; alter table away_2 rename to api_key");
+  EXPECT_TRUE(knows(issued.access) && knows(key));
+  database_.exec("alter table client_authorization rename to away_1; alter table api_key rename to away_2");
+  clock_.advance(std::chrono::seconds(60));
+  EXPECT_FALSE(knows(issued.access));
+  EXPECT_FALSE(knows(key));
+}
+
 TEST_F(AuthorizationTest, is_listed_and_revoked_by_its_end_user_only) {
   const auto issued = tokens();
   grant(consent());  // not exchanged: nobody has it yet

@@ -78,6 +78,55 @@ TEST_F(IssuerTest, two_platforms_share_an_issuer_with_audiences_of_their_own_onl
       << "of both: of none";
 }
 
+TEST_F(IssuerTest, a_platform_takes_tokens_that_are_made_for_it_and_no_others) {
+  const auto thief = make_platform("Thief").platform.id;
+  make_end_user(thief);
+  const auto mine = server_.issuers().audience_of(platform_);
+  const auto refused = [&](core::PlatformId who, std::vector<std::string> audiences) {
+    auto given = input();
+    given.client_id = "client-of-" + who.str();
+    given.audiences = std::move(audiences);
+    const auto error = error_of([&] { add_own(who, given); });
+    return error.kind() == core::ErrorKind::InvalidArgument && error.field() == "/audiences";
+  };
+  // Before the one whose it is has come.
+  EXPECT_TRUE(refused(thief, {mine}));
+  EXPECT_TRUE(refused(thief, {server_.issuers().audience_of(thief), mine})) << "beside its own";
+  EXPECT_TRUE(refused(thief, {kAudience, ""})) << "whose it is nobody knows";
+  EXPECT_TRUE(refused(thief, {"client-1"}));
+  auto given = input();
+  given.client_id = "client-of-the-thief";
+  given.audiences = {server_.issuers().audience_of(thief)};
+  const auto theirs = add_own(thief, given);
+  const auto patch = [&](std::vector<std::string> audiences, const AuditContext& who) {
+    run(server_.issuers().update(
+        thief, theirs.id, {.client_secret = {}, .audiences = std::move(audiences), .creates_end_users = {}},
+        who));
+  };
+  EXPECT_EQ(error_of([&] { patch({mine}, context_of(thief)); }).field(), "/audiences");
+  EXPECT_EQ(principal(token({{"aud", mine}})), nullptr);
+  given = input();
+  given.audiences = {mine};
+  add_own(platform_, given);
+  EXPECT_EQ(principal(token({{"aud", mine}}))->platform_id, platform_);
+  EXPECT_EQ(principal(token({{"aud", {mine, server_.issuers().audience_of(thief)}}})), nullptr);
+  EXPECT_EQ(error_of([&] { patch({mine}, context()); }).kind(), core::ErrorKind::Conflict)
+      << "not for the operator either";
+  // What the operator has registered stays when the platform changes the rest.
+  patch({kAudience, given.audiences.front() + "/" + thief.str()}, context());
+  patch({kAudience}, context_of(thief));
+  EXPECT_EQ(principal(token())->platform_id, thief);
+}
+
+TEST_F(IssuerTest, registrations_from_before_the_rule_go_on) {
+  const auto row = add();  // an audience that names nobody
+  run(server_.issuers().update(
+      platform_, row.id,
+      {.client_secret = {}, .audiences = std::vector<std::string>{kAudience}, .creates_end_users = true},
+      context_of(platform_)));
+  EXPECT_EQ(principal(token())->platform_id, platform_);
+}
+
 TEST_F(IssuerTest, a_token_is_its_end_user) {
   const auto row = add();
   const auto who = principal(token());

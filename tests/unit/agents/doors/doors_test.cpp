@@ -55,6 +55,29 @@ Json interrupts(const Json& value) {
   return {{"task", Json::array({{{"id", "i1"}, {"value", value}}})}};
 }
 
+TEST(McpTool, RequiresWhatTheInputRequires) {
+  const auto required = [](const Graph& graph) {
+    return tool_definition(Agent{}, graph)["inputSchema"].value("required", Json());
+  };
+  EXPECT_EQ(required(*counter("integer")), Json());
+  GraphBuilder graph;
+  graph.key("messages", Reducer::Messages).key("owner").key("repo");
+  graph.raw().input_schema = {{"type", "object"}, {"required", {"messages", "owner"}}};
+  EXPECT_EQ(required(*graph.build()), (Json{"message", "owner"}));
+}
+
+TEST(McpTool, AsksForAPlainAnswerInAFormOfOneMember) {
+  const auto waiting = waiting_of(
+      interrupts({{"type", "approval"}, {"prompt", "Who?"}, {"response_schema", {{"type", "string"}}}}));
+  mcp::ClientAbilities client;
+  client.elicitation_form = true;
+  const auto asked = input_requests(waiting, client);
+  ASSERT_TRUE(asked);
+  EXPECT_EQ((*asked)["i1"]["params"]["requestedSchema"]["properties"]["answer"], (Json{{"type", "string"}}));
+  const Json said = {{"i1", {{"action", "accept"}, {"content", {{"answer", "me"}}}}}};
+  EXPECT_EQ(answers_of_responses(waiting, said), (Json{{"i1", "me"}}));
+}
+
 TEST(DoorInput, MessagesGoWhereTheGraphTakesThem) {
   const Json said = Json::array({{{"type", "human"}, {"content", "hi"}}});
   EXPECT_EQ(input_of_messages(*talker(), said), Json({{"messages", said}}));

@@ -128,5 +128,41 @@ TEST(RunBounds, WhatIsKeptUntilTheEndIsBounded) {
   EXPECT_EQ(world.journal.writes, 0);
 }
 
+TEST(RunBounds, OfAnotherAgentBindBesideTheRunsOwn) {
+  const auto code = [](int inner_calls, int run_calls) {
+    LlmNode say;
+    say.model = "m";
+    say.messages = std::string("messages");
+    GraphBuilder inner;
+    inner.key("messages", Reducer::Messages).node(bounded_node("one", say)).node(bounded_node("two", say));
+    inner.edge("__start__", {"one"}).edge("one", {"two"});
+    inner.raw().models["m"] = {"gpt", {}, Json::object()};
+    inner.raw().limits.max_llm_calls = inner_calls;
+    inner.raw().name = "helper";
+    SubgraphNode body;
+    body.graph = "agent:helper@1";
+    GraphBuilder graph;
+    graph.key("messages", Reducer::Messages);
+    graph.node(bounded_node("sub", body))
+        .edge("__start__", {"sub"})
+        .edge("sub", {"again"})
+        .node(bounded_node("again", body));
+    graph.raw().limits.max_llm_calls = run_calls;
+    AgentWorld world;
+    world.effects.graphs["agent:helper@1"] = inner.build();
+    world.effects.model = [](const ModelCall&) -> ModelAnswer {
+      return {{{"type", "ai"}, {"content", "yes"}}, "gpt", 1, 1};
+    };
+    const auto out = world.run(world.input(graph.build(), {{"messages", "hi"}}));
+    EXPECT_EQ(out.totals.llm_calls, static_cast<int>(world.effects.model_calls.size()));
+    return std::pair(out.view.error_code, out.view.error_message);
+  };
+  EXPECT_EQ(code(2, 4).first, "");
+  EXPECT_EQ(code(1, 4), std::pair(std::string("limit_llm_calls"),
+                                  std::string("the agent helper has used up its model calls")));
+  EXPECT_EQ(code(2, 3),
+            std::pair(std::string("limit_llm_calls"), std::string("the run has used up its model calls")));
+}
+
 }  // namespace
 }  // namespace assistiv::agents

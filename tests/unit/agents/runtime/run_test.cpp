@@ -127,6 +127,8 @@ TEST(Run, ARouterTakesTheFirstBranchThatIsTrue) {
   const auto failed = world.run(world.input(graph.build(), {{"n", "x"}}, "run-3"));
   EXPECT_EQ(failed.view.status, RunStatus::Error);
   EXPECT_EQ(failed.view.error_code, "expression_failed");
+  EXPECT_TRUE(failed.view.error_message.starts_with("/nodes/route/branches/0/when: "))
+      << failed.view.error_message;
 }
 
 MapNode map_of(const std::string& over, const std::string& target) {

@@ -69,6 +69,20 @@ TEST_F(Sse, begins_with_the_url_to_post_to_and_answers_on_the_stream) {
   EXPECT_EQ(stream.events->next_message()["error"]["code"], -32601);
 }
 
+TEST_F(Sse, is_not_found_once_the_process_that_held_the_stream_has_vanished) {
+  const auto stream = open();
+  initialize(stream);
+  // As after kill -9: nobody has removed the session, and nobody says that it is read.
+  const auto owner =
+      mcp::SessionOwner{caller->platform_id, *caller->end_user_id, std::string(mcp::kSseEndpoint)};
+  const auto id = url.substr(url.find('=') + 1);
+  io.run(sessions.mark_read(owner, id, clock.now()));
+  const auto reply = say(message(1, "tools/list"));
+  EXPECT_EQ(reply.status, 404);
+  EXPECT_NE(reply.body.find("Open the event stream again"), std::string::npos) << reply.body;
+  EXPECT_EQ(say(message(2, "initialize")).status, 404) << "the same for every message";
+}
+
 TEST_F(Sse, keeps_alive_tells_list_changes_and_ends_with_its_client) {
   const auto stream = open();
   EXPECT_TRUE(stream.events->wait_for_comment());
