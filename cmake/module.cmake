@@ -20,6 +20,9 @@ function(assistiv_module name)
   target_sources(assistiv_${name} PUBLIC FILE_SET HEADERS BASE_DIRS ${root} FILES ${headers})
   target_link_libraries(assistiv_${name} PUBLIC ${A_PUBLIC} PRIVATE ${A_PRIVATE})
   set_target_properties(assistiv_${name} PROPERTIES UNITY_BUILD_BATCH_SIZE 8)
+  if(ASSISTIV_FUZZ)  # the product's branches guide the fuzzer, not those of tests
+    target_compile_options(assistiv_${name} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
 endfunction()
 
 # Files of a folder as a table in the binary: core::EmbeddedFile <module>::embedded_<folder>() (see core/embedded.h).
