@@ -47,8 +47,9 @@ std::string render_labels(const Labels& labels) {
   return out;
 }
 
-template <class T>
-T& find(std::string_view name, std::string_view help, std::string_view type, const Labels& labels) {
+template <class T, class... A>
+T& find(std::string_view name, std::string_view help, std::string_view type, const Labels& labels,
+        const A&... arguments) {
   constexpr std::size_t kSeriesMax = 2000;
   auto& reg = registry();
   std::lock_guard lock(reg.mutex);
@@ -61,7 +62,8 @@ T& find(std::string_view name, std::string_view help, std::string_view type, con
   std::string key = render_labels(labels);
   if (!family.series.contains(key) && ++reg.series > kSeriesMax) key = "overflow=\"true\"";
   auto& series = family.series[key];
-  if (std::visit([](const auto& held) { return held == nullptr; }, series)) series = std::make_unique<T>();
+  if (std::visit([](const auto& held) { return held == nullptr; }, series))
+    series = std::make_unique<T>(arguments...);
   return *std::get<std::unique_ptr<T>>(series);
 }
 
@@ -76,8 +78,8 @@ std::string number(double value) {
   return out;
 }
 
-// To the microsecond, so that differences of large sums mean something.
-std::string seconds(double value) {
+// To the millionth, so that differences of large sums mean something.
+std::string sum_of(double value) {
   char out[64];
   std::snprintf(out, sizeof out, "%.6f", value);
   return out;
@@ -88,21 +90,21 @@ void render_histogram(std::string& out, const std::string& name, const std::stri
   std::uint64_t total = 0;
   for (std::size_t i = 0; i < Histogram::kBuckets; ++i) {
     total += h.bucket(i);
-    const std::string bound = i + 1 == Histogram::kBuckets ? "+Inf" : number(Histogram::kBounds[i]);
+    const std::string bound = i + 1 == Histogram::kBuckets ? "+Inf" : number(h.bounds()[i]);
     out +=
         name + "_bucket" + with_labels(labels, "le=\"" + bound + "\"") + " " + std::to_string(total) + "\n";
   }
-  out += name + "_sum" + with_labels(labels) + " " + seconds(h.sum()) + "\n";
+  out += name + "_sum" + with_labels(labels) + " " + sum_of(h.sum()) + "\n";
   out += name + "_count" + with_labels(labels) + " " + std::to_string(total) + "\n";
 }
 
 }  // namespace
 
-void Histogram::observe(double seconds) {
+void Histogram::observe(double value) {
   std::size_t i = 0;
-  while (i + 1 < kBuckets && seconds > kBounds[i]) ++i;
+  while (i + 1 < kBuckets && value > bounds_[i]) ++i;
   buckets_[i].fetch_add(1, std::memory_order_relaxed);
-  sum_us_.fetch_add(static_cast<std::uint64_t>(seconds * 1e6), std::memory_order_relaxed);
+  sum_millionths_.fetch_add(static_cast<std::uint64_t>(value * 1e6), std::memory_order_relaxed);
 }
 
 Counter& counter(std::string_view name, std::string_view help, const Labels& labels) {
@@ -111,8 +113,9 @@ Counter& counter(std::string_view name, std::string_view help, const Labels& lab
 Gauge& gauge(std::string_view name, std::string_view help, const Labels& labels) {
   return find<Gauge>(name, help, "gauge", labels);
 }
-Histogram& histogram(std::string_view name, std::string_view help, const Labels& labels) {
-  return find<Histogram>(name, help, "histogram", labels);
+Histogram& histogram(std::string_view name, std::string_view help, const Labels& labels,
+                     const Histogram::Bounds& bounds) {
+  return find<Histogram>(name, help, "histogram", labels, bounds);
 }
 
 std::string render() {

@@ -3,7 +3,6 @@
 #include <atomic>
 #include <cstddef>
 #include <deque>
-#include <iterator>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -20,34 +19,10 @@ namespace {
 using storage::Scope;
 using storage::Transaction;
 
-// A histogram of numbers, 1, 2, 4, ... 1024: those of core/metrics.h are of seconds.
-class BatchSizes {
- public:
-  BatchSizes() {
-    for (std::size_t i = 0; i < std::size(below_); ++i) {
-      const auto bound = i + 1 == std::size(below_) ? "+Inf" : std::to_string(1U << i);
-      below_[i] = &core::metrics::counter("assistiv_agent_journal_batch_bucket",
-                                          "Transactions by how many appends of agents' runs are in them.",
-                                          {{"le", bound}});
-    }
-  }
-  void observe(std::size_t size) {
-    for (std::size_t i = 0; i < std::size(below_); ++i)
-      if (i + 1 == std::size(below_) || size <= (1U << i)) below_[i]->add();
-    count_.add();
-    sum_.add(size);
-  }
-
- private:
-  core::metrics::Counter* below_[12];
-  core::metrics::Counter& count_ =
-      core::metrics::counter("assistiv_agent_journal_batch_count", "Transactions of agents' runs.");
-  core::metrics::Counter& sum_ =
-      core::metrics::counter("assistiv_agent_journal_batch_sum", "Appends of agents' runs.");
-};
-
-BatchSizes& batch_sizes() {
-  static BatchSizes sizes;
+core::metrics::Histogram& batch_sizes() {
+  static auto& sizes = core::metrics::histogram(
+      "assistiv_agent_journal_batch", "Transactions by how many appends of agents' runs are in them.", {},
+      core::metrics::Histogram::kSizes);
   return sizes;
 }
 

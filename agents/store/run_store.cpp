@@ -1,5 +1,6 @@
 #include "agents/store/run_store.h"
 
+#include <exception>
 #include <utility>
 
 #include "agents/store/outage.h"
@@ -334,8 +335,26 @@ void RunStore::signal(const std::vector<ThreadKey>& changed, bool due) const {
   if (due && signals_.runs_are_due) signals_.runs_are_due();
 }
 
+// Throws when the owner has no room for a run. The same request as before is not one more: its run.
+core::Task<std::optional<Run>> RunStore::admit(Reach reach, NewRun input) {
+  if (counts_ == nullptr) co_return std::nullopt;
+  std::exception_ptr full;
+  try {
+    co_await counts_->admit_run(reach, input.thread, input.create_thread);
+    co_return std::nullopt;
+  } catch (const core::Error&) {
+    full = std::current_exception();
+  }
+  std::optional<Run> first;
+  if (input.idempotency_key)
+    first = co_await database_.run(Scope::tenant(reach.platform),
+                                   [=](Transaction& tx) { return first_run(tx, reach, input); });
+  if (!first) std::rethrow_exception(full);
+  co_return first;
+}
+
 core::Task<CreatedRun> RunStore::create(Reach reach, NewRun input) {
-  if (counts_ != nullptr) co_await counts_->admit_run(reach, input.thread, input.create_thread);
+  if (auto first = co_await admit(reach, input)) co_return CreatedRun{std::move(*first), true, {}};
   const auto id = RunId::make(clock_, random_);
   auto out = co_await database_.run(Scope::tenant(reach.platform), [=, this](Transaction& tx) {
     return create_run(tx, reach, input, id, options_, hook_);

@@ -106,6 +106,7 @@ class RunStore {
   core::Task<std::optional<core::Time>> next_due();
 
  private:
+  core::Task<std::optional<Run>> admit(Reach reach, NewRun input);
   void signal(const std::vector<ThreadKey>& changed, bool due) const;
 
   storage::Database& database_;

@@ -260,6 +260,15 @@ describe('Runs of agents', () => {
     assert.deepEqual(asked, { '/first': 1, '/second': 2 });
   });
 
+  // The call under way gets its answer while the server drains.
+  const restartWhileAsked = async (exchange) => {
+    const stopped = world.server.stop();
+    await eventually(() => !fs.existsSync(`${world.dataDir}/run.json`), 'the server is draining');
+    exchange.send(200, '/first');
+    await stopped;
+    await world.boot();
+  };
+
   test('a process that is told to end lets the call under way finish, and the next one goes on', async () => {
     const asked = { '/first': 0, '/second': 0 };
     const first = new Promise((resolve) => {
@@ -274,12 +283,7 @@ describe('Runs of agents', () => {
     });
     const thread = await newThread();
     await start(thread, 'acting', { log: [] });
-    const exchange = await first;
-    const stopped = world.server.stop();
-    await eventually(() => !fs.existsSync(`${world.dataDir}/run.json`), 'the server is draining');
-    exchange.send(200, '/first');
-    await stopped;
-    await world.boot();
+    await restartWhileAsked(await first);
     assert.deepEqual((await settled(thread, 'idle')).values.log, ['/first', '/second']);
     assert.deepEqual(asked, { '/first': 1, '/second': 1 });
   });
@@ -288,12 +292,7 @@ describe('Runs of agents', () => {
     const [first, second] = ['/first', '/second'].map((path) => new Promise((resolve) => { upstream.at(path, resolve); }));
     const thread = await newThread();
     await command(thread, 'run.start', { assistant_id: 'lengthy', input: { log: [] }, durability: 'exit' });
-    const exchange = await first;
-    const stopped = world.server.stop();
-    await eventually(() => !fs.existsSync(`${world.dataDir}/run.json`), 'the server is draining');
-    exchange.send(200, '/first');
-    await stopped;
-    await world.boot();
+    await restartWhileAsked(await first);
     const follow = async (onEvent = () => {}) => {
       const reply = await fetch(`${world.url}/v1/agents/api/threads/${thread}/stream/events`, {
         method: 'POST', headers: { 'x-api-key': user.key, 'content-type': 'application/json' },

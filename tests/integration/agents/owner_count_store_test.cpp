@@ -94,6 +94,19 @@ TEST_F(OwnerCountsTest, RunsThatWaitEndAtTheLimit) {
   EXPECT_EQ(create(as_alice_, new_run(thread)), "too_many_waiting_runs");
 }
 
+TEST_F(OwnerCountsTest, TheSameRequestAgainIsNotOneMore) {
+  auto keyed = new_run(make_thread(as_alice_).id);
+  keyed.idempotency_key = "once";
+  const auto first = run(bounded_runs_.create(as_alice_, keyed));
+  EXPECT_EQ(create(as_alice_, new_run(keyed.thread)), "");
+  EXPECT_EQ(create(as_alice_, new_run(keyed.thread)), "too_many_waiting_runs");
+  const auto again = run(bounded_runs_.create(as_alice_, keyed));
+  EXPECT_TRUE(again.repeated);
+  EXPECT_EQ(again.run.id, first.run.id);
+  keyed.idempotency_key = "another";
+  EXPECT_EQ(create(as_alice_, keyed), "too_many_waiting_runs");
+}
+
 TEST_F(OwnerCountsTest, RunsThatAreTakenAtOnceDoNotWait) {
   for (int i = 0; i < 10; ++i) {
     auto input = new_run(make_thread(as_alice_).id);

@@ -50,6 +50,13 @@ TEST(Metrics, histogram_sum_keeps_microseconds_however_large_it_is) {
   EXPECT_TRUE(has_line("test_sum_seconds_sum 1234567.250125")) << render();
 }
 
+TEST(Metrics, histogram_has_the_bounds_that_it_was_made_with) {
+  histogram("test_sizes", "help", {}, Histogram::kSizes).observe(16384);
+  EXPECT_TRUE(has_line("test_sizes_bucket{le=\"8192\"} 0"));
+  EXPECT_TRUE(has_line("test_sizes_bucket{le=\"16384\"} 1"));
+  EXPECT_TRUE(has_line("test_sizes_sum 16384.000000"));
+}
+
 TEST(Metrics, refuses_one_name_with_two_types) {
   Counter& first = counter("test_two_types", "help");
   EXPECT_THROW(gauge("test_two_types", "help"), std::logic_error);
