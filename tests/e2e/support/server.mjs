@@ -104,6 +104,30 @@ export async function startServer({ dataDir, env = {}, args = [] } = {}) {
   return server;
 }
 
+/**
+ * A data directory in which a server has started once. It is made once per binary and copied, because a first start
+ * takes seconds: the cluster, and every migration.
+ */
+export async function startedDir() {
+  const { mtimeMs, size } = fs.statSync(BINARY);
+  const template = path.join(os.tmpdir(), `assistiv-e2e-template-${process.getuid()}-${size}-${Math.trunc(mtimeMs)}`);
+  if (!fs.existsSync(template)) {
+    const making = tempDir('e2e-template');
+    const server = await startServer({ dataDir: making });
+    await server.stop();
+    fs.rmSync(path.join(making, 'e2e.log'));
+    try {
+      fs.renameSync(making, template);
+    } catch {
+      stopLeftovers(making); // somebody else was faster
+    }
+  }
+  const dir = tempDir();
+  const { status, stderr } = spawnSync('cp', ['-a', `${template}/.`, dir], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(stderr);
+  return dir;
+}
+
 /** `assistiv <args>` to its end. */
 export function runCommand(args, env = {}) {
   const { status, stdout, stderr } = spawnSync(BINARY, args, { encoding: 'utf8', env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env } });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { start as startGitHub } from '../../../examples/standins/github.mjs';
 import { Api } from './api.mjs';
-import { startServer, stopLeftovers, tempDir } from './server.mjs';
+import { startServer, startedDir, stopLeftovers } from './server.mjs';
 
 export const RETURN_URL = 'http://127.0.0.1:9/done';
 export const SECRETS = {
@@ -20,7 +20,7 @@ export class World {
   static async start({ apps = ['github'], env = {}, github: githubOptions, overrides } = {}) {
     const world = new World();
     world.github = await startGitHub(githubOptions);
-    world.dataDir = tempDir();
+    world.dataDir = await startedDir();
     world.env = { ASSISTIV_ALLOW_LOOPBACK_UPSTREAMS: '1', ASSISTIV_CONNECTOR_OVERRIDES: overridesFor(world.github, overrides), ...env };
     try {
       await world.boot();
