@@ -109,8 +109,15 @@ mcp::EndpointOptions endpoint_options(const Config& config) {
   return options;
 }
 
+// Below what MCP clients call: they trust icons of the server's own origin.
+std::string icon_base(const Config& config) {
+  return config.mcp_public_url + "/mcp/icons";
+}
+
 mcp::EndpointOptions tenant_endpoint_options(const Config& config) {
   auto options = endpoint_options(config);
+  options.server_icons = {
+      {.src = icon_base(config) + "/assistiv.svg", .mime_type = mcp::kSvgType, .sizes = {"any"}}};
   // The authorization server has both grants (docs/authorization.md).
   options.extensions = {"io.modelcontextprotocol/oauth-client-credentials",
                         "io.modelcontextprotocol/enterprise-managed-authorization"};
@@ -351,7 +358,9 @@ Application::Impl::Impl(Config c, World w)
       remote_apps(*vault),
       own_app_rules{.loopback = config.allow_loopback_upstreams},
       own_app_source(own_app_rules, &audit),
-      book(database, mcp::Catalog::load(mcp::manifest_files(config.manifests_dir), api_overrides(config)),
+      book(database,
+           mcp::Catalog::load(mcp::manifest_files(config.manifests_dir), api_overrides(config),
+                              mcp::ManifestOwner::Server, icon_base(config)),
            {&own_app_source, &remote_apps}),
       own_apps({database, audit, book, world.clock, world.random, own_app_rules,
                 [this](std::string_view topic, std::string_view payload) { on_notice(topic, payload); }}),

@@ -5,9 +5,11 @@
 #include "api/http/pipeline.h"
 #include "api/routes/routes.h"
 #include "api/web/inspect_page.h"
+#include "api/web/pages.h"
 #include "core/error.h"
 #include "core/json_read.h"
 #include "mcp/connectors/app_book.h"
+#include "mcp/connectors/catalog.h"
 #include "mcp/protocol/endpoint.h"
 #include "mcp/tools/access_snapshot.h"
 #include "mcp/tools/tool_search.h"
@@ -117,6 +119,24 @@ core::Task<core::HttpReply> show_inspector(Services*, Call) {
   co_return inspect_page();
 }
 
+// Only images of manifests that the operator has put in, and our own mark. Opened by itself an SVG is a page
+// of this origin: the policy leaves it nothing.
+core::Task<core::HttpReply> show_icon(Services* s, Call call) {
+  const auto& name = call.params.at("file");
+  core::HttpReply reply;
+  if (name == "assistiv.svg") {
+    reply = asset("icon.svg", mcp::kSvgType);
+  } else {
+    const auto* icon = s->book.built_in()->find_icon(name);
+    if (icon == nullptr) throw core::not_found("There is no such icon.");
+    reply = core::text_reply(200, icon->bytes, icon->type);
+    reply.headers.add("cache-control", "public, max-age=31536000, immutable");
+  }
+  reply.headers.add("content-security-policy", "default-src 'none'; sandbox");
+  reply.headers.add("cross-origin-resource-policy", "cross-origin");
+  co_return reply;
+}
+
 core::Task<core::HttpReply> serve_fixtures(Services* s, Call call) {
   return s->conformance->handle(std::move(call.request), nullptr, {});
 }
@@ -143,6 +163,15 @@ void add_mcp_routes(RouteTable& table, Services& services) {
                    .summary = "A page that lists and calls an end user's tools in the browser.",
                    .reply_type = "text/html",
                    .handle = with_services(services, show_inspector)});
+  table.push_back({.method = "GET",
+                   .path = "/mcp/icons/{file}",
+                   .access = Access::Public,
+                   .scope = "",
+                   .operation_id = "mcpIcon",
+                   .tag = "MCP",
+                   .summary = "An icon that serverInfo or a definition names.",
+                   .reply_type = "image/svg+xml",
+                   .handle = with_services(services, show_icon)});
   table.push_back({.method = "*",
                    .path = "/mcp",
                    .access = Access::EndUser,

@@ -15,7 +15,8 @@ constexpr char kNameTaken[] = "another app has its name, or one of its tools'";
 std::size_t weight_of(const std::vector<AppPtr>& apps) {
   std::size_t out = 0;
   for (const auto& app : apps) {
-    for (const auto& tool : app->tools) out += 4 * tool.definition_json.size() + kToolBytes;
+    for (const auto& tool : app->tools)
+      out += 4 * tool.definition_json.size() + tool.icons_json.size() + kToolBytes;
   }
   return out;
 }

@@ -47,11 +47,18 @@ void lint_app(const ManifestNode& node, const App& app, ManifestOwner owner) {
   }
 }
 
+void read_icons(const ManifestNode& node, const std::string& base, App& app) {
+  auto icons = parse_icons(node);
+  if (!base.empty()) app.icon_files = serve_icons(icons, base);
+  app.icons_json = icons_text(icons);
+  for (auto& tool : app.tools) tool.icons_json = app.icons_json;
+}
+
 AppPtr parse_app(const ManifestDocument& document, const std::string& override_url, ManifestOwner owner,
-                 std::vector<ManifestFault>& faults) {
+                 const std::string& icon_base, std::vector<ManifestFault>& faults) {
   const ManifestNode node(*document.json, document.file, faults);
-  node.only({"manifest", "id", "extends", "title", "version", "description", "vars", "hosts", "oauth", "api",
-             "paginators", "arguments", "shapes", "tools", "prompts"});
+  node.only({"manifest", "id", "extends", "title", "version", "description", "icons", "vars", "hosts",
+             "oauth", "api", "paginators", "arguments", "shapes", "tools", "prompts"});
   if (node["manifest"].json() != 1) node["manifest"].fault("must be 1");
   auto out = std::make_shared<App>();
   App& app = *out;
@@ -70,9 +77,10 @@ AppPtr parse_app(const ManifestDocument& document, const std::string& override_u
   app.token_scopes = !api->spec.oauth.scope.param.empty();
   for (const auto& [name, title] : api->spec.oauth.scope.titles) app.scopes.push_back({name, title});
   node["tools"].each_item([&](const ManifestNode& tool) { app.tools.push_back(parse_tool(tool, parts)); });
+  read_icons(node["icons"], icon_base, app);
   for (auto& tool : app.tools) {
     tool.token_scopes = app.token_scopes;
-    tool.definition_sha256 = core::sha256(tool.definition_json);
+    tool.definition_sha256 = core::sha256(tool.definition_json + tool.icons_json);
   }
   lint_app(node, app, owner);
   parse_prompts(node["prompts"], app);  // for their faults; who needs them reads them from the document
@@ -113,13 +121,13 @@ const Tool* App::find_tool(std::string_view name) const {
 }
 
 Catalog Catalog::load(const std::vector<ManifestFile>& files, const ApiOverrides& overrides,
-                      ManifestOwner owner) {
+                      ManifestOwner owner, const std::string& icon_base) {
   std::vector<ManifestFault> faults;
   std::vector<AppPtr> apps;
   for (const auto& document : merge_manifests(files, faults)) {
     const auto override_url = overrides.find((*document.json)["id"].get<std::string>());
-    apps.push_back(
-        parse_app(document, override_url == overrides.end() ? "" : override_url->second, owner, faults));
+    apps.push_back(parse_app(document, override_url == overrides.end() ? "" : override_url->second, owner,
+                             icon_base, faults));
   }
   check_unique_names(apps, faults);
   if (!faults.empty()) throw ManifestError(std::move(faults));
@@ -158,6 +166,15 @@ const App* Catalog::find_app(std::string_view id) const {
 const Tool* Catalog::find_tool(std::string_view name) const {
   const auto it = tools_.find(name);
   return it == tools_.end() ? nullptr : it->second;
+}
+
+const IconFile* Catalog::find_icon(std::string_view name) const {
+  for (const auto& app : apps_) {
+    for (const auto& file : app->icon_files) {
+      if (file.name == name) return &file;
+    }
+  }
+  return nullptr;
 }
 
 }  // namespace assistiv::mcp

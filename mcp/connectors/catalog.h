@@ -44,7 +44,8 @@ struct Tool {
   std::vector<std::vector<std::string>> scopes_any;
   // What tools/list shows, finished: name, title, description, inputSchema, outputSchema, annotations.
   std::string definition_json;
-  std::string definition_sha256;             // of definition_json, 32 bytes
+  std::string icons_json;                    // beside it, an array; "" for none (mcp/tools/icon.h)
+  std::string definition_sha256;             // of both, 32 bytes
   std::shared_ptr<const JsonSchema> input;   // checks the arguments
   std::shared_ptr<const JsonSchema> output;  // what structuredContent conforms to
   std::shared_ptr<const ToolPlan> plan;      // of an app made from a manifest
@@ -62,6 +63,11 @@ struct AppScope {
   std::string description;  // for people: what it lets the server do
 };
 
+// An image that the server gives out at /mcp/icons/<name>. The name says what is in it.
+struct IconFile {
+  std::string name, type, bytes;
+};
+
 // What stands behind an app, and so which ToolExecutor runs its tools (mcp/tools/executor_by_kind.h).
 enum class AppKind {
   Manifest,  // an HTTP API, called as the manifest says
@@ -75,6 +81,8 @@ struct App {
   std::string version;
   std::string description;
   std::string manifest_file;
+  std::string icons_json;            // as Tool::icons_json
+  std::vector<IconFile> icon_files;  // that they point to
   std::vector<AppScope> scopes;
   bool token_scopes =
       true;  // false: access tokens carry no scopes, the app's registration decides (GitHub Apps)
@@ -123,15 +131,17 @@ inline constexpr std::size_t kAppTokensMax = 30'000;
 
 class Catalog {
  public:
-  // Throws ManifestError. `overrides` of unknown apps are ignored.
+  // Throws ManifestError. `overrides` of unknown apps are ignored. `icon_base` is the URL below which icons
+  // that manifests carry as data are served; without it they stay data.
   static Catalog load(const std::vector<ManifestFile>& files, const ApiOverrides& overrides = {},
-                      ManifestOwner owner = ManifestOwner::Server);
+                      ManifestOwner owner = ManifestOwner::Server, const std::string& icon_base = {});
   // These apps and others, which are left out where an app or a tool of the name is there already.
   Catalog with(const std::vector<AppPtr>& others) const;
 
   const std::vector<AppPtr>& apps() const { return apps_; }  // by id
   const App* find_app(std::string_view id) const;
   const Tool* find_tool(std::string_view name) const;
+  const IconFile* find_icon(std::string_view name) const;
 
  private:
   explicit Catalog(std::vector<AppPtr> apps);

@@ -10,6 +10,7 @@
 #include "mcp/connectors/catalog.h"
 #include "mcp/connectors/manifest_node.h"
 #include "mcp/connectors/plan.h"
+#include "mcp/tools/icon.h"
 
 namespace assistiv::mcp {
 
@@ -32,6 +33,11 @@ class ShapeTable {
   ManifestNode shapes_;
   std::map<std::string, std::shared_ptr<const Shape>> known_;
 };
+
+// The manifest's "icons".
+std::vector<Icon> parse_icons(const ManifestNode& node);
+// Those that are data become addresses below `base`; what is served there is given back.
+std::vector<IconFile> serve_icons(std::vector<Icon>& icons, const std::string& base);
 
 // What tools of one manifest share.
 struct ManifestParts {

@@ -5,7 +5,9 @@
 
 #include "core/encoding.h"
 #include "core/json_read.h"
+#include "mcp/connectors/catalog.h"
 #include "mcp/content/visible_prompts.h"
+#include "mcp/tools/icon.h"
 #include "mcp/tools/tool_access.h"
 
 namespace assistiv::mcp {
@@ -14,8 +16,11 @@ core::Task<DefinitionListPtr> PromptService::list(CallContext context) {
   const auto apps = visible_apps(co_await access_.get(context.principal), context);
   auto out = std::make_shared<DefinitionList>();
   std::string content;
-  for (const auto& prompt : visible_prompts(apps))
-    content += out->items.emplace_back(core::dump_json(prompt_definition(prompt))) + "\n";
+  for (const auto& prompt : visible_prompts(apps)) {
+    auto definition = prompt_definition(prompt);
+    if (context.icons) definition = with_icons(std::move(definition), prompt.app->access->app->icons_json);
+    content += out->items.emplace_back(core::dump_json(definition)) + "\n";
+  }
   out->etag = core::sha256_hex(content).substr(0, 32);
   co_return out;
 }

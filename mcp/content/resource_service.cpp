@@ -11,6 +11,7 @@
 #include "mcp/content/content_uri.h"
 #include "mcp/content/kept_result_store.h"
 #include "mcp/content/visible_apps.h"
+#include "mcp/tools/icon.h"
 #include "mcp/tools/tool_access.h"
 
 namespace assistiv::mcp {
@@ -119,10 +120,14 @@ core::Task<DefinitionListPtr> ResourceService::list(CallContext context) {
        {"title", "Connected accounts"},
        {"description", "The user's accounts at the apps: status, permissions, which is the default."},
        {"mimeType", kJsonType}});
+  const auto add = [&](Json definition, const App& app) {
+    items.push_back(context.icons ? with_icons(std::move(definition), app.icons_json)
+                                  : std::move(definition));
+  };
   for (const auto& app : apps.apps) {
-    for (const auto& account : app.own_accounts()) items.push_back(connection_definition(app, account));
+    for (const auto& account : app.own_accounts()) add(connection_definition(app, account), *app.access->app);
   }
-  for (const auto& app : apps.apps) items.push_back(app_definition(*app.access->app));
+  for (const auto& app : apps.apps) add(app_definition(*app.access->app), *app.access->app);
   co_return finished_list(items);
 }
 

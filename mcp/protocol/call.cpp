@@ -96,6 +96,9 @@ Reply completed(std::string members) {
 Reply listed(std::string members) {
   return {Reply::Kind::Listing, std::move(members), {}};
 }
+Reply discovered(std::string members) {
+  return {Reply::Kind::Discovery, std::move(members), {}};
+}
 Reply reading(std::string members) {
   return {Reply::Kind::Reading, std::move(members), {}};
 }
@@ -119,6 +122,7 @@ CallContext make_context(const CallPtr& call) {
   out.client.tasks = takes_tasks(*call);
   out.keep_results = call->services.doors.resources != nullptr;
   out.resource_links = out.keep_results && call->version >= Version::v2025_06_18;
+  out.icons = has_icons(call->version);
   out.url_elicitation = call->abilities.elicitation_url;
   out.release_stream = release_nothing;
   if (!call->answer) return out;
@@ -137,9 +141,10 @@ std::string write_reply(const Call& call, const Reply& reply) {
   members.append(result_type(reply.kind));
   members.append(reply.members);
   if (!reply.members.empty()) members.push_back(',');
-  if (reply.kind == Reply::Kind::Listing) members.append(services.cache_hints);
+  const bool discovery = reply.kind == Reply::Kind::Discovery;
+  if (discovery || reply.kind == Reply::Kind::Listing) members.append(services.cache_hints);
   if (reply.kind == Reply::Kind::Reading) members.append(R"("ttlMs":0,"cacheScope":"private",)");
-  members.append(services.server_meta);
+  members.append(discovery ? services.discovery_meta : services.server_meta);
   return write_result(call.message.id, members);
 }
 

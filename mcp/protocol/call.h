@@ -51,7 +51,7 @@ using IncomingPtr = std::shared_ptr<const Incoming>;
 
 // What a method gives back: the inside of a result object, or a fault.
 struct Reply {
-  enum class Kind { Complete, Listing, Reading, InputRequired, Task, Failed };
+  enum class Kind { Complete, Listing, Discovery, Reading, InputRequired, Task, Failed };
   Kind kind = Kind::Complete;
   std::string members;
   Fault fault;
@@ -60,6 +60,7 @@ Reply completed(std::string members);
 // Complete results that carry cache hints in the modern protocol: for the options' time, or for no time at
 // all.
 Reply listed(std::string members);
+Reply discovered(std::string members);  // a listing that introduces the server
 Reply reading(std::string members);
 Reply failed(Fault fault);
 Reply failed(int code, std::string message);

@@ -20,6 +20,7 @@
 #include "core/task.h"
 #include "mcp/protocol/doors.h"
 #include "mcp/sessions/session_store.h"
+#include "mcp/tools/icon.h"
 #include "oauth/crypto/vault.h"
 #include "oauth/principal.h"
 
@@ -30,6 +31,7 @@ struct EndpointOptions {
   std::string server_name = "assistiv";
   std::string server_title = "Assistiv Gateway";
   std::string server_version = "0.1.0";
+  std::vector<Icon> server_icons;  // for revisions that have them
   std::string instructions;
   // Extensions that are declared beside those of the doors, in the modern capabilities.
   std::vector<std::string> extensions;

@@ -65,7 +65,9 @@ std::variant<Fault, Session> read_initialize(EndpointServices& services, Session
 
 std::string initialize_members(const EndpointServices& services, const Session& session) {
   std::string out = "\"protocolVersion\":\"" + session.protocol_version + "\"";
-  out += ",\"capabilities\":" + services.capabilities + ",\"serverInfo\":" + services.server_info;
+  const bool icons = has_icons(parse_version(session.protocol_version).value_or(kAssumedLegacy));
+  out += ",\"capabilities\":" + services.capabilities;
+  out += ",\"serverInfo\":" + (icons ? services.server_introduction : services.server_info);
   if (!services.options.instructions.empty())
     out += ",\"instructions\":" + json_string(services.options.instructions);
   return out;

@@ -16,7 +16,7 @@ core::Task<Reply> run_discover(CallPtr call) {
   members += ",\"capabilities\":" + services.modern_capabilities;
   if (!services.options.instructions.empty())
     members += ",\"instructions\":" + json_string(services.options.instructions);
-  co_return listed(std::move(members));
+  co_return discovered(std::move(members));
 }
 
 core::Task<Reply> run_set_log_level(CallPtr call) {

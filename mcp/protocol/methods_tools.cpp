@@ -8,6 +8,7 @@
 #include "mcp/protocol/paging.h"
 #include "mcp/protocol/services.h"
 #include "mcp/protocol/task_start.h"
+#include "mcp/tools/icon.h"
 
 namespace assistiv::mcp {
 
@@ -15,17 +16,19 @@ namespace {
 
 constexpr std::string_view kConnectKey = "connect";
 
-std::string write_tools(const ToolList& list, const PageBounds& page) {
+std::string write_tools(const ToolList& list, const PageBounds& page, bool icons) {
   std::string members;
-  if (page.first == 0 && page.last == list.tools.size() && !list.joined_json.empty()) {
-    members.reserve(list.joined_json.size() + 160);
+  const bool whole = page.first == 0 && page.last == list.tools.size();
+  if (whole) members.reserve(list.joined_json.size() + 160);
+  if (whole && !list.joined_json.empty() && (icons || !list.has_icons)) {
     members.append("\"tools\":[").append(list.joined_json).append("]");
     return members;
   }
   members = "\"tools\":[";
   for (std::size_t i = page.first; i < page.last; ++i) {
     if (i != page.first) members.push_back(',');
-    members.append(list.tools[i].definition_json);
+    const auto& tool = list.tools[i];
+    append_with_icons(members, tool.definition_json, icons ? tool.icons_json : std::string_view());
   }
   members.push_back(']');
   if (!page.next_cursor.empty()) members.append(",\"nextCursor\":\"").append(page.next_cursor).append("\"");
@@ -118,7 +121,7 @@ core::Task<Reply> run_list_tools(CallPtr call) {
     co_await call->services.world.sessions.set_list_etag(call->incoming->owner(), call->session->id,
                                                          list->etag);
   }
-  co_return listed(write_tools(*list, *page));
+  co_return listed(write_tools(*list, *page, has_icons(call->version)));
 }
 
 core::Task<Reply> run_call_tool(CallPtr call) {

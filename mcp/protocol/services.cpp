@@ -17,6 +17,16 @@ std::string write_server_info(const EndpointOptions& options) {
   return out + R"(,"version":)" + json_string(options.server_version) + "}";
 }
 
+std::string meta_of_server(const std::string& server_info) {
+  return "\"_meta\":{\"" + std::string(kMetaServerInfo) + "\":" + server_info + "}";
+}
+
+std::string introduce(const std::string& server_info, const std::vector<Icon>& icons) {
+  std::string out;
+  append_with_icons(out, server_info, icons_text(icons));
+  return out;
+}
+
 enum class Extensions { Without, With };
 
 // Each without settings.
@@ -50,7 +60,9 @@ EndpointServices::EndpointServices(EndpointOptions endpoint_options, Doors endpo
       world(endpoint_world),
       guard(options.allowed_hosts, options.allowed_origins),
       server_info(write_server_info(options)),
-      server_meta("\"_meta\":{\"" + std::string(kMetaServerInfo) + "\":" + server_info + "}"),
+      server_introduction(introduce(server_info, options.server_icons)),
+      server_meta(meta_of_server(server_info)),
+      discovery_meta(meta_of_server(server_introduction)),
       cache_hints("\"ttlMs\":" + std::to_string(options.list_ttl.count()) + ",\"cacheScope\":\"private\","),
       capabilities(write_capabilities(options, doors, Extensions::Without)),
       modern_capabilities(write_capabilities(options, doors, Extensions::With)),

@@ -20,7 +20,9 @@ struct EndpointServices {
   const HostGuard guard;
   // Written once, spliced into every answer.
   const std::string server_info;          // the Implementation object
+  const std::string server_introduction;  // the same with icons, for who asks what this is
   const std::string server_meta;          // "_meta":{"io.modelcontextprotocol/serverInfo":...}
+  const std::string discovery_meta;       // the same with icons
   const std::string cache_hints;          // "ttlMs":...,"cacheScope":"private", with a comma at the end
   const std::string capabilities;         // legacy
   const std::string modern_capabilities;  // the same, and the extensions

@@ -19,6 +19,11 @@ constexpr bool is_modern(Version version) {
   return version >= Version::v2026_07_28;
 }
 
+// Definitions and serverInfo may have icons.
+constexpr bool has_icons(Version version) {
+  return version >= Version::v2025_11_25;
+}
+
 std::optional<Version> parse_version(std::string_view text);
 std::string_view version_name(Version version);
 // All of them, newest first, as a JSON array.

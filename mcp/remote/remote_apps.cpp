@@ -38,7 +38,7 @@ void add_tool(RemoteApp& app, const RemoteToolDefinition& definition) {
     core::log::warn("remote_server.tool_not_usable", {{"app", app.id}, {"tool", definition.name}});
     return;
   }
-  tool->definition_sha256 = core::sha256(tool->definition_json);
+  tool->definition_sha256 = core::sha256(tool->definition_json + tool->icons_json);
   app.plans[tool->name] = {definition.remote_name, definition.mirrored};
   app.tools.push_back(std::move(*tool));
 }

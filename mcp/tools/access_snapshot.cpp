@@ -63,7 +63,8 @@ ToolView view_of(const Tool& tool, const AccountSchemas& accounts) {
           .description = tool.description,
           .read_only = tool.hints.read_only,
           .destructive = tool.hints.destructive,
-          .idempotent = tool.hints.idempotent};
+          .idempotent = tool.hints.idempotent,
+          .icons_json = tool.icons_json};
 }
 
 std::shared_ptr<const ToolList> build_list(const std::vector<const Tool*>& tools, bool with_connect_tool,
@@ -75,10 +76,7 @@ std::shared_ptr<const ToolList> build_list(const std::vector<const Tool*>& tools
     list->tools.push_back({.name = kConnectTool,
                            .definition_json = std::string(connect_tool_definition()),
                            .title = "Connect an app"});
-  for (const auto& tool : list->tools) {
-    if (!list->joined_json.empty()) list->joined_json += ",";
-    list->joined_json += tool.definition_json;
-  }
+  join_definitions(*list);
   return list;
 }
 

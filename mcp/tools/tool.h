@@ -26,15 +26,22 @@ struct ToolView {
   // What it is selected and found by. A tool of no app has an empty `app`.
   std::string app = {}, group = {}, title = {}, description = {};
   bool read_only = false, destructive = true, idempotent = false;
+  std::string icons_json = {};  // beside the definition, for revisions that have icons; "" for none
 };
 
 // What a caller may see now. Immutable and shared between requests until a grant, connection or manifest
 // changes.
 struct ToolList {
   std::vector<ToolView> tools;  // in stable order
-  std::string joined_json;      // the definitions with commas between them: what goes inside "tools":[...]
-  std::string etag;             // changes exactly when the list changes
+  // The definitions with their icons and commas between them: what goes inside "tools":[...] for revisions
+  // that have icons, and for all where there are none.
+  std::string joined_json;
+  bool has_icons = false;
+  std::string etag;  // changes exactly when the list changes
 };
+
+// Writes joined_json and has_icons.
+void join_definitions(ToolList& list);
 
 // What the client can be asked to do during a call, as it declared it.
 struct ClientAbilities {
@@ -66,6 +73,7 @@ struct CallContext {
   std::stop_token stop;          // requested when the call is cancelled
   bool keep_results = false;     // the caller can read what is kept of a result that is cut (result_keeper.h)
   bool resource_links = false;   // and knows links in results: from 2025-06-18 on
+  bool icons = false;            // definitions may have icons: from 2025-11-25 on
   bool url_elicitation = false;  // the client can be asked to open a URL
   // Progress to the caller, when it asked for it: (done, total, message).
   std::function<core::Task<>(double, std::optional<double>, std::string)> progress;

@@ -53,7 +53,8 @@ std::size_t weight_of(const std::shared_ptr<const ToolList>& list) {
   if (!list) return 0;
   std::size_t out = sizeof(ToolList) + list->joined_json.size();
   for (const auto& tool : list->tools)
-    out += sizeof(ToolView) + tool.definition_json.size() + tool.title.size() + tool.description.size();
+    out += sizeof(ToolView) + tool.definition_json.size() + tool.icons_json.size() + tool.title.size() +
+           tool.description.size();
   return list.use_count() > 1 ? out / kSharedPart : out;
 }
 

@@ -29,10 +29,7 @@ std::shared_ptr<const ToolList> list_of(const SelectedTools& selected, const Too
   for (const ToolView* tool : selected.admitted) {
     if (selection.lists(traits_of(*tool))) out->tools.push_back(*tool);
   }
-  for (const auto& tool : out->tools) {
-    if (!out->joined_json.empty()) out->joined_json += ",";
-    out->joined_json += tool.definition_json;
-  }
+  join_definitions(*out);
   out->etag = core::sha256_hex("selected\n" + out->joined_json).substr(0, 32);
   return out;
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { connectLegacyClient, connectModernClient, MODERN, textOf, toolNames } from './support/mcp.mjs';
 import { World } from './support/world.mjs';
 
@@ -63,6 +64,44 @@ describe('official MCP clients', () => {
     await client.ping();
     await client.transport.terminateSession();
     await client.close();
+  });
+
+  test('icons of the server, of apps, prompts and resources, not before 2025-11-25', async () => {
+    const old = new Client({ name: 'e2e-old', version: '1' }, { capabilities: {} });
+    await old.connect(new StreamableHTTPClientTransport(new URL(world.mcp()), {
+      requestInit: { headers: { authorization: `Bearer ${user.key}` } },
+      fetch: (url, init) => fetch(url, { ...init, body: init?.body?.replace('"protocolVersion":"2025-11-25"', '"protocolVersion":"2025-06-18"') }),
+    }));
+    const seen = async (client) => [
+      client.getServerVersion(), ...(await client.listTools()).tools.filter((t) => t.name.startsWith('github_')), ...(await client.listPrompts()).prompts,
+      ...(await client.listResources()).resources.filter((r) => r.uri !== 'assistiv://connections'),
+    ];
+    const older = await seen(old);
+    assert.equal(old.transport.protocolVersion, '2025-06-18');
+    await old.close();
+    assert.ok(older.length > 30);
+    assert.deepEqual(older.filter((one) => 'icons' in one), []);
+    for (const client of [await connectLegacyClient(world.mcp(), user.key), await connectModernClient(world.mcp(), user.key, { pin: MODERN })]) {
+      const now = await seen(client);
+      assert.equal(now.length, older.length);
+      for (const { name, icons } of now) {
+        assert.equal(icons?.length, 1, name);
+        assert.deepEqual([icons[0].mimeType, icons[0].sizes], ['image/svg+xml', ['any']], name);
+        assert.ok(icons[0].src.startsWith(`${world.mcp()}/icons/`), icons[0].src);
+      }
+      const sources = [...new Set(now.map(({ icons }) => icons[0].src))];
+      assert.equal(sources.length, 2, 'the server\'s and the app\'s');
+      for (const src of sources) {
+        const reply = await fetch(src);
+        assert.equal(reply.status, 200, src);
+        assert.match(reply.headers.get('content-type'), /^image\/svg\+xml/);
+        assert.match(reply.headers.get('cache-control'), /public, max-age=\d{4,}/);
+        assert.equal(reply.headers.get('content-security-policy'), 'default-src \'none\'; sandbox');
+        assert.match(await reply.text(), /^<svg /);
+      }
+      await client.close();
+    }
+    assert.equal((await fetch(`${world.mcp()}/icons/nothing.svg`)).status, 404);
   });
 
   test('SDK 2.x chooses the modern protocol by itself', async () => {

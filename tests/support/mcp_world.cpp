@@ -168,13 +168,15 @@ void ScriptedTools::add(std::string name, Run run) {
   tools_[std::move(name)] = std::move(run);
 }
 
-void ScriptedTools::set_list(std::vector<std::string> names, std::string etag) {
+void ScriptedTools::set_list(std::vector<std::string> names, std::string etag,
+                             const std::string& icons_json) {
   auto list = std::make_shared<mcp::ToolList>();
   for (auto& name : names) {
     std::string definition = R"({"name":")" + name + R"(","inputSchema":{"type":"object"}})";
-    list->joined_json += (list->joined_json.empty() ? "" : ",") + definition;
-    list->tools.push_back({std::move(name), std::move(definition)});
+    list->tools.push_back({.name = std::move(name), .definition_json = std::move(definition)});
+    list->tools.back().icons_json = icons_json;
   }
+  mcp::join_definitions(*list);
   list->etag = std::move(etag);
   std::lock_guard lock(mutex_);
   list_ = std::move(list);

@@ -89,7 +89,7 @@ class ScriptedTools final : public mcp::ToolDoor {
  public:
   using Run = std::function<core::Task<mcp::ToolCallResult>(mcp::CallContext, Json)>;
   void add(std::string name, Run run);
-  void set_list(std::vector<std::string> names, std::string etag);
+  void set_list(std::vector<std::string> names, std::string etag, const std::string& icons_json = {});
   void mirror(std::string tool, std::vector<mcp::MirroredArgument> arguments);
 
   core::Task<std::shared_ptr<const mcp::ToolList>> list(mcp::CallContext context) override;

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "mcp/tools/icon.h"
 #include "support/manifests.h"
 
 namespace assistiv::mcp {
@@ -88,6 +89,46 @@ TEST(ShippedCatalog, names_every_tool_uniquely_in_48_characters) {
       EXPECT_TRUE(tool.name.starts_with(app->id + "_"));
     }
   }
+}
+
+TEST(ShippedCatalog, gives_every_app_a_mark_of_its_own_at_a_short_address) {
+  const auto catalog =
+      Catalog::load(manifest_files(""), {}, ManifestOwner::Server, "https://mcp.example/icons");
+  for (const auto& app : catalog.apps()) {
+    SCOPED_TRACE(app->id);
+    const json icons = json::parse(app->icons_json);
+    ASSERT_EQ(icons.size(), 1u);
+    EXPECT_EQ(icons[0]["mimeType"], kSvgType);
+    EXPECT_EQ(icons[0]["sizes"], json::array({"any"}));
+    const auto src = icons[0]["src"].get<std::string>();
+    ASSERT_TRUE(src.starts_with("https://mcp.example/icons/")) << src;
+    const IconFile* file = catalog.find_icon(src.substr(src.rfind('/') + 1));
+    ASSERT_NE(file, nullptr) << src;
+    EXPECT_EQ(file->type, kSvgType);
+    EXPECT_TRUE(is_plain_svg(file->bytes));
+    for (const auto& tool : app->tools) {
+      EXPECT_EQ(tool.icons_json, app->icons_json);
+      EXPECT_THAT(tool.definition_json, Not(HasSubstr("icons")));
+    }
+  }
+  EXPECT_EQ(catalog.find_icon("nothing.svg"), nullptr);
+}
+
+TEST(ManifestIcons, stay_as_they_are_where_nothing_serves_them) {
+  auto manifest = test::acme_manifest();
+  manifest["icons"] = json::parse(R"([
+    {"src": "https://acme.example/i-48.png", "mimeType": "image/png", "sizes": ["48x48", "96x96"], "theme": "dark"},
+    {"src": "data:image/svg+xml;base64,PHN2Zy8+"}])");
+  json shown = manifest["icons"];
+  shown[1]["mimeType"] = kSvgType;
+  const auto data = test::load_manifest(manifest);
+  EXPECT_EQ(json::parse(data.find_app("acme")->icons_json), shown);
+  EXPECT_TRUE(data.find_app("acme")->icon_files.empty());
+  const auto none = test::load_manifest(test::acme_manifest());
+  EXPECT_EQ(none.find_app("acme")->icons_json, "");
+  EXPECT_NE(none.find_tool("acme_add_note")->definition_sha256,
+            data.find_tool("acme_add_note")->definition_sha256)
+      << "a list with other icons is another list";
 }
 
 TEST(ManifestExtends, may_bring_its_own_tools) {

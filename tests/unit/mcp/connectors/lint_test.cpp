@@ -5,6 +5,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "core/encoding.h"
 #include "support/manifests.h"
 
 namespace assistiv::mcp {
@@ -42,6 +43,13 @@ json& input_of(json& manifest, std::size_t tool) {
 }
 json& property_of(json& manifest, std::size_t tool, const char* name) {
   return input_of(manifest, tool)["properties"][name];
+}
+
+std::string image_url(const std::string& type, const std::string& bytes) {
+  return "data:" + type + ";base64," + core::base64_encode(bytes);
+}
+json icon(const std::string& src) {
+  return {{"src", src}};
 }
 
 const BadManifest kBadManifests[] = {
@@ -288,6 +296,72 @@ const BadManifest kBadManifests[] = {
        m["api"]["failures"] = {{{"as", "conflict"}, {"status", {409}}, {"needed", "/needed"}}};
      },
      "/api/failures/0/needed: goes with"},
+    {"icons_no_list", [](json& m) { m["icons"] = icon("https://acme.example/i.png"); },
+     "/icons: must be an array"},
+    {"too_many_icons", [](json& m) { m["icons"] = json(5, icon("https://acme.example/i.png")); },
+     "/icons: must have at most 4"},
+    {"icons_too_large",
+     [](json& m) {
+       const std::string png = "\x89PNG\r\n\x1a\n" + std::string(1600, 'x');
+       m["icons"] = json(2, icon(image_url("image/png", png)));
+     },
+     "/icons: are too large"},
+    {"icon_member",
+     [](json& m) {
+       m["icons"] = json::array({icon("https://acme.example/i.png")});
+       m["icons"][0]["href"] = "x";
+     },
+     "/icons/0/href: is not a known member"},
+    {"icon_without_source", [](json& m) { m["icons"] = json::array({json::object()}); },
+     "/icons/0/src: is required"},
+    {"icon_over_http", [](json& m) { m["icons"] = json::array({icon("http://acme.example/i.png")}); },
+     "/icons/0/src: must be an https URL"},
+    {"icon_with_a_user", [](json& m) { m["icons"] = json::array({icon("https://me@acme.example/i.png")}); },
+     "/icons/0/src: must be an https URL"},
+    {"icon_with_blanks", [](json& m) { m["icons"] = json::array({icon("https://acme.example/a b")}); },
+     "/icons/0/src: must be an https URL"},
+    {"icon_that_runs", [](json& m) { m["icons"] = json::array({icon("javascript:alert(1)")}); },
+     "/icons/0/src: must be an https URL"},
+    {"icon_that_is_a_page", [](json& m) { m["icons"] = json::array({icon(image_url("text/html", "<p>"))}); },
+     "/icons/0/src: must be an https URL"},
+    {"icon_that_is_no_png",
+     [](json& m) { m["icons"] = json::array({icon(image_url("image/png", "<svg/>"))}); },
+     "/icons/0/src: must be an https URL"},
+    {"icon_with_a_script",
+     [](json& m) {
+       m["icons"] = json::array({icon(image_url("image/svg+xml", "<svg><script>x()</script></svg>"))});
+     },
+     "/icons/0/src: must be plain shapes"},
+    {"icon_of_another_type",
+     [](json& m) {
+       m["icons"] = json::array({icon(image_url("image/svg+xml", "<svg/>"))});
+       m["icons"][0]["mimeType"] = "image/png";
+     },
+     "/icons/0/mimeType: is not the type"},
+    {"icon_type_unknown",
+     [](json& m) {
+       m["icons"] = json::array({icon("https://acme.example/i.gif")});
+       m["icons"][0]["mimeType"] = "image/gif";
+     },
+     "/icons/0/mimeType: must be one of"},
+    {"icon_size",
+     [](json& m) {
+       m["icons"] = json::array({icon("https://acme.example/i.png")});
+       m["icons"][0]["sizes"] = {"48x48", "large"};
+     },
+     "/icons/0/sizes/1: must be \"any\""},
+    {"too_many_icon_sizes",
+     [](json& m) {
+       m["icons"] = json::array({icon("https://acme.example/i.png")});
+       m["icons"][0]["sizes"] = json(9, "48x48");
+     },
+     "/icons/0/sizes: must have at most 8"},
+    {"icon_theme",
+     [](json& m) {
+       m["icons"] = json::array({icon("https://acme.example/i.png")});
+       m["icons"][0]["theme"] = "blue";
+     },
+     "/icons/0/theme: must be one of"},
 };
 
 INSTANTIATE_TEST_SUITE_P(Rules, ManifestFaults, testing::ValuesIn(kBadManifests),

@@ -95,6 +95,26 @@ TEST(Legacy, initialize_negotiates_every_version) {
   expect_refusal(world.legacy("initialize", Json::object()), 200, -32602);
 }
 
+TEST(Legacy, icons_are_of_2025_11_25_and_older_wires_do_not_change) {
+  for (const std::size_t page : {500u, 2u}) {
+    McpWorld plain({.list_page_size = page});
+    McpWorld world({.server_icons = {{.src = "https://mcp.example/i.svg"}}, .list_page_size = page});
+    plain.tools.set_list({"one", "two", "three"}, "e");
+    world.tools.set_list({"one", "two", "three"}, "e", R"([{"src":"https://mcp.example/a.svg"}])");
+    for (const char* version : {"2024-11-05", "2025-03-26", "2025-06-18"}) {
+      EXPECT_EQ(world.legacy("initialize", initialize_params(version)).body,
+                plain.legacy("initialize", initialize_params(version)).body);
+      EXPECT_EQ(world.legacy("tools/list", {}, world.open_session(version)).body,
+                plain.legacy("tools/list", {}, plain.open_session(version)).body);
+    }
+    const Json begun = world.legacy("initialize", initialize_params(kLegacy)).json().at("result");
+    EXPECT_EQ(begun.at("serverInfo").at("icons")[0].at("src"), "https://mcp.example/i.svg");
+    const Json listed = world.legacy("tools/list", {}, world.open_session()).json().at("result").at("tools");
+    EXPECT_EQ(listed.size(), std::min<std::size_t>(page, 3));
+    for (const auto& tool : listed) EXPECT_EQ(tool.at("icons")[0].at("src"), "https://mcp.example/a.svg");
+  }
+}
+
 TEST(Legacy, initialize_works_with_any_version_header) {
   McpWorld world;
   for (const char* header : {"2026-07-28", "2025-11-25", "1999-01-01"}) {

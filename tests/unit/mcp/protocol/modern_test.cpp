@@ -41,6 +41,22 @@ TEST(Modern, lists_tools_as_they_were_serialized_and_for_the_caller_only) {
   EXPECT_EQ(result.at("resultType"), "complete");
 }
 
+TEST(Modern, shows_icons_of_tools_and_of_the_server_once) {
+  McpWorld world({.server_icons = {{.src = "https://mcp.example/i.svg"}}});
+  world.tools.set_list({"one", "two"}, "e", R"([{"src":"https://mcp.example/a.svg"}])");
+  const auto server_of = [](const Json& result) {
+    return result.at("_meta").at("io.modelcontextprotocol/serverInfo");
+  };
+  const Json discovered = world.modern("server/discover").json().at("result");
+  EXPECT_EQ(server_of(discovered).at("icons"), Json::parse(R"([{"src":"https://mcp.example/i.svg"}])"));
+  EXPECT_EQ(server_of(discovered).at("name"), "assistiv");
+  EXPECT_EQ(discovered.at("cacheScope"), "private");
+  const Json listed = world.modern("tools/list").json().at("result");
+  for (const auto& tool : listed.at("tools"))
+    EXPECT_EQ(tool.at("icons")[0].at("src"), "https://mcp.example/a.svg");
+  EXPECT_FALSE(server_of(listed).contains("icons")) << "not with every answer";
+}
+
 TEST(Modern, pages_lists_and_refuses_a_made_up_cursor) {
   McpWorld world({.list_page_size = 2});
   world.tools.set_list({"a", "b", "c"}, "e");
