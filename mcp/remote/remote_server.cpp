@@ -30,7 +30,8 @@ Json definition_view(const RemoteToolDefinition& definition) {
           {"risk", risk_name(definition.risk)},
           {"read_only", definition.hints.read_only},
           {"input_schema", *definition.input},
-          {"output_schema", definition.output ? *definition.output : Json()}};
+          {"output_schema", definition.output ? *definition.output : Json()},
+          {"icons", icon_list(definition.icons)}};
 }
 
 }  // namespace

@@ -199,6 +199,53 @@ void read_hints(const Json& tool, RemoteToolDefinition& out) {
   if (out.title.empty()) out.title = clip_text(out.remote_name, kToolTitleMax);
 }
 
+// SVG can carry scripts. An image that is elsewhere can become another one after the review, and tells its
+// server who looks at it.
+std::optional<Icon> read_remote_icon(const Json& given) {
+  const auto src = given.is_object() ? given.find("src") : given.end();
+  if (src == given.end() || !src->is_string() || src->get_ref<const std::string&>().size() > kIconsBytesMax)
+    return {};
+  Icon out{.src = src->get<std::string>()};
+  const auto image = icon_image(out.src);
+  if (!image || image->type == kSvgType) return {};
+  out.mime_type = image->type;
+  const auto theme = given.value("theme", Json());
+  if (theme == "light" || theme == "dark") out.theme = theme.get<std::string>();
+  for (const auto& size : given.value("sizes", Json::array())) {
+    if (out.sizes.size() < kIconSizesMax && size.is_string() &&
+        is_icon_size(size.get_ref<const std::string&>()))
+      out.sizes.push_back(size.get<std::string>());
+  }
+  return out;
+}
+
+// Those that can be shown; the others are no reason to refuse the tool.
+std::vector<Icon> read_remote_icons(const Json& tool) {
+  std::vector<Icon> out;
+  const auto given = tool.find("icons");
+  if (given == tool.end() || !given->is_array()) return out;
+  std::size_t bytes = 0;
+  for (const auto& one : *given) {
+    if (out.size() == kIconsMax) break;
+    auto icon = read_remote_icon(one);
+    if (!icon || bytes + icon->src.size() > kIconsBytesMax) continue;
+    bytes += icon->src.size();
+    out.push_back(std::move(*icon));
+  }
+  return out;
+}
+
+std::vector<Icon> stored_icons(const Json& stored) {
+  std::vector<Icon> out;
+  for (const auto& one : stored.value("icons", Json::array())) {
+    out.push_back({.src = one.at("src").get<std::string>(),
+                   .mime_type = one.value("mimeType", ""),
+                   .sizes = one.value("sizes", std::vector<std::string>()),
+                   .theme = one.value("theme", "")});
+  }
+  return out;
+}
+
 Json without_digest(Json stored) {
   stored.erase("digest");
   return stored;
@@ -216,6 +263,7 @@ RemoteToolDefinition read_definition(const std::string& app, const Json& tool, c
   out.description = text_member(tool, "description", limits.description_max);
   if (out.description.empty()) out.description = out.title;
   Json input = checked_schema(tool.value("inputSchema", Json()), "inputSchema", limits);
+  out.icons = read_remote_icons(tool);
   std::set<std::string> headers;
   take_mirrored(input, {}, out.mirrored, headers);
   out.input = std::make_shared<const Json>(std::move(input));
@@ -295,18 +343,21 @@ Json to_json(const RemoteToolDefinition& definition) {
   Json mirrored = Json::array();
   for (const auto& argument : definition.mirrored)
     mirrored.push_back({{"path", argument.path}, {"header", argument.header}});
-  return {{"name", definition.remote_name},
-          {"title", definition.title},
-          {"description", definition.description},
-          {"input", *definition.input},
-          {"output", definition.output ? *definition.output : Json()},
-          {"read_only", definition.hints.read_only},
-          {"destructive", definition.hints.destructive},
-          {"idempotent", definition.hints.idempotent},
-          {"open_world", definition.hints.open_world},
-          {"risk", risk_name(definition.risk)},
-          {"mirrored", std::move(mirrored)},
-          {"digest", definition.digest}};
+  Json out = {{"name", definition.remote_name},
+              {"title", definition.title},
+              {"description", definition.description},
+              {"input", *definition.input},
+              {"output", definition.output ? *definition.output : Json()},
+              {"read_only", definition.hints.read_only},
+              {"destructive", definition.hints.destructive},
+              {"idempotent", definition.hints.idempotent},
+              {"open_world", definition.hints.open_world},
+              {"risk", risk_name(definition.risk)},
+              {"mirrored", std::move(mirrored)},
+              {"digest", definition.digest}};
+  // Only where there are any: digests of definitions without icons are as they were before there were icons.
+  if (!definition.icons.empty()) out["icons"] = icon_list(definition.icons);
+  return out;
 }
 
 RemoteToolDefinition definition_of(const std::string& app, const Json& stored) {
@@ -323,6 +374,7 @@ RemoteToolDefinition definition_of(const std::string& app, const Json& stored) {
   for (const auto& item : stored.at("mirrored"))
     out.mirrored.push_back(
         {item.at("path").get<std::vector<std::string>>(), item.at("header").get<std::string>()});
+  out.icons = stored_icons(stored);
   out.digest = stored.at("digest").get<std::string>();
   return out;
 }
@@ -356,6 +408,7 @@ std::optional<Tool> make_tool(const std::string& app, const RemoteToolDefinition
     if (out.output) shown["outputSchema"] = *definition.output;
   }
   out.definition_json = core::dump_json(shown);
+  out.icons_json = icons_text(definition.icons);
   return out;
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/json.h"
 #include "mcp/connectors/catalog.h"
+#include "mcp/tools/icon.h"
 #include "mcp/tools/tool.h"
 
 namespace assistiv::mcp {
@@ -30,6 +31,7 @@ struct RemoteToolDefinition {
   Hints hints;
   Risk risk = Risk::Destructive;
   std::vector<MirroredArgument> mirrored;  // x-mcp-header of the input, taken out of it
+  std::vector<Icon> icons;                 // images that came along with it; never one that is elsewhere
   std::string digest;                      // SHA-256, hex, of all of the above but `name`
 };
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "core/encoding.h"
 #include "mcp/remote/remote_client.h"
 #include "mcp/remote/remote_server_store.h"
 #include "support/connector_fixture.h"
@@ -118,6 +119,25 @@ TEST_F(RemoteServersTest, a_changed_definition_is_held_and_the_old_one_served) {
 
   offer({remote_tool("search"), remote_tool("write")});
   EXPECT_EQ(states(refresh())["search"], kActive) << "what was approved is back";
+}
+
+TEST_F(RemoteServersTest, another_icon_is_held_for_review_too) {
+  const auto with_icon = [](const std::string& image) {
+    Json out = remote_tool("search");
+    out["icons"] =
+        Json::array({{{"src", "data:image/png;base64," + core::base64_encode("\x89PNG\r\n\x1a\n" + image)}}});
+    return out;
+  };
+  auto input = wiki();
+  input.approve_all = true;
+  offer(Json::array({with_icon("ours")}));
+  const auto ours = add(input).tools[0].approved->icons;
+  ASSERT_EQ(ours.size(), 1u);
+  offer(Json::array({with_icon("your bank's")}));
+  const auto view = refresh();
+  EXPECT_EQ(states(view)["search"], kPending);
+  EXPECT_EQ(view.tools[0].approved->icons[0].src, ours[0].src) << "what was approved is served on";
+  EXPECT_NE(to_json(view.tools[0])["at_server"]["icons"], to_json(view.tools[0])["served"]["icons"]);
 }
 
 TEST_F(RemoteServersTest, what_was_reviewed_is_what_gets_approved) {

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/encoding.h"
 #include "core/json_read.h"
 #include "mcp/remote/tool_review.h"
 
@@ -85,6 +86,62 @@ TEST(ToolDefinition, a_description_of_nothing_but_comments_is_read_in_one_pass) 
   EXPECT_EQ(good(one).description, "seen b -->");
   one["description"] = "seen <!-- to the end";
   EXPECT_EQ(good(one).description, "seen ");
+}
+
+std::string png_url(const std::string& rest) {
+  return "data:image/png;base64," + core::base64_encode("\x89PNG\r\n\x1a\n" + rest);
+}
+
+TEST(ToolDefinition, icons_that_came_along_are_shown_and_others_left_out) {
+  Json one = tool("a");
+  const std::string svg = "data:image/svg+xml;base64," + core::base64_encode("<svg/>");
+  one["icons"] = {{{"src", "https://tracker.example/i.png"}, {"mimeType", "image/png"}},
+                  {{"src", svg}},
+                  {{"src", "javascript:alert(1)"}},
+                  {{"src", png_url(std::string(4096, 'x'))}},
+                  Json("text"),
+                  {{"mimeType", "image/png"}},
+                  {{"src", png_url("good")},
+                   {"mimeType", "text/html"},
+                   {"sizes", {"48x48", "huge", 7}},
+                   {"theme", "dark"},
+                   {"onload", "x"}},
+                  {{"src", png_url("2")}, {"theme", "pink"}},
+                  {{"src", png_url(std::string(2500, 'x'))}},
+                  {{"src", png_url(std::string(2500, 'y'))}},
+                  {{"src", png_url("4")}},
+                  {{"src", png_url("5")}}};
+  const auto definition = good(one);
+  ASSERT_EQ(definition.icons.size(), 4u);
+  const Json first = {
+      {"src", png_url("good")}, {"mimeType", "image/png"}, {"sizes", {"48x48"}}, {"theme", "dark"}};
+  EXPECT_EQ(icon_list(definition.icons)[0], first);
+  EXPECT_EQ(definition.icons[1].theme, "");
+  EXPECT_EQ(definition.icons[2].src, png_url(std::string(2500, 'x')));
+  EXPECT_EQ(definition.icons[3].src, png_url("4")) << "what does not fit is left out";
+  const auto stored = definition_of("own_wiki", to_json(definition));
+  EXPECT_EQ(icon_list(stored.icons), icon_list(definition.icons));
+  const auto made = make_tool("own_wiki", stored);
+  ASSERT_TRUE(made);
+  EXPECT_EQ(core::parse_json(made->icons_json), icon_list(definition.icons));
+  EXPECT_FALSE(core::parse_json(made->definition_json).contains("icons"));
+}
+
+TEST(ToolDefinition, the_digest_covers_icons_and_is_as_ever_without_them) {
+  Json one = tool("a");
+  const auto before = good(one);
+  EXPECT_EQ(before.digest, "98ccc2598b30a40432ea8f41b13019011ad0970b6b6a7ace423306a182eca7f1");
+  EXPECT_FALSE(to_json(before).contains("icons"));
+  for (const Json& nothing :
+       {Json::array(), Json("x"), Json::array({{{"src", "https://a.example/i.png"}}})}) {
+    one["icons"] = nothing;
+    EXPECT_EQ(good(one).digest, before.digest) << "what is not shown is no change";
+  }
+  one["icons"] = Json::array({{{"src", png_url("1")}}});
+  const auto with = good(one).digest;
+  EXPECT_NE(with, before.digest);
+  one["icons"] = Json::array({{{"src", png_url("2")}}});
+  EXPECT_NE(good(one).digest, with);
 }
 
 TEST(ToolDefinition, refused_with_the_reason) {
