@@ -41,12 +41,13 @@ core::HttpReply html_page(int status, const std::string& title, const std::strin
           "</title><link rel=\"icon\" href=\"data:,\"><link rel=\"stylesheet\" href=\"/assets/style.css\">" +
           head + "</head><body><main>" + body + "</main></body></html>\n",
       "text/html; charset=utf-8");
-  const std::string allowed = scripts == PageScripts::Own
-                                  ? "script-src 'self'; connect-src 'self'; form-action 'none'; "
-                                    "require-trusted-types-for 'script'; "
-                                  : "form-action 'self'; ";
-  reply.headers.add("content-security-policy", "default-src 'none'; style-src 'self'; img-src data:; " +
-                                                   allowed + "frame-ancestors 'none'; base-uri 'none'");
+  const std::string allowed =
+      scripts == PageScripts::Own
+          ? "img-src 'self' data:; script-src 'self'; connect-src 'self'; form-action 'none'; "
+            "require-trusted-types-for 'script'; "
+          : "img-src data:; form-action 'self'; ";
+  reply.headers.add("content-security-policy", "default-src 'none'; style-src 'self'; " + allowed +
+                                                   "frame-ancestors 'none'; base-uri 'none'");
   reply.headers.add("x-frame-options", "DENY");
   reply.headers.add("referrer-policy", "no-referrer");
   reply.headers.add("cache-control", "no-store");

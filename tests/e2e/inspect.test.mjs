@@ -42,6 +42,7 @@ describe('/mcp/inspect', () => {
       await list(page);
       await page.getByText(/2\d tools, [\d,]+ tokens in all/).waitFor();
       await page.getByLabel('Filter').fill('create_issue');
+      assert.ok(await page.locator('.pick img.icon').first().evaluate((image) => image.decode().then(() => image.naturalWidth > 0)), 'the app\'s icon');
       await pick(page, 'github_create_issue');
       await page.getByText('makes changes').waitFor();
       await page.getByLabel('owner (required)').fill('octocat');

@@ -22,6 +22,8 @@ const pretty = (value) => JSON.stringify(value, null, 2);
 const shown = (value) => el('pre', { tabindex: 0 }, pretty(value));
 // As the server estimates it: four bytes for a token.
 const tokensOf = (value) => Math.ceil(new TextEncoder().encode(JSON.stringify(value)).length / 4);
+// Of a tool: clients show icons to people, not to models.
+const costOf = (tool) => tokensOf({ ...tool, icons: undefined });
 const counted = (tokens) => `${tokens.toLocaleString('en')} tokens`;
 
 function say(text, bad = false) {
@@ -116,16 +118,22 @@ function address() {
   return `/mcp${app ? `/${encodeURIComponent(app)}` : ''}${query.size ? `?${query}` : ''}`;
 }
 
+// Of this server, or carried along: the page's policy lets no other image in.
+function iconOf(tool) {
+  const icon = tool.icons?.find(({ src }) => src.startsWith('data:image/') || src.startsWith(`${location.origin}/`));
+  return icon && el('img', { class: 'icon', src: icon.src, alt: '', width: 16, height: 16 });
+}
+
 function showTools() {
   const wanted = $('filter').value.trim().toLowerCase();
   const tools = session.tools.filter((tool) => !wanted || `${tool.name} ${tool.title ?? ''} ${tool.description ?? ''}`.toLowerCase().includes(wanted));
   $('tools').replaceChildren(...tools.map((tool) => {
     const button = el('button', { type: 'button', class: 'pick', 'aria-pressed': tool === session.tool ? 'true' : 'false' },
-      el('span', {}, tool.name), el('span', { class: 'count' }, counted(tokensOf(tool))));
+      el('span', {}, iconOf(tool), tool.name), el('span', { class: 'count' }, counted(costOf(tool))));
     button.addEventListener('click', () => pick(tool));
     return el('li', {}, button);
   }));
-  const total = session.tools.reduce((sum, tool) => sum + tokensOf(tool), 0);
+  const total = session.tools.reduce((sum, tool) => sum + costOf(tool), 0);
   $('total').textContent = `${tools.length === session.tools.length ? '' : `${tools.length} of `}${session.tools.length} tools, ${counted(total)} in all`;
 }
 
@@ -273,7 +281,7 @@ function argumentsForm(tool) {
 function hintsOf(tool) {
   const hints = tool.annotations ?? {};
   const words = [hints.readOnlyHint ? 'reads only' : 'makes changes', !hints.readOnlyHint && hints.destructiveHint !== false && 'can destroy',
-    hints.idempotentHint && 'safe to repeat', `${tokensOf(tool).toLocaleString('en')} tokens`].filter(Boolean);
+    hints.idempotentHint && 'safe to repeat', `${costOf(tool).toLocaleString('en')} tokens`].filter(Boolean);
   return el('ul', { class: 'hints' }, ...words.map((word) => el('li', { class: word === 'can destroy' ? 'risky' : '' }, word)));
 }
 
