@@ -200,9 +200,13 @@ Outcomes append_to_journal(Transaction& tx, const Appends& appends, std::chrono:
   }
   CheckpointStore::insert(tx, checkpoints);
   CheckpointStore::insert_tasks(tx, tasks);
-  const bool next_waits = end_runs(tx, endings, hook);
+  const auto ended = end_runs(tx, endings, hook);
   auto out = with_earlier(tx, appends, fresh);
-  for (auto& one : out) one.next_waits = next_waits;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    out[i].next_waits = ended.next_waits;
+    const auto& gone = ended.rolled_back;
+    out[i].rolled_back = std::find(gone.begin(), gone.end(), appends[i]->lease.run) != gone.end();
+  }
   return out;
 }
 

@@ -27,6 +27,7 @@ struct AppendOutcome {
   bool applied = false;       // else somebody else has the run, or it is over: stop at once
   std::int64_t last_seq = 0;  // of the thread
   bool next_waits = false;    // it ended its run, and another one of some thread in the batch may go on
+  bool rolled_back = false;   // as somebody had asked for meanwhile: the run is gone, and this write with it
 };
 
 // Each is applied wholly or not at all, and at most once: one that was applied before and is tried again,

@@ -197,7 +197,8 @@ core::Task<JournalWriter::Receipt> JournalWriter::append(RunLease lease, Journal
     if (waiting->is_refused) --*count;
     std::rethrow_exception(waiting->fault);
   }
-  co_return Receipt{waiting->outcome.applied, waiting->outcome.last_seq};
+  const auto& outcome = waiting->outcome;
+  co_return Receipt{outcome.applied && !outcome.rolled_back, outcome.last_seq};
 }
 
 namespace {
@@ -222,7 +223,8 @@ class StoredJournal final : public Journal {
     const auto events = static_cast<std::int64_t>(write.events.size());
     last_seq_ += events;
     const auto receipt = co_await writer_.append(lease_, std::move(write));
-    if (!receipt.applied) throw core::conflict("This run is another executor's now.").with_code("fenced");
+    if (!receipt.applied)
+      throw core::conflict("This run is another executor's now, or gone.").with_code("fenced");
     if (events > 0) last_seq_ = receipt.last_seq;
   }
 

@@ -41,7 +41,7 @@ class JournalWriter {
   void stop();
 
   struct Receipt {
-    bool applied = false;       // false: the run is another's, or it is over. Stop at once.
+    bool applied = false;       // false: the run is another's, is over, or was rolled back. Stop at once.
     std::int64_t last_seq = 0;  // of the thread
   };
   // Durable when it returns. Throws Unprocessable ("STATE_TOO_LARGE") for what is over append_bytes_max: the

@@ -54,6 +54,8 @@ struct RunLease {
   RunId run;
   std::string owner;
   std::int64_t epoch = 0;
+  // Before the database was asked for it: counted from here the lease is over sooner than there, never later.
+  std::chrono::steady_clock::time_point asked_at{};
   std::shared_ptr<std::atomic<std::int64_t>> appends = std::make_shared<std::atomic<std::int64_t>>(0);
 };
 

@@ -168,8 +168,8 @@ void RunQueue::wake() {
 void RunQueue::hold(RunLease lease, LeaseWatch watch) {
   const std::lock_guard lock(keeper_->mutex);
   const auto run = lease.run;
-  keeper_->held.insert_or_assign(
-      run, Keeper::Held{std::move(lease), std::move(watch), Steady::now() + options_.lease, {}});
+  const auto good_until = lease.asked_at + options_.lease;
+  keeper_->held.insert_or_assign(run, Keeper::Held{std::move(lease), std::move(watch), good_until, {}});
 }
 
 void RunQueue::release(const RunLease& lease) {

@@ -64,7 +64,8 @@ class RunQueue {
   void wake();
 
   // From here on until release() the lease is renewed and `watch` hears what becomes of it. A lease that
-  // could not be renewed in its time is lost, whatever the database will say.
+  // could not be renewed in its time is lost, whatever the database will say. Its time is counted from when
+  // the lease was asked for (RunLease::asked_at).
   void hold(RunLease lease, LeaseWatch watch);
   // Of this lease only: another flight of the same run may have begun.
   void release(const RunLease& lease);

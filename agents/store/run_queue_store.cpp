@@ -76,7 +76,8 @@ constexpr std::string_view kEndRuns =
     "agent_run r on r.platform_id = e.platform and r.run_id = e.run where t.platform_id = r.platform_id and "
     "t.thread_id = r.thread_id returning t.platform_id, t.thread_id, t.last_seq, t.end_user_id, e.run, "
     "e.add_event, t.status = 'busy' as next_waits, r.started_at is not null as has_begun, r.webhook is not "
-    "null as has_webhook, r.max_wait_ms, r.woken_by, assistiv_ms(now()) as ended_ms, case when e.status = "
+    "null as has_webhook, coalesce(r.cancel_action = 'rollback', false) as rolls_back, r.max_wait_ms, "
+    "r.woken_by, assistiv_ms(now()) as ended_ms, case when e.status = "
     "'interrupted' then t.interrupts end as interrupts), ended as (update agent_run r set status = e.status, "
     "error = e.error, owner = '', lease_until = null, epoch = r.epoch + 1, updated_at = now(), ended_at = "
     "now() from e where r.platform_id = e.platform and r.run_id = e.run) select * from after";
@@ -117,6 +118,7 @@ std::optional<Run> run_of(Transaction& tx, core::PlatformId platform, RunId id) 
   return read_run(rows[0]);
 }
 
+// A rollback that was asked for while the run came to its own end is done all the same.
 EndedRun read_ended(const storage::Row& row, const RunEnding& ending) {
   EndedRun out;
   out.platform = ending.platform;
@@ -126,12 +128,36 @@ EndedRun read_ended(const storage::Row& row, const RunEnding& ending) {
   out.status = ending.status;
   out.has_begun = row.boolean("has_begun");
   out.has_webhook = row.boolean("has_webhook");
-  out.rolled_back = ending.rolled_back;
+  out.rolled_back = ending.rolls_back || row.boolean("rolls_back");
   out.ended_at = row.time("ended_ms");
   if (!row.is_null("max_wait_ms")) out.max_wait = std::chrono::milliseconds(row.integer("max_wait_ms"));
   out.woken_by = core::parse_json(row.text("woken_by"));
   if (!row.is_null("interrupts")) out.interrupts = core::parse_json(row.text("interrupts"), 512);
   return out;
+}
+
+// Deletes the run and its checkpoints; the thread goes back to where it was before.
+void roll_back(Transaction& tx, const EndedRun& ended) {
+  const ThreadKey key{ended.platform, ended.thread};
+  const auto base = tx.exec(
+      "delete from agent_run where platform_id = $1::uuid and run_id = $2::uuid returning "
+      "base_head_id, base_interrupts, started_at is not null as has_started",
+      {ended.platform.str(), ended.run.str()});
+  if (base.empty() || !base[0].boolean("has_started")) return;
+  CheckpointStore::remove_of_run(tx, key, ended.run);
+  const auto head = base[0].optional_id<CheckpointId>("base_head_id");
+  const auto stored = head ? CheckpointStore::load(tx, key, "", head) : std::nullopt;
+  Param id, values;
+  if (stored) {
+    id = stored->checkpoint.id;
+    values = core::dump_json(pregel::to_json(stored->checkpoint.values));
+  }
+  tx.exec(
+      "update agent_thread set head_id = $3::uuid, state_values = $4, interrupts = coalesce($5, '{}'), "
+      "status = case "
+      "when status = 'busy' then status when coalesce($5, '{}') = '{}' then 'idle' else 'interrupted' end, "
+      "error = null, state_updated_at = now() where platform_id = $1::uuid and thread_id = $2::uuid",
+      {ended.platform.str(), ended.thread.str(), id, values, base[0].optional_text("base_interrupts")});
 }
 
 // The run, locked after its thread, if the lease still holds.
@@ -168,9 +194,7 @@ int count_loss(Transaction& tx, core::PlatformId platform, const Run& run) {
 }
 
 void end_cancelled(Transaction& tx, core::PlatformId platform, const Run& run, const RunEndHook& hook) {
-  const bool rolls_back = run.cancel_action == "rollback";
-  end_runs(tx, {{platform, run.id, "interrupted", nullptr, true, rolls_back}}, hook);
-  if (rolls_back) roll_back(tx, platform, run);
+  end_runs(tx, {{platform, run.id, "interrupted", nullptr}}, hook);
 }
 
 Json exhausted(int losses) {
@@ -186,21 +210,25 @@ std::string end_event_body(RunId run, const std::string& status, const Json& err
   return core::dump_json(body);
 }
 
-bool end_runs(Transaction& tx, const std::vector<RunEnding>& endings, const RunEndHook& hook) {
-  if (endings.empty()) return false;
-  bool next_waits = false;
+EndedRuns end_runs(Transaction& tx, const std::vector<RunEnding>& endings, const RunEndHook& hook) {
+  EndedRuns out;
+  if (endings.empty()) return out;
   auto ends = arrays_of(endings);
   for (const auto row : tx.exec(kEndRuns, {ends.platform.take(), ends.run.take(), ends.status.take(),
                                            ends.error.take(), ends.add_event.take()})) {
-    next_waits = next_waits || row.boolean("next_waits");
+    out.next_waits = out.next_waits || row.boolean("next_waits");
     const auto run = row.id<RunId>("run");
     for (const auto& ending : endings) {
       if (ending.run != run) continue;
       if (row.boolean("add_event")) add_end_event(tx, row, ending);
-      if (hook) hook(tx, read_ended(row, ending));
+      const auto ended = read_ended(row, ending);
+      if (hook) hook(tx, ended);
+      if (!ended.rolled_back) continue;
+      roll_back(tx, ended);
+      out.rolled_back.push_back(run);
     }
   }
-  return next_waits;
+  return out;
 }
 
 Run ended_run(Transaction& tx, const EndedRun& ended) {
@@ -209,30 +237,8 @@ Run ended_run(Transaction& tx, const EndedRun& ended) {
   return std::move(*run);
 }
 
-void roll_back(Transaction& tx, core::PlatformId platform, const Run& run) {
-  const ThreadKey key{platform, run.thread};
-  const auto base = tx.exec(
-      "delete from agent_run where platform_id = $1::uuid and run_id = $2::uuid returning "
-      "base_head_id, base_interrupts, started_at is not null as has_started",
-      {platform.str(), run.id.str()});
-  if (base.empty() || !base[0].boolean("has_started")) return;
-  CheckpointStore::remove_of_run(tx, key, run.id);
-  const auto head = base[0].optional_id<CheckpointId>("base_head_id");
-  const auto stored = head ? CheckpointStore::load(tx, key, "", head) : std::nullopt;
-  Param id, values;
-  if (stored) {
-    id = stored->checkpoint.id;
-    values = core::dump_json(pregel::to_json(stored->checkpoint.values));
-  }
-  tx.exec(
-      "update agent_thread set head_id = $3::uuid, state_values = $4, interrupts = coalesce($5, '{}'), "
-      "status = case "
-      "when status = 'busy' then status when coalesce($5, '{}') = '{}' then 'idle' else 'interrupted' end, "
-      "state_updated_at = now() where platform_id = $1::uuid and thread_id = $2::uuid",
-      {platform.str(), run.thread.str(), id, values, base[0].optional_text("base_interrupts")});
-}
-
 core::Task<std::vector<ClaimedRun>> RunStore::claim(std::string owner, std::size_t max, ClaimExcept except) {
+  const auto asked_at = std::chrono::steady_clock::now();
   // System scope: the runs of every platform.
   co_return co_await database_.run(Scope::system(), [=, this](Transaction& tx) {
     std::vector<ClaimedRun> out;
@@ -248,7 +254,7 @@ core::Task<std::vector<ClaimedRun>> RunStore::claim(std::string owner, std::size
          tx.exec(kSelectRun + " where r.run_id = any($1::uuid[]) and r.owner = $2 and r.status = "
                               "'running' order by r.due_at, r.run_id",
                  {ids.take(), owner}))
-      out.push_back({read_lease(row), read_run(row)});
+      out.push_back({read_lease(row, asked_at), read_run(row)});
     return out;
   });
 }

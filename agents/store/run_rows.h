@@ -12,10 +12,8 @@ namespace assistiv::agents {
 // "select <columns> from agent_run r join agent_thread t ...": complete it with a where.
 extern const std::string kSelectRun;
 Run read_run(const storage::Row& row);
-RunLease read_lease(const storage::Row& row);
+RunLease read_lease(const storage::Row& row, std::chrono::steady_clock::time_point asked_at);
 // The thread's lock comes before the run's, everywhere: whoever takes both waits in one order. False: gone.
 bool lock_thread_row(storage::Transaction& tx, core::PlatformId platform, ThreadId thread);
-// Deletes the run and its checkpoints; the thread goes back to where it was before.
-void roll_back(storage::Transaction& tx, core::PlatformId platform, const Run& run);
 
 }  // namespace assistiv::agents

@@ -80,7 +80,6 @@ void cancel_locked(Transaction& tx, core::PlatformId platform, const Run& run, C
   }
   const bool rolls_back = action == CancelAction::Rollback;
   end_runs(tx, {{platform, run.id, "interrupted", nullptr, true, rolls_back}}, hook);
-  if (rolls_back) roll_back(tx, platform, run);
 }
 
 std::string stored_key(const Reach& reach, const std::string& key) {
@@ -269,8 +268,9 @@ Run read_run(const storage::Row& row) {
   return out;
 }
 
-RunLease read_lease(const storage::Row& row) {
+RunLease read_lease(const storage::Row& row, std::chrono::steady_clock::time_point asked_at) {
   RunLease out;
+  out.asked_at = asked_at;
   out.platform = row.id<core::PlatformId>("platform_id");
   out.thread = row.id<ThreadId>("thread_id");
   out.run = row.id<RunId>("run_id");
@@ -356,9 +356,11 @@ core::Task<std::optional<Run>> RunStore::admit(Reach reach, NewRun input) {
 core::Task<CreatedRun> RunStore::create(Reach reach, NewRun input) {
   if (auto first = co_await admit(reach, input)) co_return CreatedRun{std::move(*first), true, {}};
   const auto id = RunId::make(clock_, random_);
+  const auto asked_at = std::chrono::steady_clock::now();
   auto out = co_await database_.run(Scope::tenant(reach.platform), [=, this](Transaction& tx) {
     return create_run(tx, reach, input, id, options_, hook_);
   });
+  if (out.lease) out.lease->asked_at = asked_at;
   if (out.lease && counts_ != nullptr) counts_->taken(reach, input.thread);
   if (!out.repeated) signal({{reach.platform, out.run.thread}}, !out.lease);
   co_return out;

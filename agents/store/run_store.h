@@ -126,11 +126,15 @@ struct RunEnding {
   std::string status;
   core::Json error;          // null: none
   bool append_event = true;  // the store's own "end" event; the journal counts its own
-  bool rolled_back = false;
+  bool rolls_back = false;   // a rollback that was asked for before is done without it
+};
+struct EndedRuns {
+  bool next_waits = false;         // on one of the threads another run waits for its turn
+  std::vector<RunId> rolled_back;  // are gone, whatever they had come to
 };
 // Marks the runs over and their threads with them. Whoever calls has checked owner and epoch, and has locked
-// the threads. Whether on one of them another run waits for its turn.
-bool end_runs(storage::Transaction& tx, const std::vector<RunEnding>& endings, const RunEndHook& hook);
+// the threads.
+EndedRuns end_runs(storage::Transaction& tx, const std::vector<RunEnding>& endings, const RunEndHook& hook);
 // The run whose end a hook was told of, as it is now.
 Run ended_run(storage::Transaction& tx, const EndedRun& ended);
 // The body of the event "end" that closes every run.

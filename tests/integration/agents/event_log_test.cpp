@@ -1,5 +1,6 @@
 #include "agents/store/event_log.h"
 
+#include <future>
 #include <tuple>
 
 #include "agents/store/journal_writer.h"
@@ -380,6 +381,43 @@ TEST_F(RunQueueTest, KeepsLeasesAndHearsOfCancels) {
   EXPECT_EQ(queue.held(), 1u);
   queue.release(lease);
   EXPECT_EQ(queue.held(), 0u);
+  queue.stop();
+}
+
+// However long the database took to give it: its time there has begun meanwhile.
+TEST_F(RunQueueTest, ALeaseIsCountedFromBeforeItWasAskedFor) {
+  make_run(as_alice_);
+  std::future<std::vector<ClaimedRun>> claiming;
+  std::future<CreatedRun> creating;
+  std::chrono::steady_clock::time_point locked;
+  database_.db().execute(storage::Scope::system(), [&](storage::Transaction& tx) {
+    tx.exec("lock table agent_run in exclusive mode");
+    claiming = io_.start(runs_.claim("node-1", 1));
+    auto input = new_run({});
+    input.claim_as = "node-1";
+    creating = io_.start(runs_.create(as_bob_, std::move(input)));
+    run(core::sleep_for(200ms));
+    locked = std::chrono::steady_clock::now();
+  });
+  const auto lease = io_.result(claiming).at(0).lease;
+  EXPECT_LT(lease.asked_at, locked);
+  EXPECT_LT(io_.result(creating).lease->asked_at, locked);
+
+  // What is not renewed in time, counted from there, is lost.
+  RunQueue queue(database_.db(), runs_, threads_,
+                 {.lease = 15s, .renew_every = 20ms, .poll = 1h, .upkeep = 1h});
+  auto late = lease;
+  late.asked_at -= 15s;
+  const auto heard = std::make_shared<Heard>(), heard_late = std::make_shared<Heard>();
+  database_.db().execute(storage::Scope::system(), [&](storage::Transaction& tx) {
+    tx.exec("select 1 from agent_run where run_id = $1::uuid for no key update", {lease.run.str()});
+    queue.hold(late, into(heard_late));
+    queue.start(io_.executor());
+    EXPECT_TRUE(test::eventually([&] { return heard_late->has(true, std::nullopt); }));
+    queue.hold(lease, into(heard));
+    run(core::sleep_for(100ms));
+  });
+  EXPECT_FALSE(heard->has(true, std::nullopt));
   queue.stop();
 }
 

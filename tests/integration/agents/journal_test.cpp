@@ -422,6 +422,49 @@ TEST_F(RunNoticesTest, TheMessageIsThereExactlyWhenTheEndIs) {
   EXPECT_EQ(count("webhook_delivery"), 1);
 }
 
+// The rollback was promised before the run had come to its end.
+TEST_F(RunNoticesTest, ARollbackThatCameJustBeforeTheEndIsDone) {
+  telling_.start(io_.executor());
+  endpoint(kUrl, {"agent.run.completed"});
+  const auto before = next({}, {{"n", 1}});
+  const auto thread = make_thread(as_alice_);
+  run(make_journal(database_.db(), telling_, log_, claimed(as_alice_, thread.id).lease)
+          ->commit(end_of(step({}, before))));
+  ASSERT_EQ(count("webhook_message"), 1);
+  for (const auto status : {RunStatus::Success, RunStatus::Error, RunStatus::Interrupted}) {
+    for (const bool by_strategy : {false, true}) {
+      const auto mine = claimed(as_alice_, thread.id);
+      auto journal = make_journal(database_.db(), telling_, log_, mine.lease);
+      const auto middle = next(before, {{"n", 2}});
+      run(journal->commit(step(before, middle)));
+      if (by_strategy) {
+        make_run(as_alice_, thread.id, "rollback");
+      } else {
+        EXPECT_EQ(run(runs_.cancel(as_alice_, mine.run.id, CancelAction::Rollback))->status, "running");
+      }
+      auto last = end_of(step(middle, next(middle, {{"n", 3}})), status);
+      last.view->error_code = status == RunStatus::Error ? "boom" : "";
+      if (status == RunStatus::Interrupted)
+        last.view->interrupts = {{"task", {{{"id", "i"}, {"value", "sure?"}}}}};
+      EXPECT_EQ(fault_of(journal->commit(last)), core::error_code(core::ErrorKind::Conflict))
+          << "its executor must not tell of an end";
+      EXPECT_EQ(fault_of(runs_.get(as_alice_, mine.run.id)), core::error_code(core::ErrorKind::NotFound));
+      const auto seen = run(threads_.get(as_alice_, thread.id));
+      EXPECT_EQ(seen.values, (Json{{"n", 1}}));
+      EXPECT_EQ(seen.interrupts, Json::object());
+      EXPECT_EQ(seen.status, by_strategy ? "busy" : "idle");
+      EXPECT_TRUE(seen.error.is_null()) << seen.error.dump();
+      EXPECT_EQ(count("agent_checkpoint"), 1);
+      if (!by_strategy) continue;
+      const auto fresh = claim_one();
+      EXPECT_EQ(fresh.run.base_head->str(), before.id);
+      run(make_journal(database_.db(), telling_, log_, fresh.lease)->commit(end_of({})));
+      run(runs_.remove(as_alice_, fresh.run.id));
+    }
+  }
+  EXPECT_EQ(count("webhook_message"), 4) << "only of what stayed";
+}
+
 TEST_F(RunNoticesTest, ARunThatIsRolledBackIsToldToNobody) {
   endpoint(kUrl, {"agent.run.completed"});
   RunStore telling{database_.db(), clock_, random_, {}, {}, hook_};
