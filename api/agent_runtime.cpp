@@ -257,7 +257,7 @@ struct AgentRuntime::Impl {
               return standing_of(platform, end_user, key);
             },
             [this](core::PlatformId platform, agents::AgentId agent, std::optional<core::EndUserId> user) {
-              return world.agents.serves(platform, agent, user);
+              return world.agents.serves(platform, agent.str(), user);
             },
             [this] { return world.io.next(); }};
   }

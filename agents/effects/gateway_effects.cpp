@@ -9,6 +9,7 @@
 #include "agents/effects/result_cache.h"
 #include "agents/effects/tool_calls.h"
 #include "agents/store/agent_service.h"
+#include "agents/store/outage.h"
 #include "core/error.h"
 #include "core/json_read.h"
 
@@ -42,19 +43,23 @@ class GatewayEffects final : public Effects {
 
   core::Task<GraphPtr> graph(std::string reference) override {
     const auto wanted = parse_agent_reference(reference);
-    if (!wanted) co_return nullptr;
+    if (!wanted || !co_await may_enter(reference, {})) co_return nullptr;
     const auto platform = context_.identity.principal->platform_id;
-    std::optional<AgentView> view;
-    try {
-      view = co_await context_.world.agents.get(platform, wanted->slug);
-    } catch (const core::Error& error) {
-      if (error.kind() != core::ErrorKind::NotFound) throw;
-    }
+    const auto view = co_await context_.world.agents.get(platform, wanted->slug);
     // A slug only: get() takes ids, too.
-    if (!view || view->agent.slug != wanted->slug || !view->agent.is_active) co_return nullptr;
-    const auto& user = context_.identity.principal->end_user_id;
-    if (user && !may_use(view->agent, *user)) co_return nullptr;
-    co_return co_await context_.world.agents.graph(platform, view->agent.id, wanted->version);
+    if (view.agent.slug != wanted->slug) co_return nullptr;
+    co_return co_await context_.world.agents.graph(platform, view.agent.id, wanted->version);
+  }
+
+  core::Task<bool> may_enter(std::string reference, std::stop_token stop) override {
+    const auto wanted = parse_agent_reference(reference);
+    if (!wanted) co_return false;
+    const auto& who = *context_.identity.principal;
+    co_return co_await through_outage<bool>(
+        [&agents = context_.world.agents, &who, slug = wanted->slug] {
+          return agents.serves(who.platform_id, slug, who.end_user_id);
+        },
+        kOutagePatience, std::move(stop));
   }
 
   std::optional<core::Json> recall(const CacheKey& key) override {

@@ -273,6 +273,15 @@ core::Task<std::optional<LevelEnd>> take_step(std::shared_ptr<RunState> run, std
   co_return std::nullopt;
 }
 
+// Another agent may be switched off, or taken from the end user, while it is a part of this run.
+core::Task<void> check_agents(std::shared_ptr<RunState> run, std::shared_ptr<Level> level) {
+  for (auto at = level; at; at = at->above) {
+    if (at->agent.empty() || co_await run->world.effects.may_enter(at->agent, level->stop)) continue;
+    throw core::forbidden("\"" + at->agent + "\" is switched off, or not for this end user.")
+        .with_code("agent_gone");
+  }
+}
+
 // Of a checkpoint.
 core::Json metadata_of(const RunState& run, const Level& level, const pregel::Checkpoint& checkpoint) {
   auto out = run.spec.metadata.is_object() ? run.spec.metadata : core::Json::object();
@@ -345,6 +354,7 @@ core::Task<LevelEnd> run_level(std::shared_ptr<RunState> run, std::shared_ptr<Le
       if (run->control->kind() == StopKind::Drain && !starts) co_return LevelEnd::Drained;
     }
     if (root && pregel::stops(level->head, before, tasks)) co_return LevelEnd::Breakpoint;
+    if (!root) co_await check_agents(run, level);
     // The beginning needs no write of its own while nothing happens outside. What does takes its time, and
     // those who watch are to see meanwhile what it is about.
     if ((began && level->head.source == pregel::Source::Loop && level->head.step > 0) ||

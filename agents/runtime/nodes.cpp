@@ -305,6 +305,7 @@ core::Task<std::shared_ptr<Level>> inner_level(TaskRun task, std::shared_ptr<con
                                                const SubgraphNode* node) {
   auto level = std::make_shared<Level>();
   level->program = std::make_shared<pregel::Program>(graph);
+  if (parse_agent_reference(node->graph)) level->agent = node->graph;
   level->depth = task.level->depth + 1;
   level->parents = task.level->parents;
   level->parents[task.level->head.ns] = task.level->stored.id;

@@ -46,6 +46,7 @@ struct RunState {
 struct Level {
   std::shared_ptr<const pregel::Program> program;
   int depth = 0;
+  std::string agent;                          // "agent:<slug>@<version>" when the graph is another agent's
   std::shared_ptr<Meter> meter;               // in another agent than the run's: its own
   pregel::Checkpoint stored;                  // as the journal has it
   pregel::Checkpoint head;                    // with what a Command brought

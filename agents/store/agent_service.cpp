@@ -331,13 +331,12 @@ void AgentService::keep(const GraphKey& key, GraphPtr graph) {
   order_.pop_front();
 }
 
-core::Task<bool> AgentService::serves(core::PlatformId platform, AgentId agent,
+core::Task<bool> AgentService::serves(core::PlatformId platform, std::string agent,
                                       std::optional<core::EndUserId> end_user) {
-  co_return co_await parts_.database.run(
-      storage::Scope::tenant(platform), [platform, agent, end_user](storage::Transaction& tx) {
-        const auto row = AgentStore().find(tx, platform, agent.str());
-        return row && row->is_active && (!end_user || may_use(*row, *end_user));
-      });
+  co_return co_await parts_.database.run(storage::Scope::tenant(platform),
+                                         [platform, agent, end_user](storage::Transaction& tx) {
+                                           return AgentStore().serves(tx, platform, agent, end_user);
+                                         });
 }
 
 core::Task<GraphPtr> AgentService::graph(core::PlatformId platform, AgentId agent, int version) {

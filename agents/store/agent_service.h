@@ -95,7 +95,8 @@ class AgentService {
                                                  oauth::PageRequest page);
 
   // Whether it is there, switched on, and for this end user.
-  core::Task<bool> serves(core::PlatformId platform, AgentId agent, std::optional<core::EndUserId> end_user);
+  core::Task<bool> serves(core::PlatformId platform, std::string agent,
+                          std::optional<core::EndUserId> end_user);
   // The graph of a version as runs need it, from memory where it is there.
   core::Task<GraphPtr> graph(core::PlatformId platform, AgentId agent, int version);
 

@@ -141,6 +141,19 @@ std::optional<Agent> AgentStore::find(storage::Transaction& tx, core::PlatformId
   return out;
 }
 
+bool AgentStore::serves(storage::Transaction& tx, core::PlatformId platform, const std::string& name,
+                        const std::optional<core::EndUserId>& end_user) const {
+  const auto id = AgentId::parse(name);
+  return !tx.exec(
+                "select 1 from agent a where a.platform_id = $1::uuid and case when $2::uuid is null then "
+                "a.slug = $3 else a.agent_id = $2::uuid end and a.is_active and ($4::uuid is null or "
+                "a.for_everyone or exists (select 1 from agent_end_user u where u.platform_id = "
+                "a.platform_id and u.agent_id = a.agent_id and u.end_user_id = $4::uuid))",
+                {platform.str(), id ? storage::Param(id->str()) : storage::Param(), name,
+                 end_user ? storage::Param(end_user->str()) : storage::Param()})
+              .empty();
+}
+
 std::vector<std::string> AgentStore::slugs(storage::Transaction& tx, core::PlatformId platform) const {
   std::vector<std::string> out;
   for (const auto& row : tx.exec("select slug from agent where platform_id = $1::uuid", {platform.str()}))

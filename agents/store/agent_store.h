@@ -27,6 +27,9 @@ class AgentStore {
   // By id, or by slug where it is no id. `lock`: until the end of the transaction nobody else changes it.
   std::optional<Agent> find(storage::Transaction& tx, core::PlatformId platform, const std::string& name,
                             bool lock = false) const;
+  // Whether it is there, switched on, and for this end user; none: the platform itself. `name` as in find().
+  bool serves(storage::Transaction& tx, core::PlatformId platform, const std::string& name,
+              const std::optional<core::EndUserId>& end_user) const;
   // Of every agent of the platform.
   std::vector<std::string> slugs(storage::Transaction& tx, core::PlatformId platform) const;
   // Newest first.

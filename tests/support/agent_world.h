@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -74,7 +75,11 @@ class ScriptedEffects final : public agents::Effects {
     const auto found = graphs.find(reference);
     co_return found == graphs.end() ? nullptr : found->second;
   }
+  core::Task<bool> may_enter(std::string reference, std::stop_token) override {
+    co_return !gone.contains(reference);
+  }
   std::map<std::string, std::shared_ptr<const agents::Graph>> graphs;  // of other agents
+  std::set<std::string> gone;                                          // of them
 };
 
 // The rows of one thread.
