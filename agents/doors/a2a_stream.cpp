@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "agents/doors/answer_stream.h"
+#include "agents/store/outage.h"
 #include "core/json_read.h"
 
 namespace assistiv::agents::a2a {
@@ -61,6 +62,24 @@ core::Task<bool> is_ours(TaskStream* stream, RunId run) {
   co_return run == stream->view.last.id;
 }
 
+// What is told of a task that is over; nothing while it is not.
+core::Task<std::string> ending(TaskStream* stream, Writer* writer) {
+  stream->view = co_await find_task(stream->desk.get(), stream->view.first.id, true);
+  std::string out;
+  if (!stream->view.last.is_over()) co_return out;
+  if (stream->view.last.status == "success") out = writer->answer(stream->view);
+  co_return out + writer->status(stream->view);
+}
+
+// A thread may be deleted, and a run rolled back, while somebody reads: no event tells of that. Throws the
+// fault of a task that is gone. One that was waiting before may be waited for.
+core::Task<bool> is_over(TaskStream* stream) {
+  const auto now = co_await through_outage<TaskView>(
+      [stream] { return find_task(stream->desk.get(), stream->view.first.id, false); }, kOutagePatience,
+      stream->gone);
+  co_return now.last.is_over() && !stream->view.last.is_over();
+}
+
 struct Told {
   std::string bytes;
   bool over = false;
@@ -78,12 +97,10 @@ core::Task<Told> tell(TaskStream* stream, Writer* writer, const LoggedEvent* log
   }
   out.bytes += writer->piece(event);
   if (event.method != "end") co_return out;
-  stream->view = co_await find_task(stream->desk.get(), stream->view.first.id, true);
+  const auto last = co_await ending(stream, writer);
   // It may have been taken up again already.
-  if (!stream->view.last.is_over()) co_return out;
-  if (stream->view.last.status == "success") out.bytes += writer->answer(stream->view);
-  out.bytes += writer->status(stream->view);
-  out.over = true;
+  out.over = !last.empty();
+  out.bytes += last;
   co_return out;
 }
 
@@ -92,9 +109,17 @@ core::Task<> follow(TaskStream* stream, std::shared_ptr<core::EventSink> sink) {
   if (!co_await sink->write(
           writer.event({{"task", task_json(*stream->desk->agent.graph, stream->view, 0, false)}})))
     co_return;
+  bool ended = false;  // as its rows say
   while (!stream->gone.stop_requested()) {
-    const auto events = co_await stream->follower->next(kKeepAlive, stream->gone);
-    if (events.empty() && !co_await sink->write(": ping\n\n")) co_return;
+    const auto events = co_await stream->follower->next(
+        ended ? std::chrono::steady_clock::duration(0) : kKeepAlive, stream->gone);
+    if (events.empty()) {
+      auto bytes = ended ? co_await ending(stream, &writer) : std::string(": ping\n\n");
+      const bool last = ended && !bytes.empty();
+      if (!bytes.empty() && !co_await sink->write(std::move(bytes))) co_return;
+      if (last) co_return;
+      ended = co_await is_over(stream);
+    }
     for (const auto& logged : events) {
       auto told = co_await tell(stream, &writer, &logged);
       if (!told.bytes.empty() && !co_await sink->write(std::move(told.bytes))) co_return;

@@ -325,12 +325,27 @@ class AnswerWriter {
   inference::ResponsesStreamEncoder* responses_ = nullptr;  // the same, of Responses
 };
 
+// A thread may be deleted, and a run rolled back, while somebody reads: no event tells of that.
+core::Task<bool> is_over(TurnPtr turn) {
+  try {
+    const auto run =
+        co_await turn->world.run_rows.await_row(turn->caller.reach, turn->run.id, turn->call.gone);
+    co_return run.is_over();
+  } catch (const core::Error& error) {
+    if (error.kind() != core::ErrorKind::NotFound) throw;
+  }
+  throw core::not_found("The conversation was deleted, or this turn of it taken back, meanwhile.");
+}
+
 // Until the run's last event. False: nobody reads any more.
 core::Task<bool> pump_answer(TurnPtr turn, EventFollower* follower, AnswerWriter* writer, AnswerStream* text,
                              std::shared_ptr<core::EventSink> sink) {
+  bool ended = false;  // as its row says
   while (true) {
-    const auto events = co_await follower->next(kKeepAlive, turn->call.gone);
+    const auto events =
+        co_await follower->next(ended ? SteadyClock::duration(0) : kKeepAlive, turn->call.gone);
     if (turn->call.gone.stop_requested()) co_return false;
+    if (events.empty() && ended) co_return true;
     std::string bytes = events.empty() ? writer->keep_alive() : "";
     bool over = false;
     for (const auto& logged : events) {
@@ -339,6 +354,7 @@ core::Task<bool> pump_answer(TurnPtr turn, EventFollower* follower, AnswerWriter
     }
     if (!bytes.empty() && !co_await sink->write(std::move(bytes))) co_return false;
     if (over) co_return true;
+    if (events.empty()) ended = co_await is_over(turn);
   }
 }
 

@@ -77,6 +77,75 @@ describe('who may act in a run', () => {
     });
   }
 
+  test('an agent within another is for those whom it is for itself, and while it is switched on', async () => {
+    const { platform } = world;
+    const [user, other] = [await world.newUser(platform), await world.newUser(platform)];
+    const state = { type: 'object', properties: { by: { type: 'string' }, ok: { type: 'boolean', default: false } } };
+    const part = { type: 'subgraph', graph: 'agent:part@1' };
+    const edges = [{ from: '__start__', to: 'part' }];
+    await make(platform, 'part', {
+      state,
+      nodes: { ask: { type: 'approval', when: 'state.ok', prompt: 'Well?', write: {} }, act: call('/part'), say: { type: 'transform', write: { by: 'part' } } },
+      edges: [{ from: '__start__', to: 'ask' }, { from: 'ask', to: 'act' }, { from: 'act', to: 'say' }],
+    });
+    await make(platform, 'whole', { state, nodes: { part }, edges });
+    await make(platform, 'careful', {
+      state, nodes: { part: { ...part, on_error: 'late' }, late: { type: 'transform', write: { by: '${error.code}' } } }, edges,
+    });
+    const change = (body) => platform.api.must(200, 'PATCH', `${platform.path}/agents/part`, body);
+    const stateless = async (key, agent = 'whole') => (await send(key, 'POST', `${API}/runs/wait`, { assistant_id: agent, input: {} })).body;
+    const on = async (key, thread, body) => (await send(key, 'POST', `${API}/threads/${thread}/runs/wait`, { assistant_id: 'whole', ...body })).body;
+    const gone = (body, what) => assert.equal(body.__error__?.error, 'agent_gone', `${what}: ${JSON.stringify(body)}`);
+
+    const waiting = await newThread(user.key);
+    assert.equal((await on(user.key, waiting, { input: { ok: true } })).__interrupt__?.length, 1);
+    assert.equal((await stateless(user.key)).by, 'part');
+    const before = count('/part');
+    await change({ is_active: false });
+    gone(await stateless(user.key), 'switched off, without a thread');
+    gone(await on(user.key, await newThread(user.key), { input: {} }), 'switched off');
+    gone(await stateless(platform.key), 'switched off, for the platform');
+    assert.equal((await stateless(user.key, 'careful')).by, 'agent_gone');
+    await change({ is_active: true, end_users: [other.id] });
+    gone(await stateless(user.key), 'not for this end user');
+    gone(await on(user.key, waiting, { command: { resume: true } }), 'an answer');
+    assert.equal(count('/part'), before);
+    assert.equal((await stateless(other.key)).by, 'part');
+    assert.equal((await stateless(platform.key)).by, 'part');
+    await change({ end_users: [user.id] });
+    assert.equal((await on(user.key, waiting, { input: null })).by, 'part');
+    assert.equal(count('/part'), before + 3);
+  });
+
+  test('who follows a run through a door is told when its thread is deleted', async () => {
+    const user = await world.newUser();
+    const messages = { type: 'array', items: { type: 'object' }, 'x-reducer': 'messages' };
+    await make(world.platform, 'follower', {
+      state: { type: 'object', properties: { messages } },
+      nodes: { wait: { type: 'http', method: 'GET', url: `${at}/hang/follower`, write: {} } },
+      edges: [{ from: '__start__', to: 'wait' }],
+    });
+    const begin = async (path, body, headers = {}) => {
+      const reply = await fetch(`${world.url}${path}`, { method: 'POST', headers: { authorization: `Bearer ${user.key}`, 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) });
+      assert.equal(reply.status, 200);
+      return { text: reply.text(), thread: reply.headers.get('x-aig-thread') ?? context };
+    };
+    const context = crypto.randomUUID();
+    const message = { messageId: 'm', role: 'ROLE_USER', contextId: context, parts: [{ text: 'hi' }] };
+    const model = 'agent/follower';
+    const streams = await Promise.all([
+      begin('/v1/chat/completions', { model, stream: true, messages: [{ role: 'user', content: 'hi' }] }),
+      begin('/v1/responses', { model, stream: true, input: 'hi' }),
+      begin('/v1/agents/a2a/follower', { jsonrpc: '2.0', id: 1, method: 'SendStreamingMessage', params: { message } }, { 'a2a-version': '1.0' }),
+    ]);
+    await eventually(() => count('/hang/follower') === 3, 'all of them call', PATIENCE);
+    for (const { thread } of streams) assert.equal((await send(user.key, 'DELETE', `${API}/threads/${thread}`)).status, 204);
+    const [chat, responses, task] = await Promise.all(streams.map((one) => one.text));
+    assert.match(chat, /"error":.*was deleted/);
+    assert.match(responses, /event: response.failed\n.*was deleted/);
+    assert.match(task, /"error":.*-32001/);
+  });
+
   test('a platform does not act for an end user who is suspended', async () => {
     const { platform } = world;
     const user = await world.newUser();
