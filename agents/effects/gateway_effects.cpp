@@ -41,16 +41,6 @@ class GatewayEffects final : public Effects {
     }
   }
 
-  core::Task<GraphPtr> graph(std::string reference) override {
-    const auto wanted = parse_agent_reference(reference);
-    if (!wanted || !co_await may_enter(reference, {})) co_return nullptr;
-    const auto platform = context_.identity.principal->platform_id;
-    const auto view = co_await context_.world.agents.get(platform, wanted->slug);
-    // A slug only: get() takes ids, too.
-    if (view.agent.slug != wanted->slug) co_return nullptr;
-    co_return co_await context_.world.agents.graph(platform, view.agent.id, wanted->version);
-  }
-
   core::Task<bool> may_enter(std::string reference, std::stop_token stop) override {
     const auto wanted = parse_agent_reference(reference);
     if (!wanted) co_return false;

@@ -133,9 +133,7 @@ class Effects {
   virtual core::Task<std::vector<ToolOffer>> tools(Act act, std::string alias, Toolset from) = 0;
   virtual core::Task<ToolAnswer> call_tool(ToolCall call) = 0;
   virtual core::Task<HttpAnswer> call_http(HttpCall call) = 0;
-  // "agent:<slug>@<version>"; null when there is none that this end user may use.
-  virtual core::Task<std::shared_ptr<const Graph>> graph(std::string reference) = 0;
-  // Whether the run may be in that agent: it is switched on, and for this end user.
+  // Whether the run may be in the agent "agent:<slug>@<version>": it is switched on, and for this end user.
   virtual core::Task<bool> may_enter(std::string reference, std::stop_token stop) = 0;
   // What a node gave earlier (`cache`); nothing when it is not kept, or not any more.
   virtual std::optional<core::Json> recall(const CacheKey&) { return std::nullopt; }

@@ -289,9 +289,9 @@ void leave(const TaskRun& task, const std::shared_ptr<Level>& inner) {
 }
 
 // Another agent has limits of its own, in a run of this one, too. `before`: the metadata of where it stands.
-std::shared_ptr<Meter> inner_meter(const TaskRun& task, const Graph& graph, const SubgraphNode& node,
+std::shared_ptr<Meter> inner_meter(const TaskRun& task, const Level& inner, const Graph& graph,
                                    const core::Json& before) {
-  if (node.local) return task.level->meter;
+  if (inner.agent.empty()) return task.level->meter;
   RunTotals used;
   if (before.is_object() && before.value("run_id", core::Json()) == task.run->spec.run &&
       before.contains("usage"))
@@ -324,7 +324,7 @@ core::Task<std::shared_ptr<Level>> inner_level(TaskRun task, std::shared_ptr<con
     take_answers(*task.run, *level);
     level->pending.answers = task.run->answers;  // which are kept beside the root
   }
-  level->meter = inner_meter(task, *graph, *node, before);
+  level->meter = inner_meter(task, *level, *graph, before);
   if (!going_on) {
     const pregel::Identity identity{task.run->ids.next(level->head.id, level->head.step + 1),
                                     task.run->world.clock.now()};
@@ -393,8 +393,7 @@ core::Task<LevelEnd> run_inner(TaskRun task, std::shared_ptr<Level> inner) {
 
 core::Task<NodeOutcome> run_subgraph(TaskRun task, const SubgraphNode* node) {
   NodeOutcome out;
-  auto graph = node->local;
-  if (!graph) graph = co_await task.run->world.effects.graph(node->graph);
+  const auto graph = node->local;
   if (!graph) throw core::not_found("there is no graph \"" + node->graph + "\"");
   if (task.level->depth + 1 > task.meter().limits().max_depth) {
     throw core::Error(core::ErrorKind::Unprocessable, "subgraphs are nested deeper than max_depth")

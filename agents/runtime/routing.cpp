@@ -24,7 +24,6 @@ class NoEffects final : public Effects {
   core::Task<std::vector<ToolOffer>> tools(Act, std::string, Toolset) override { throw does_not_act(); }
   core::Task<ToolAnswer> call_tool(ToolCall) override { throw does_not_act(); }
   core::Task<HttpAnswer> call_http(HttpCall) override { throw does_not_act(); }
-  core::Task<std::shared_ptr<const Graph>> graph(std::string) override { throw does_not_act(); }
   core::Task<bool> may_enter(std::string, std::stop_token) override { throw does_not_act(); }
 };
 

@@ -71,15 +71,10 @@ class ScriptedEffects final : public agents::Effects {
     co_return tool(call);
   }
   core::Task<agents::HttpAnswer> call_http(agents::HttpCall call) override { co_return http(call); }
-  core::Task<std::shared_ptr<const agents::Graph>> graph(std::string reference) override {
-    const auto found = graphs.find(reference);
-    co_return found == graphs.end() ? nullptr : found->second;
-  }
   core::Task<bool> may_enter(std::string reference, std::stop_token) override {
     co_return !gone.contains(reference);
   }
-  std::map<std::string, std::shared_ptr<const agents::Graph>> graphs;  // of other agents
-  std::set<std::string> gone;                                          // of them
+  std::set<std::string> gone;  // other agents
 };
 
 // The rows of one thread.

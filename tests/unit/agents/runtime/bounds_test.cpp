@@ -141,6 +141,7 @@ TEST(RunBounds, OfAnotherAgentBindBesideTheRunsOwn) {
     inner.raw().name = "helper";
     SubgraphNode body;
     body.graph = "agent:helper@1";
+    body.local = inner.build();
     GraphBuilder graph;
     graph.key("messages", Reducer::Messages);
     graph.node(bounded_node("sub", body))
@@ -149,7 +150,6 @@ TEST(RunBounds, OfAnotherAgentBindBesideTheRunsOwn) {
         .node(bounded_node("again", body));
     graph.raw().limits.max_llm_calls = run_calls;
     AgentWorld world;
-    world.effects.graphs["agent:helper@1"] = inner.build();
     world.effects.model = [](const ModelCall&) -> ModelAnswer {
       return {{{"type", "ai"}, {"content", "yes"}}, "gpt", 1, 1};
     };
