@@ -1,6 +1,8 @@
 #include "agents/effects/gateway_effects.h"
 
 #include <algorithm>
+#include <chrono>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -11,7 +13,7 @@
 #include "agents/store/agent_service.h"
 #include "agents/store/outage.h"
 #include "core/error.h"
-#include "core/json_read.h"
+#include "core/snapshot_cache.h"
 
 namespace assistiv::agents {
 namespace {
@@ -42,14 +44,8 @@ class GatewayEffects final : public Effects {
   }
 
   core::Task<bool> may_enter(std::string reference, std::stop_token stop) override {
-    const auto wanted = parse_agent_reference(reference);
-    if (!wanted) co_return false;
-    const auto& who = *context_.identity.principal;
-    co_return co_await through_outage<bool>(
-        [&agents = context_.world.agents, &who, slug = wanted->slug] {
-          return agents.serves(who.platform_id, slug, who.end_user_id);
-        },
-        kOutagePatience, std::move(stop));
+    co_return co_await through_outage<bool>([this, reference] { return is_open(reference); }, kOutagePatience,
+                                            std::move(stop));
   }
 
   std::optional<core::Json> recall(const CacheKey& key) override {
@@ -61,6 +57,21 @@ class GatewayEffects final : public Effects {
   }
 
  private:
+  using OpenAgents = core::SnapshotCache<std::string, bool>;
+
+  core::Task<bool> is_open(std::string reference) {
+    const auto known =
+        co_await open_agents_.get(reference, [this, reference] { return ask_about(reference); });
+    co_return *known;
+  }
+  core::Task<OpenAgents::Loaded> ask_about(std::string reference) {
+    const auto wanted = parse_agent_reference(reference);
+    const auto& who = *context_.identity.principal;
+    const bool is_open =
+        wanted && co_await context_.world.agents.serves(who.platform_id, wanted->slug, who.end_user_id);
+    co_return OpenAgents::Loaded{std::make_shared<const bool>(is_open), 1};
+  }
+
   // The tenant, the end user and the version of the agent are always part of it.
   std::string name_of(const CacheKey& key) const {
     const auto& who = context_.identity;
@@ -72,6 +83,8 @@ class GatewayEffects final : public Effects {
   }
 
   RunContext context_;
+  // The branches of a map enter an agent by the thousand: together they ask once a second.
+  OpenAgents open_agents_{{.ttl = std::chrono::seconds(1)}};
 };
 
 }  // namespace

@@ -276,9 +276,17 @@ core::Task<std::optional<LevelEnd>> take_step(std::shared_ptr<RunState> run, std
 // Another agent may be switched off, or taken from the end user, while it is a part of this run.
 core::Task<void> check_agents(std::shared_ptr<RunState> run, std::shared_ptr<Level> level) {
   for (auto at = level; at; at = at->above) {
-    if (at->agent.empty() || co_await run->world.effects.may_enter(at->agent, level->stop)) continue;
-    throw core::forbidden("\"" + at->agent + "\" is switched off, or not for this end user.")
-        .with_code("agent_gone");
+    if (at->agent.empty()) continue;
+    bool may = false;
+    try {
+      may = co_await run->world.effects.may_enter(at->agent, level->stop);
+    } catch (const core::Error&) {
+      if (level->stop.stop_requested()) throw cancelled_error();
+      throw;
+    }
+    if (!may)
+      throw core::forbidden("\"" + at->agent + "\" is switched off, or not for this end user.")
+          .with_code("agent_gone");
   }
 }
 

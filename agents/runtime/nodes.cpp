@@ -394,7 +394,7 @@ core::Task<LevelEnd> run_inner(TaskRun task, std::shared_ptr<Level> inner) {
 core::Task<NodeOutcome> run_subgraph(TaskRun task, const SubgraphNode* node) {
   NodeOutcome out;
   const auto graph = node->local;
-  if (!graph) throw core::not_found("there is no graph \"" + node->graph + "\"");
+  if (!graph) throw core::internal("the graph \"" + node->graph + "\" was not resolved");
   if (task.level->depth + 1 > task.meter().limits().max_depth) {
     throw core::Error(core::ErrorKind::Unprocessable, "subgraphs are nested deeper than max_depth")
         .with_code("limit_depth");

@@ -170,7 +170,7 @@ void add_mcp_routes(RouteTable& table, Services& services) {
                    .operation_id = "mcpIcon",
                    .tag = "MCP",
                    .summary = "An icon that serverInfo or a definition names.",
-                   .reply_type = "image/svg+xml",
+                   .reply_type = "image/*",
                    .handle = with_services(services, show_icon)});
   table.push_back({.method = "*",
                    .path = "/mcp",

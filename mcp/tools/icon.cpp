@@ -26,6 +26,63 @@ bool has_magic(std::string_view type, std::string_view bytes) {
   return type == kSvgType && bytes.starts_with("<svg") && core::is_valid_utf8(bytes);
 }
 
+constexpr std::array<std::string_view, 48> kSvgAttributes = {"viewBox",
+                                                             "preserveAspectRatio",
+                                                             "version",
+                                                             "id",
+                                                             "role",
+                                                             "aria-label",
+                                                             "width",
+                                                             "height",
+                                                             "x",
+                                                             "y",
+                                                             "x1",
+                                                             "y1",
+                                                             "x2",
+                                                             "y2",
+                                                             "cx",
+                                                             "cy",
+                                                             "r",
+                                                             "rx",
+                                                             "ry",
+                                                             "fx",
+                                                             "fy",
+                                                             "dx",
+                                                             "dy",
+                                                             "d",
+                                                             "points",
+                                                             "transform",
+                                                             "opacity",
+                                                             "fill",
+                                                             "fill-rule",
+                                                             "fill-opacity",
+                                                             "clip-rule",
+                                                             "stroke",
+                                                             "stroke-width",
+                                                             "stroke-linecap",
+                                                             "stroke-opacity",
+                                                             "stroke-linejoin",
+                                                             "font-family",
+                                                             "font-size",
+                                                             "font-weight",
+                                                             "font-style",
+                                                             "letter-spacing",
+                                                             "text-anchor",
+                                                             "dominant-baseline",
+                                                             "offset",
+                                                             "stop-color",
+                                                             "stop-opacity",
+                                                             "gradientUnits",
+                                                             "gradientTransform"};
+
+// In brackets there are numbers of a transformation, or the name of something in the image itself.
+bool is_harmless_value(std::string_view name, std::string_view value) {
+  if (value.find_first_of("<&:/\\") != std::string_view::npos) return false;
+  constexpr std::string_view kOwn = "url(#";
+  if (name == "transform" || name == "gradientTransform") return true;
+  return value.find('(', value.starts_with(kOwn) ? kOwn.size() : 0) == std::string_view::npos;
+}
+
 // Reads the tags of an SVG text against the list of what is harmless; what it does not understand is not.
 class SvgReader {
  public:
@@ -56,12 +113,12 @@ class SvgReader {
     }
   }
 
-  // Not: namespaces (xlink:href), handlers, references, style sheets. A value is a number, a colour, a path,
-  // a name: without ":", "/" and "\" it is no address.
+  // A value is a number, a colour, a path, a name: without ":", "/" and "\" it is no address.
   bool attribute() {
     const auto name = word();
-    if (name.empty() || name == "href" || name == "style" || name.starts_with("on")) return false;
-    if (!take('=')) return false;
+    const bool is_harmless =
+        std::find(kSvgAttributes.begin(), kSvgAttributes.end(), name) != kSvgAttributes.end();
+    if ((!is_harmless && name != "xmlns") || !take('=')) return false;
     const char quote = rest_.empty() ? '\0' : rest_.front();
     if ((quote != '"' && quote != '\'') || !take(quote)) return false;
     const auto end = rest_.find(quote);
@@ -69,7 +126,7 @@ class SvgReader {
     const auto value = rest_.substr(0, end);
     rest_.remove_prefix(end + 1);
     if (name == "xmlns") return value == kSvgNamespace;
-    return value.find_first_of("<&:/\\") == std::string_view::npos;
+    return is_harmless_value(name, value);
   }
 
   std::string_view word() {

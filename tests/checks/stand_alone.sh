@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every source and header of the product and of the tests' support compiles without its neighbours of a unity build.
+# Every source and header of the product, and every source of the tests' support, compiles without its neighbours of a unity build.
 # What the standard library, Boost.Asio and nlohmann/json declare is there from the start, for half the time: what is
 # found missing is an #include of the project's own.
 #
@@ -39,8 +39,10 @@ options=$(jq -r '.[0].command | [scan("(?:^| )(-[DOgfWs][^ ]*)")[]] | join(" ")'
 # shellcheck disable=SC2086
 clang++-16 $options -pthread -x c++-header "$BUILD/prelude.h" -o "$BUILD/prelude.pch"
 
-commands=$(jq -r '.[] | select(.file | test("/tests/(unit|integration|tools)/|/generated/") | not)
+commands=$(jq -r --arg root "$PWD" '.[]
+  | select(.file | ltrimstr($root) | test("^/tests/(unit|integration|tools)/|^/build/hygiene/generated/") | not)
   | .command + " -fsyntax-only -pthread -include-pch prelude.pch"' "$BUILD/compile_commands.json")
+[ -n "$commands" ] || { echo "stand_alone: nothing to look at"; exit 1; }
 echo "stand_alone: $(wc -l <<<"$commands") files"
 cd "$BUILD"
 xargs -d '\n' -P "$(nproc)" -n 1 bash -c <<<"$commands"

@@ -120,7 +120,7 @@ function address() {
 
 // Of this server, or carried along: the page's policy lets no other image in.
 function iconOf(tool) {
-  const icon = tool.icons?.find(({ src }) => src.startsWith('data:image/') || src.startsWith(`${location.origin}/`));
+  const icon = tool.icons?.find(({ src }) => src.startsWith('data:image/') || src.startsWith(`${location.origin}/mcp/icons/`));
   return icon && el('img', { class: 'icon', src: icon.src, alt: '', width: 16, height: 16 });
 }
 

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-export const BINARY = process.env.ASSISTIV_BIN ?? path.join(ROOT, 'build/dev/assistiv');
+export const BINARY = path.resolve(process.env.ASSISTIV_BIN ?? path.join(ROOT, 'build/dev/assistiv'));
 const READY_MS = 60_000;
 
 const started = new Set();
@@ -111,21 +111,32 @@ export async function startServer({ dataDir, env = {}, args = [] } = {}) {
 export async function startedDir() {
   const { mtimeMs, size } = fs.statSync(BINARY);
   const template = path.join(os.tmpdir(), `assistiv-e2e-template-${process.getuid()}-${size}-${Math.trunc(mtimeMs)}`);
-  if (!fs.existsSync(template)) {
-    const making = tempDir('e2e-template');
-    const server = await startServer({ dataDir: making });
-    await server.stop();
-    fs.rmSync(path.join(making, 'e2e.log'));
-    try {
-      fs.renameSync(making, template);
-    } catch {
-      stopLeftovers(making); // somebody else was faster
-    }
-  }
+  if (!fs.existsSync(template)) await makeStartedDir(template);
   const dir = tempDir();
-  const { status, stderr } = spawnSync('cp', ['-a', `${template}/.`, dir], { encoding: 'utf8' });
-  if (status !== 0) throw new Error(stderr);
-  return dir;
+  const { status, stderr, error } = spawnSync('cp', ['-a', `${template}/.`, dir], { encoding: 'utf8' });
+  if (status === 0) return dir;
+  fs.rmSync(dir, { recursive: true, force: true });
+  throw error ?? new Error(stderr);
+}
+
+async function makeStartedDir(template) {
+  // Those of builds of yesterday.
+  for (const name of fs.readdirSync(os.tmpdir()).filter((one) => /^assistiv-e2e-(template|making)-/.test(one))) {
+    const old = path.join(os.tmpdir(), name);
+    const { mtimeMs = Date.now() } = fs.statSync(old, { throwIfNoEntry: false }) ?? {};
+    if (mtimeMs < Date.now() - 86_400_000) fs.rmSync(old, { recursive: true, force: true });
+  }
+  const making = tempDir('e2e-making');
+  try {
+    const server = await startServer({ dataDir: making });
+    const { code } = await server.stop();
+    if (code !== 0) throw new Error(`the server that makes ${template} ended with ${code}:\n${server.log().slice(-4000)}`);
+    fs.rmSync(path.join(making, 'e2e.log'));
+    fs.renameSync(making, template);
+  } catch (error) {
+    stopLeftovers(making);
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error; // else somebody was faster
+  }
 }
 
 /** `assistiv <args>` to its end. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { start as startGitHub } from '../../../examples/standins/github.mjs';
 import { Api } from './api.mjs';
-import { startServer, startedDir, stopLeftovers } from './server.mjs';
+import { pause, startServer, startedDir, stopLeftovers } from './server.mjs';
 
 export const RETURN_URL = 'http://127.0.0.1:9/done';
 export const SECRETS = {
@@ -19,8 +19,8 @@ export class World {
   /** @param {{apps?: string[], env?: object, github?: object, overrides?: object}} options `overrides` are of other apps */
   static async start({ apps = ['github'], env = {}, github: githubOptions, overrides } = {}) {
     const world = new World();
-    world.github = await startGitHub(githubOptions);
     world.dataDir = await startedDir();
+    world.github = await startGitHub(githubOptions);
     world.env = { ASSISTIV_ALLOW_LOOPBACK_UPSTREAMS: '1', ASSISTIV_CONNECTOR_OVERRIDES: overridesFor(world.github, overrides), ...env };
     try {
       await world.boot();
@@ -35,7 +35,12 @@ export class World {
   /** Starts the server; again on the same port, so that keys, links and clients of before still lead to it. */
   async boot() {
     const port = this.server && { ASSISTIV_PORT: String(this.server.port) };
-    this.server = await startServer({ dataDir: this.dataDir, env: { ...this.env, ...port } });
+    const start = () => startServer({ dataDir: this.dataDir, env: { ...this.env, ...port } });
+    // Another test's connection may have taken the port meanwhile, for a moment.
+    this.server = await start().catch((error) => {
+      if (!port || !/in use/.test(error.message)) throw error;
+      return pause(2000).then(start);
+    });
     this.admin = new Api(this.server.url, this.server.adminKey);
     return this.server;
   }
