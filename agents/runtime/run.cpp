@@ -301,14 +301,20 @@ core::Task<RunOutcome> carry_through(std::shared_ptr<RunState> run) {
   level->stop = deadline->stop.get_token();
   level->head = pregel::blank(*level->program, "");
   Ending ending;
+  bool began = false;
+  // A journal that cannot be read or written is no end of the run: whoever can goes on with it.
+  const auto is_the_journals = [&](const core::Error& error) {
+    return run->recorder.failed() || (!began && error.kind() == core::ErrorKind::Unavailable);
+  };
   try {
     run->recorder.event(
         "lifecycle", "", "",
         {{"event", "running"}, {"graph_name", run->spec.graph->name}, {"attempt", run->spec.attempt}}, true);
     co_await prepare(run, level);
+    began = true;
     ending.end = co_await run_level(run, level);
   } catch (const core::Error& error) {
-    if (run->recorder.failed()) throw;
+    if (is_the_journals(error)) throw;
     ending.error = error;
   } catch (const std::exception& e) {
     if (run->recorder.failed()) throw;

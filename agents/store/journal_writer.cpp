@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "agents/store/journal_store.h"
+#include "agents/store/outage.h"
 #include "core/error.h"
 #include "core/metrics.h"
 
@@ -235,10 +236,13 @@ class StoredJournal final : public Journal {
       wanted = CheckpointId::parse(id);
       if (!wanted) co_return std::nullopt;
     }
-    co_return co_await database_.run(Scope::tenant(lease_.platform),
-                                     [key = key(), ns = std::move(ns), wanted](Transaction& tx) {
-                                       return CheckpointStore::load_head(tx, key, ns, wanted);
-                                     });
+    using Found = std::optional<StoredCheckpoint>;
+    const auto look = [this, ns, wanted]() -> core::Task<Found> {
+      return database_.run(Scope::tenant(lease_.platform), [key = key(), ns, wanted](Transaction& tx) {
+        return CheckpointStore::load_head(tx, key, ns, wanted);
+      });
+    };
+    co_return co_await through_outage<Found>(look, kOutagePatience, {});
   }
 
   void show(RunEvent event) override { log_.show(key(), {lease_.run, std::move(event)}, last_seq_); }

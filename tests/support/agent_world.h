@@ -83,6 +83,7 @@ class MemoryJournal final : public agents::Journal {
   int dies_at = -1;    // the write (from 0) before which the process dies
   bool after = false;  // ... or after it was durable
   int writes = 0;
+  bool is_away = false;  // cannot be read
   std::vector<agents::CheckpointRow> checkpoints;
   std::vector<agents::TaskRow> tasks;
   std::vector<agents::RunEvent> events;
@@ -98,6 +99,7 @@ class MemoryJournal final : public agents::Journal {
     co_return;
   }
   core::Task<std::optional<agents::StoredCheckpoint>> load(std::string ns, std::string id) override {
+    if (is_away) throw core::Error(core::ErrorKind::Unavailable, "The database is not available.");
     const agents::CheckpointRow* row = nullptr;
     for (const auto& one : checkpoints) {
       if (one.ns != ns || (!id.empty() && one.id != id)) continue;

@@ -180,6 +180,24 @@ TEST(Mishaps, ASubgraphIsTriedAgainFromWhereItFailed) {
   }
 }
 
+TEST(Mishaps, ARunWhoseJournalCannotBeReadHasNotEnded) {
+  GraphBuilder graph;
+  graph.key("done", Reducer::Last).node(mishap_node("one", TransformNode{}, {{"done", "yes"}}));
+  graph.edge("__start__", {"one"});
+  const auto shared = graph.build();
+  AgentWorld world;
+  world.journal.is_away = true;
+  try {
+    world.run(world.input(shared, Json::object()));
+    ADD_FAILURE() << "it ended";
+  } catch (const core::Error& error) {
+    EXPECT_EQ(error.kind(), core::ErrorKind::Unavailable);
+  }
+  EXPECT_FALSE(world.journal.view.has_value());
+  world.journal.is_away = false;
+  EXPECT_EQ(world.run(world.input(shared, Json::object())).output.value("done", Json()), "yes");
+}
+
 TEST(Mishaps, ARunThatWasCancelledWaitsForNobody) {
   AgentWorld world;
   ApprovalNode approval;
