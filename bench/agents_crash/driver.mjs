@@ -53,6 +53,12 @@ export class Driver {
     return happened ? { action: 'happened', result: { mark } } : { action: 'retry' };
   }
 
+  /** A run that is lost three times without getting on is taken for one that kills its process. */
+  async wasGivenUp(thread) {
+    const { body } = await this.insist('GET', `/threads/${thread}`);
+    return body.error?.error === 'attempts_exhausted';
+  }
+
   /** From the start to the end. Gives the values and the ids of its runs. */
   async drive(workload, mark) {
     const thread = randomUUID();
@@ -71,6 +77,7 @@ export class Driver {
       const { body: state } = await this.insist('GET', `/threads/${thread}/state`);
       const open = state.tasks.flatMap(({ interrupts }) => interrupts);
       if (run.status === 'success' && open.length === 0) return { thread, runs, values: state.values, asked };
+      if (run.status === 'error' && await this.wasGivenUp(thread)) return { thread, runs, givenUp: true, asked };
       assert.ok(['success', 'interrupted'].includes(run.status) && open.length, `${mark}: ${JSON.stringify(run)}`);
       asked += open.length;
       const resume = Object.fromEntries(open.map((interrupt) => [interrupt.id, this.answerTo(interrupt, mark)]));
