@@ -7,6 +7,7 @@
 
 #include "agents/service/run_metrics.h"
 #include "agents/service/run_spec.h"
+#include "agents/store/outage.h"
 #include "agents/store/thread_store.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -211,7 +212,9 @@ core::Task<std::optional<RunOutcome>> RunWorker::Impl::attempt(FlightPtr flight)
   std::optional<RunSpec> spec;
   std::optional<core::Error> fault;
   try {
-    spec = co_await prepare(flight);
+    // An outage is not the run's fault: it is not counted as a loss as long as the lease holds.
+    spec = co_await through_outage<RunSpec>([this, flight] { return prepare(flight); }, kOutagePatience,
+                                            flight->control->cancelled());
   } catch (const core::Error& error) {
     fault = error;
   } catch (const std::exception& error) {
